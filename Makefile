@@ -1,0 +1,102 @@
+# The doors of this repository. `make help` lists them.
+
+# The operator's image, everywhere: built, loaded, deployed under this name.
+IMG ?= localhost/arcane-operator:dev
+# The images that come beside it are named by the registry and tag of IMG.
+POSTGRES_IMG ?= $(dir $(IMG))arcane-plugin-postgres:$(lastword $(subst :, ,$(notdir $(IMG))))
+SCRIPTED_IMG ?= $(dir $(IMG))arcane-plugin-scripted:$(lastword $(subst :, ,$(notdir $(IMG))))
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# Static, without paths of this machine, and the same from a checkout as from the Dockerfile, which has no .git.
+GOBUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)"
+# Kubernetes' packages take longer to build than go test's ten minutes on a cold machine.
+GOTEST  := go test -timeout 45m $(GOTESTFLAGS)
+# kubectl of the user's own, else the one that the testbed builds.
+KUBECTL ?= $(or $(shell command -v kubectl 2>/dev/null),go run ./test/cluster kubectl)
+
+SHELL := /bin/bash -o pipefail
+.DEFAULT_GOAL := help
+.PHONY: FORCE
+FORCE:
+
+.PHONY: help
+help: ## Say what there is
+	@awk 'BEGIN {FS = ":.*## "} \
+		/^##@/ {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@printf '\nIMG names the operator'"'"'s image (now %s).\n' '$(IMG)'
+
+##@ See it work
+.PHONY: demo
+demo: image ## A PostgreSQL table through backfill and streaming, on real Kubernetes on this machine
+	go run ./test/demo up
+
+.PHONY: demo-down
+demo-down: ## Remove all that the demo set up
+	go run ./test/demo down
+
+##@ Prove it
+.PHONY: test
+test: ## Unit tests, proofs, integration over a real API server and Job controller, the plugins' tests
+	go run ./test/cluster build
+	$(GOTEST) $$(go list ./... | grep -v '/test/e2e')
+	cd plugins/postgres && $(GOTEST) ./...
+	cd tools/gen && $(GOTEST) ./...
+
+.PHONY: e2e
+e2e: image ## Stories over a real node with real pods
+	go run ./test/cluster build
+	$(GOTEST) -count=1 ./test/e2e/...
+
+.PHONY: verify
+verify: ## Regenerate, tidy, vet and lint everything, build all manifests; fails when git then shows a difference
+	tools/verify
+
+.PHONY: lint
+lint: ## The linter alone, over every module
+	tools/lint-all
+
+##@ Make it
+.PHONY: generate
+generate: ## Write all generated files: deepcopy, CRDs, roles, tables, API reference
+	tools/generate
+
+.PHONY: build
+build: bin/arcane-operator bin/plugin-postgres bin/plugin-scripted ## Static binaries into bin/
+
+.PHONY: image
+image: build ## Pack the binaries as image tars into bin/, without a container engine
+	go run ./test/image --binary bin/arcane-operator --image $(IMG) --output bin/arcane-operator.tar
+	go run ./test/image --binary bin/plugin-postgres --image $(POSTGRES_IMG) --output bin/plugin-postgres.tar
+	go run ./test/image --binary bin/plugin-scripted --image $(SCRIPTED_IMG) --output bin/plugin-scripted.tar
+
+# go build itself knows what is stale, hence FORCE.
+bin/arcane-operator: FORCE
+	$(GOBUILD) -o $@ ./cmd/arcane-operator
+
+bin/plugin-postgres: FORCE
+	cd plugins/postgres && $(GOBUILD) -o ../../$@ .
+
+bin/plugin-scripted: FORCE
+	$(GOBUILD) -o $@ ./test/e2e/scripted
+
+##@ Put it on the cluster that kubectl points at
+.PHONY: install
+install: ## The kinds (CRDs) alone
+	tools/run gen kustomize build config/crd | $(KUBECTL) apply -f -
+
+.PHONY: uninstall
+uninstall: ## Remove the kinds, and with them EVERY stream
+	tools/run gen kustomize build config/crd | $(KUBECTL) delete --ignore-not-found -f -
+
+.PHONY: deploy
+deploy: ## The kinds and the operator, from the image IMG
+	tools/render $(IMG) | $(KUBECTL) apply -f -
+
+.PHONY: undeploy
+undeploy: ## Remove the operator; streams and what they run stay
+	tools/render $(IMG) --without-crds | $(KUBECTL) delete --ignore-not-found -f -
+
+# For scripts that need a variable's value: make -s print-IMG
+print-%:
+	@echo '$($*)'

@@ -1,0 +1,44 @@
+// Command applysize tells whether manifests fit the annotation in which client-side kubectl apply keeps what it applied.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"sigs.k8s.io/yaml"
+)
+
+// The API server's limit for all annotations of an object together.
+const limit = 262144
+
+func main() {
+	tooLarge := false
+	for _, file := range os.Args[1:] {
+		size, err := applied(file)
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "applysize: %s: %v\n", file, err)
+			os.Exit(1)
+		}
+		fmt.Printf("%s: %d bytes applied, %d %% of the limit\n", file, size, 100*size/limit)
+		if size >= limit {
+			tooLarge = true
+		}
+	}
+	if tooLarge {
+		fmt.Fprintf(os.Stderr, "applysize: kubectl apply takes less than %d bytes\n", limit)
+		os.Exit(1)
+	}
+}
+
+// applied is the size of the JSON that kubectl writes into the annotation.
+func applied(file string) (int, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return 0, err //nolint:wrapcheck // the caller says which file
+	}
+	json, err := yaml.YAMLToJSON(text)
+	if err != nil {
+		return 0, fmt.Errorf("not YAML: %w", err)
+	}
+	return len(json), nil
+}
