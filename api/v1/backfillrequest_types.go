@@ -1,0 +1,172 @@
+package v1
+
+// This file defines BackfillRequest: "run a backfill of that stream now".
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// BackfillRequest asks for one backfill of one stream. The streaming job is
+// stopped first, the backfill runs, the request is completed by that very job,
+// and streaming goes on. Delete it, or set spec.completed, to cancel it.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=bfr,categories=arcane
+// +kubebuilder:selectablefield:JSONPath=`.spec.completed`
+// +kubebuilder:selectablefield:JSONPath=`.spec.streamId`
+// +kubebuilder:printcolumn:name="Class",type=string,JSONPath=`.spec.streamClass`
+// +kubebuilder:printcolumn:name="Stream",type=string,JSONPath=`.spec.streamId`
+// +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
+// +kubebuilder:printcolumn:name="Completed",type=boolean,JSONPath=`.spec.completed`
+// +kubebuilder:printcolumn:name="Attempts",type=integer,JSONPath=`.status.attemptCount`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.message`
+type BackfillRequest struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// Spec is what you ask for.
+	Spec BackfillRequestSpec `json:"spec"`
+	// Status is how far it has come.
+	// +optional
+	Status BackfillRequestStatus `json:"status,omitempty"`
+}
+
+// BackfillRequestSpec says which stream to backfill, and how.
+type BackfillRequestSpec struct {
+	// StreamClass of the stream. Default: taken from the stream. A class that is
+	// not the stream's own makes the request wait with reason ClassMismatch.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	StreamClass string `json:"streamClass,omitempty"`
+
+	// StreamID is the name of the stream, in the request's namespace. Required and immutable.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec.streamId: is immutable; delete this request and create one for the other stream"
+	StreamID string `json:"streamId"`
+
+	// Completed is set to true by the operator, once, when the backfill has
+	// completed: wait for it with kubectl wait --for=jsonpath={.spec.completed}=true.
+	// Default false. Setting it yourself cancels the request; it cannot be undone.
+	// +optional
+	// +kubebuilder:default=false
+	Completed bool `json:"completed"`
+
+	// Payload is a free object that the job gets as STREAMCONTEXT__OVERRIDE.
+	// Changing it while the backfill runs is treated as a change of configuration.
+	// +optional
+	// +kubebuilder:pruning:PreserveUnknownFields
+	Payload *runtime.RawExtension `json:"payload,omitempty"`
+
+	// JobTemplateRef overrides the template for this one request.
+	// +optional
+	JobTemplateRef *TemplateReference `json:"jobTemplateRef,omitempty"`
+
+	// TTLSecondsAfterFinished deletes the request that many seconds after it has
+	// ended (Completed or Cancelled). Default: requests made by users are kept.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	TTLSecondsAfterFinished *int32 `json:"ttlSecondsAfterFinished,omitempty"`
+}
+
+// RequestPhase is a summary for people.
+// +kubebuilder:validation:Enum=Queued;Granted;Running;Paused;Completed;Failed;Cancelled
+type RequestPhase string
+
+// The phases of a BackfillRequest. Completed and Cancelled are final.
+const (
+	// RequestQueued waits: for its stream, for its turn or for a slot of its class.
+	RequestQueued RequestPhase = "Queued"
+	// RequestGranted has a slot and is about to run.
+	RequestGranted RequestPhase = "Granted"
+	// RequestRunning has a job.
+	RequestRunning RequestPhase = "Running"
+	// RequestPaused was stopped because its stream was suspended; it runs again, with the same id.
+	RequestPaused RequestPhase = "Paused"
+	// RequestCompleted has been completed by a job whose success can be trusted.
+	RequestCompleted RequestPhase = "Completed"
+	// RequestFailed waits for the user: suspend and resume the stream to retry it, delete it to give it up.
+	RequestFailed RequestPhase = "Failed"
+	// RequestCancelled was given up by the user.
+	RequestCancelled RequestPhase = "Cancelled"
+)
+
+// Final tells whether a request in this phase has ended for good.
+func (p RequestPhase) Final() bool { return p == RequestCompleted || p == RequestCancelled }
+
+// AttemptResult is how an attempt ended.
+// +kubebuilder:validation:Enum=Succeeded;Failed;Interrupted;Stopped
+type AttemptResult string
+
+const (
+	// AttemptSucceeded ended with a success that can be trusted.
+	AttemptSucceeded AttemptResult = "Succeeded"
+	// AttemptFailed ended with a failed Job.
+	AttemptFailed AttemptResult = "Failed"
+	// AttemptInterrupted ended with a success that cannot be trusted (its pod was
+	// deleted or evicted), or its Job vanished: the backfill runs again, same id.
+	AttemptInterrupted AttemptResult = "Interrupted"
+	// AttemptStopped was stopped by the operator: suspension or a change of configuration.
+	AttemptStopped AttemptResult = "Stopped"
+)
+
+// Attempt is one job that served the request.
+type Attempt struct {
+	// Job is the Job's name.
+	Job string `json:"job"`
+	// JobUID is the Job's UID.
+	JobUID types.UID `json:"jobUID"`
+	// Result is how it ended.
+	Result AttemptResult `json:"result"`
+	// Time of the end.
+	Time metav1.Time `json:"time"`
+	// Message in a sentence.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	Message string `json:"message,omitempty"`
+}
+
+// BackfillRequestStatus is how far the request has come.
+type BackfillRequestStatus struct {
+	// Phase is a summary for people.
+	// +optional
+	Phase RequestPhase `json:"phase,omitempty"`
+	// Conditions: Ready.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// Job that runs for this request, or ran last.
+	// +optional
+	Job string `json:"job,omitempty"`
+	// AttemptCount is the number of jobs that have served this request and ended.
+	// +optional
+	AttemptCount int32 `json:"attemptCount,omitempty"`
+	// Attempts are the last 10 jobs that served this request and ended, newest last.
+	// +optional
+	// +kubebuilder:validation:MaxItems=10
+	// +listType=atomic
+	Attempts []Attempt `json:"attempts,omitempty"`
+	// StartTime is when its first job was started.
+	// +optional
+	StartTime *metav1.Time `json:"startTime,omitempty"`
+	// CompletionTime is when it was completed or cancelled.
+	// +optional
+	CompletionTime *metav1.Time `json:"completionTime,omitempty"`
+	// Message says in a sentence what it waits for or how it ended.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
+}
+
+// BackfillRequestList is a list of BackfillRequests.
+// +kubebuilder:object:root=true
+type BackfillRequestList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []BackfillRequest `json:"items"`
+}

@@ -1,0 +1,68 @@
+package v1
+
+// This file holds the small types that several kinds share.
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// TemplateReference names a StreamingJobTemplate.
+type TemplateReference struct {
+	// Name of the StreamingJobTemplate.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+
+	// Namespace of the StreamingJobTemplate. Default: the stream's own namespace.
+	// Another namespace works only where the StreamClass lists it in
+	// spec.allowedTemplateNamespaces or names the same template itself.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Namespace string `json:"namespace,omitempty"`
+}
+
+// Mode tells what a job of a stream does.
+// +kubebuilder:validation:Enum=Stream;Backfill
+type Mode string
+
+const (
+	// ModeStream carries changes as they come, for as long as the stream runs.
+	ModeStream Mode = "Stream"
+	// ModeBackfill carries all data once, and ends.
+	ModeBackfill Mode = "Backfill"
+)
+
+// Outcome is the end of a job that has been recorded but perhaps not yet carried out.
+// +kubebuilder:validation:Enum=Succeeded
+type Outcome string
+
+// OutcomeSucceeded means: the backfill's success can be trusted, whatever happens to its Job from now on.
+const OutcomeSucceeded Outcome = "Succeeded"
+
+// JobRecord is the job that was started last and whose end has not yet been carried out.
+type JobRecord struct {
+	// Name of the Job.
+	Name string `json:"name"`
+	// UID of the Job: another Job of the same name is not this one.
+	UID types.UID `json:"uid"`
+	// Run is the number of the run; it grows with every job of the stream.
+	Run int64 `json:"run"`
+	// Mode of the job: Stream or Backfill.
+	Mode Mode `json:"mode"`
+	// Request is the name of the BackfillRequest that the job serves (backfills only).
+	// +optional
+	Request string `json:"request,omitempty"`
+	// RequestUID is the UID of that request.
+	// +optional
+	RequestUID types.UID `json:"requestUID,omitempty"`
+	// ConfigurationHash of the inputs that the job was built from.
+	// +optional
+	ConfigurationHash string `json:"configurationHash,omitempty"`
+	// StartTime is when the job was recorded.
+	// +optional
+	StartTime *metav1.Time `json:"startTime,omitempty"`
+	// Outcome is set once the job's end can no longer be lost.
+	// +optional
+	Outcome Outcome `json:"outcome,omitempty"`
+}

@@ -1,0 +1,86 @@
+package v1
+
+// This file holds every condition type and reason, with what it means and what to do about it.
+
+// The condition types. Ready, Reconciling and Stalled are read as kstatus reads them.
+const (
+	// ConditionReady: the declared state is reached, or being served as designed.
+	ConditionReady = "Ready"
+	// ConditionReconciling: the operator is on its way to the declared state.
+	ConditionReconciling = "Reconciling"
+	// ConditionStalled: nothing will happen until somebody acts.
+	ConditionStalled = "Stalled"
+	// ConditionAccepted: the definition can be turned into a job.
+	ConditionAccepted = "Accepted"
+	// ConditionBackfilling: a backfill is running.
+	ConditionBackfilling = "Backfilling"
+	// ConditionSuspended: no pod of the stream is alive, by the user's wish.
+	ConditionSuspended = "Suspended"
+	// ConditionChangePending: a change of configuration waits for the end of the running backfill.
+	ConditionChangePending = "ChangePending"
+)
+
+// Reason is a stable word for why something is as it is.
+type Reason string
+
+// Reasons of streams.
+const (
+	ReasonStreaming            Reason = "Streaming"
+	ReasonBackfilling          Reason = "Backfilling"
+	ReasonStarting             Reason = "Starting"
+	ReasonStopping             Reason = "Stopping"
+	ReasonSuspended            Reason = "Suspended"
+	ReasonSuspending           Reason = "Suspending"
+	ReasonWaitingForJob        Reason = "WaitingForJob"
+	ReasonWaitingForPods       Reason = "WaitingForPods"
+	ReasonBackfillRequested    Reason = "BackfillRequested"
+	ReasonBackfillCompleted    Reason = "BackfillCompleted"
+	ReasonBackfillCancelled    Reason = "BackfillCancelled"
+	ReasonBackfillInterrupted  Reason = "BackfillInterrupted"
+	ReasonInitialRequested     Reason = "InitialBackfillRequested"
+	ReasonInitialWaived        Reason = "InitialBackfillWaived"
+	ReasonConfigurationChanged Reason = "ConfigurationChanged"
+	ReasonStreamEnded          Reason = "StreamEnded"
+	ReasonBackingOff           Reason = "BackingOff"
+	ReasonDisrupted            Reason = "Disrupted"
+	ReasonJobFailed            Reason = "JobFailed"
+	ReasonNameConflict         Reason = "NameConflict"
+	ReasonAccepted             Reason = "Accepted"
+	ReasonChangeWaits          Reason = "ChangeWaitsForBackfill"
+	ReasonUnexpected           Reason = "Unexpected"
+)
+
+// Reasons why a definition is not accepted.
+const (
+	ReasonClassNotFound     Reason = "StreamClassNotFound"
+	ReasonClassNotReady     Reason = "StreamClassNotReady"
+	ReasonClassKind         Reason = "StreamClassKind"
+	ReasonTemplateNotFound  Reason = "TemplateNotFound"
+	ReasonTemplateForbidden Reason = "TemplateForbidden"
+	ReasonTemplateInvalid   Reason = "TemplateInvalid"
+	ReasonSpecInvalid       Reason = "SpecInvalid"
+)
+
+// Reasons of backfill requests.
+const (
+	ReasonStreamNotFound   Reason = "StreamNotFound"
+	ReasonClassMismatch    Reason = "ClassMismatch"
+	ReasonWaitingForTurn   Reason = "WaitingForTurn"
+	ReasonWaitingForSlot   Reason = "WaitingForSlot"
+	ReasonStreamSuspended  Reason = "StreamSuspended"
+	ReasonStreamFailed     Reason = "StreamFailed"
+	ReasonStreamNotReady   Reason = "StreamNotAccepted"
+	ReasonGranted          Reason = "Granted"
+	ReasonRequestRunning   Reason = "Running"
+	ReasonRequestCompleted Reason = "Completed"
+	ReasonRequestCancelled Reason = "Cancelled"
+	ReasonRequestFailed    Reason = "Failed"
+)
+
+// Reasons of stream classes.
+const (
+	ReasonServed          Reason = "Served"
+	ReasonKindUnsupported Reason = "KindNotSupported"
+	ReasonSchemaInvalid   Reason = "SchemaInvalid"
+	ReasonFailureClasses  Reason = "FailureClassesInvalid"
+)

@@ -1,0 +1,208 @@
+package v1
+
+// This file defines StreamClass: the registration of a plugin.
+
+import (
+	batchv1 "k8s.io/api/batch/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// StreamClass registers a plugin: which kind carries its stream definitions,
+// and the plugin's defaults. It is an administrator's object.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Cluster,shortName=strc,categories=arcane
+// +kubebuilder:printcolumn:name="Kind",type=string,JSONPath=`.spec.kindRef`
+// +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
+// +kubebuilder:printcolumn:name="Running",type=integer,JSONPath=`.status.streams.Running`
+// +kubebuilder:printcolumn:name="Failed",type=integer,JSONPath=`.status.streams.Failed`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
+type StreamClass struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// Spec describes the plugin.
+	Spec StreamClassSpec `json:"spec"`
+	// Status tells whether the plugin's streams are being served.
+	// +optional
+	Status StreamClassStatus `json:"status,omitempty"`
+}
+
+// StreamClassSpec describes a plugin.
+type StreamClassSpec struct {
+	// APIGroupRef is the API group of the kind that carries the stream definitions.
+	// Default: streaming.sneaksanddata.com.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	APIGroupRef string `json:"apiGroupRef,omitempty"`
+	// APIVersion of that kind, such as v1.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	APIVersion string `json:"apiVersion"`
+	// KindRef is the kind that carries the stream definitions: Stream, or the plugin's own.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	KindRef string `json:"kindRef"`
+	// PluralName of that kind, such as streams.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	PluralName string `json:"pluralName"`
+
+	// SecretRefs are the fields of a stream's spec that hold {name: secret}; for
+	// kind Stream a path below spec, such as source.credentials. Each named Secret
+	// becomes an envFrom in every container. Changing it restarts the class's
+	// streaming jobs.
+	// +optional
+	// +kubebuilder:validation:MaxItems=32
+	// +listType=set
+	SecretRefs []string `json:"secretRefs,omitempty"`
+
+	// JobTemplateRef is the template of streaming jobs whose Stream names none.
+	// Changing it restarts those.
+	// +optional
+	JobTemplateRef *TemplateReference `json:"jobTemplateRef,omitempty"`
+	// BackfillJobTemplateRef is the template of backfills whose Stream names none.
+	// Default: the template of the streaming job.
+	// +optional
+	BackfillJobTemplateRef *TemplateReference `json:"backfillJobTemplateRef,omitempty"`
+	// AllowedTemplateNamespaces are the namespaces, beside its own, from which a
+	// Stream may name a template. Default: none.
+	// +optional
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=set
+	AllowedTemplateNamespaces []string `json:"allowedTemplateNamespaces,omitempty"`
+
+	// FailureClasses say what the plugin's exit codes mean. Default: graceful (143)
+	// and transient (2), both ignored.
+	// +optional
+	// +kubebuilder:validation:MaxItems=18
+	// +listType=map
+	// +listMapKey=name
+	FailureClasses []FailureClass `json:"failureClasses,omitempty"`
+	// PodFailurePolicy replaces the policy that is computed from the failure classes.
+	// +optional
+	PodFailurePolicy *batchv1.PodFailurePolicy `json:"podFailurePolicy,omitempty"`
+
+	// PodSecurityLevel that the pods of this class's streams must keep. Default baseline.
+	// +optional
+	// +kubebuilder:default=baseline
+	PodSecurityLevel PodSecurityLevel `json:"podSecurityLevel,omitempty"`
+
+	// Schema of {source, sink} of this class's Streams.
+	// +optional
+	Schema *StreamSchema `json:"schema,omitempty"`
+
+	// Backfill says how many backfills of this class may run at once.
+	// +optional
+	Backfill *ClassBackfill `json:"backfill,omitempty"`
+
+	// StartDeadlineSeconds is how long a started job may wait for its pod to run
+	// before the stream is shown as Stalled. Default 600.
+	// +optional
+	// +kubebuilder:default=600
+	// +kubebuilder:validation:Minimum=1
+	StartDeadlineSeconds *int32 `json:"startDeadlineSeconds,omitempty"`
+
+	// ContainerName is the main container: exit codes are about it. Default: the template's first.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	ContainerName string `json:"containerName,omitempty"`
+}
+
+// PodSecurityLevel is a level of the Pod Security Standards.
+// +kubebuilder:validation:Enum=privileged;baseline;restricted
+type PodSecurityLevel string
+
+// FailureAction is what follows from an exit code.
+// +kubebuilder:validation:Enum=Ignore;Fail;Backfill
+type FailureAction string
+
+const (
+	// ActionIgnore replaces the pod and does not count it against the backoffLimit.
+	ActionIgnore FailureAction = "Ignore"
+	// ActionFail fails the stream at once: retrying is useless.
+	ActionFail FailureAction = "Fail"
+	// ActionBackfill fails the job; the stream needs a backfill before it can go on.
+	ActionBackfill FailureAction = "Backfill"
+)
+
+// FailureClass gives a name and a consequence to exit codes.
+type FailureClass struct {
+	// Name of the class, shown in a stream's failure.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$`
+	Name string `json:"name"`
+	// ExitCodes of the main container that belong to this class; 0 is success and cannot.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=255
+	// +kubebuilder:validation:items:Minimum=1
+	// +kubebuilder:validation:items:Maximum=255
+	// +listType=set
+	ExitCodes []int32 `json:"exitCodes"`
+	// Action: Ignore (replace the pod, do not count it), Fail (fail the stream at
+	// once) or Backfill (fail the job; a backfill is needed).
+	Action FailureAction `json:"action"`
+}
+
+// StreamSchema describes {source, sink}.
+type StreamSchema struct {
+	// OpenAPIV3Schema of an object with the properties source and sink, in the
+	// structural form that CustomResourceDefinitions use.
+	// +kubebuilder:pruning:PreserveUnknownFields
+	OpenAPIV3Schema *runtime.RawExtension `json:"openAPIV3Schema"`
+}
+
+// ClassBackfill limits backfills.
+type ClassBackfill struct {
+	// MaxConcurrent is how many backfills of this class may run at once; further
+	// requests are Queued. Default: no limit.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	MaxConcurrent *int32 `json:"maxConcurrent,omitempty"`
+}
+
+// ClassPhase is a summary for people.
+// +kubebuilder:validation:Enum=Pending;Ready;Failed;Stopped
+type ClassPhase string
+
+// The phases of a StreamClass.
+const (
+	// ClassPending has not been looked at yet.
+	ClassPending ClassPhase = "Pending"
+	// ClassReady is being served.
+	ClassReady ClassPhase = "Ready"
+	// ClassFailed cannot be served: see condition Ready.
+	ClassFailed ClassPhase = "Failed"
+	// ClassStopped is no longer served.
+	ClassStopped ClassPhase = "Stopped"
+)
+
+// StreamClassStatus tells whether the plugin's streams are being served.
+type StreamClassStatus struct {
+	// Phase is a summary for people.
+	// +optional
+	Phase ClassPhase `json:"phase,omitempty"`
+	// ObservedGeneration is the generation of the spec that was last looked at.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// Conditions: Ready.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// Streams of this class by phase; written at most every 30 seconds.
+	// +optional
+	Streams map[StreamPhase]int32 `json:"streams,omitempty"`
+}
+
+// StreamClassList is a list of StreamClasses.
+// +kubebuilder:object:root=true
+type StreamClassList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []StreamClass `json:"items"`
+}
