@@ -47,7 +47,8 @@ const (
 	ReasonNameConflict         Reason = "NameConflict"
 	ReasonAccepted             Reason = "Accepted"
 	ReasonChangeWaits          Reason = "ChangeWaitsForBackfill"
-	ReasonUnexpected           Reason = "Unexpected"
+	ReasonDeleting             Reason = "Deleting"
+	ReasonNotAccepted          Reason = "NotAccepted"
 )
 
 // Reasons why a definition is not accepted.

@@ -1,0 +1,52 @@
+package lifecycle
+
+// This file names the conditions that the rules are made of.
+
+import v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+
+// guard is a condition with the name that the printed table shows.
+type guard struct {
+	name  string
+	holds func(Observation) bool
+}
+
+func not(g guard) guard {
+	return guard{"not " + g.name, func(o Observation) bool { return !g.holds(o) }}
+}
+
+var (
+	deleting   = guard{"deleting", func(o Observation) bool { return o.Deleting }}
+	suspended  = guard{"suspended", func(o Observation) bool { return o.Suspended }}
+	acceptable = guard{"acceptable", func(o Observation) bool { return o.Acceptable }}
+	failure    = guard{"failure", func(o Observation) bool { return o.Failure }}
+
+	held        = guard{"held", func(o Observation) bool { return o.Job == Held }}
+	active      = guard{"active", func(o Observation) bool { return o.Job == Active }}
+	succeeded   = guard{"succeeded", func(o Observation) bool { return o.Job == Succeeded }}
+	interrupted = guard{"interrupted", func(o Observation) bool { return o.Job == Interrupted }}
+	failed      = guard{"failed", func(o Observation) bool { return o.Job == Failed }}
+	done        = guard{"done", func(o Observation) bool { return o.Job == Done }}
+	backfill    = guard{"backfill", func(o Observation) bool { return o.Mode == v1.ModeBackfill }}
+	wanted      = guard{"wanted", func(o Observation) bool { return o.Wanted }}
+	changed     = guard{"inputs changed", func(o Observation) bool { return o.Inputs == Changed }}
+	disrupted   = guard{"disrupted", func(o Observation) bool { return o.Disrupted }}
+
+	// unfinished: the recorded job can be stopped.
+	unfinished = guard{"unfinished", func(o Observation) bool { return o.Job == Held || o.Job == Active }}
+	// leaving: something is on its way out and must be gone before anything starts.
+	leaving = guard{"leaving", func(o Observation) bool {
+		return o.Job == Stopping || o.Stray == StrayStopping || o.Pods == DyingPods
+	}}
+	// remembered: the status holds something that suspension clears.
+	remembered = guard{"remembered", func(o Observation) bool {
+		return o.Job != NoJob || o.Failure || o.BackingOff
+	}}
+
+	stray        = guard{"stray job", func(o Observation) bool { return o.Stray == StrayUnfinished }}
+	orphans      = guard{"orphan pods", func(o Observation) bool { return o.Pods == OrphanPods }}
+	looseInitial = guard{"loose initial request", func(o Observation) bool { return o.LooseInitial }}
+	toRequest    = guard{"initial backfill due", func(o Observation) bool { return o.Initial == ToRequest }}
+	toWaive      = guard{"initial backfill given up", func(o Observation) bool { return o.Initial == ToWaive }}
+	requestReady = guard{"request ready", func(o Observation) bool { return o.Request == RequestReady }}
+	backingOff   = guard{"backing off", func(o Observation) bool { return o.BackingOff }}
+)

@@ -1,0 +1,99 @@
+package lifecycle
+
+// This file is the table of rules: first match wins, order is urgency.
+
+import v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+
+// rule is one row: when all guards hold, do the verbs and answer the phase.
+type rule struct {
+	name   string
+	when   []guard
+	do     []Verb
+	phase  v1.StreamPhase
+	reason v1.Reason
+	then   next
+}
+
+// next says what wakes the stream after the row's verbs are done.
+type next int
+
+const (
+	// watched: the cluster's answer wakes us.
+	watched next = iota
+	// again: the next step follows at once.
+	again
+	// timed: only time wakes us.
+	timed
+)
+
+func (r rule) holds(o Observation) bool {
+	for _, g := range r.when {
+		if !g.holds(o) {
+			return false
+		}
+	}
+	return true
+}
+
+func all(guards ...guard) []guard { return guards }
+func do(verbs ...Verb) []Verb     { return verbs }
+
+// nothing to do; keep leaves the phase as it is.
+var nothing []Verb
+
+const keep = v1.StreamPhase("")
+
+var rules = []rule{
+	// Ownership cleans up after a stream that is being deleted: no finalizers of ours.
+	{"deleting", all(deleting), nothing, keep, v1.ReasonDeleting, watched},
+
+	// Every end is recorded before anything else, also when a suspension, the end
+	// of the request or a change of the spec came in the same moment.
+	{"record-success", all(succeeded, backfill), do(RecordSuccess), v1.StreamBackfilling, v1.ReasonBackfillCompleted, again},
+	{"complete-request", all(done), do(CompleteRequest), v1.StreamBackfilling, v1.ReasonBackfillCompleted, again},
+	{"record-interrupted", all(interrupted), do(RecordInterrupted), v1.StreamPending, v1.ReasonBackfillInterrupted, again},
+	{"record-failure", all(failed), do(RecordFailure), v1.StreamFailed, v1.ReasonJobFailed, again},
+	{"record-end", all(succeeded), do(RecordEnd), v1.StreamPending, v1.ReasonStreamEnded, again},
+
+	// What nobody accounts for goes, whatever the stream is doing.
+	{"discard-stray", all(stray), do(ClaimDiscard, DeleteStray), keep, v1.ReasonWaitingForJob, watched},
+	{"delete-orphans", all(orphans), do(DeleteOrphans), keep, v1.ReasonWaitingForPods, watched},
+	{"delete-loose-request", all(looseInitial), do(DeleteLoose), keep, v1.ReasonInitialRequested, again},
+	{"waive-initial", all(toWaive), do(Waive), keep, v1.ReasonInitialWaived, again},
+
+	// Suspended means stopped, and needs neither class nor template.
+	{"suspend", all(suspended, unfinished), do(LookJob, ClaimStop, DeleteJob), v1.StreamPending, v1.ReasonSuspending, watched},
+	{"await-stop", all(suspended, leaving), nothing, v1.StreamPending, v1.ReasonSuspending, watched},
+	{"forget", all(suspended, remembered), do(LookStopped, Forget), v1.StreamSuspended, v1.ReasonSuspended, watched},
+	{"suspended", all(suspended), nothing, v1.StreamSuspended, v1.ReasonSuspended, watched},
+
+	// A backfill that nobody wants any more.
+	{"stop-cancelled", all(not(wanted)), do(LookEnded, LookJob, ClaimStop, DeleteJob), v1.StreamPending, v1.ReasonBackfillCancelled, watched},
+
+	// What runs is left running; nothing new starts.
+	{"unacceptable-backfilling", all(not(acceptable), active, backfill), nothing, v1.StreamBackfilling, v1.ReasonNotAccepted, watched},
+	{"unacceptable-running", all(not(acceptable), active), nothing, v1.StreamRunning, v1.ReasonNotAccepted, watched},
+	{"unacceptable", all(not(acceptable)), nothing, v1.StreamPending, v1.ReasonNotAccepted, watched},
+
+	// A failure waits for its user: start nothing, delete nothing.
+	{"failed", all(failure), nothing, v1.StreamFailed, v1.ReasonJobFailed, watched},
+
+	{"request-initial", all(toRequest), do(CreateInitial, RecordInitial), v1.StreamPending, v1.ReasonInitialRequested, again},
+
+	// What has to make way.
+	{"stop-for-backfill", all(unfinished, not(backfill), requestReady), do(LookReady, LookJob, ClaimStop, DeleteJob), v1.StreamPending, v1.ReasonBackfillRequested, watched},
+	{"stop-changed", all(changed), do(LookJob, ClaimStop, DeleteJob), v1.StreamPending, v1.ReasonConfigurationChanged, watched},
+	{"replace-disrupted", all(disrupted), do(LookJob, ClaimStop, DeleteJob), v1.StreamPending, v1.ReasonDisrupted, watched},
+
+	{"backfilling", all(active, backfill), nothing, v1.StreamBackfilling, v1.ReasonBackfilling, watched},
+	{"running", all(active), nothing, v1.StreamRunning, v1.ReasonStreaming, watched},
+
+	// What is on its way out blocks every start, so two jobs never overlap.
+	{"await-former", all(leaving), nothing, v1.StreamPending, v1.ReasonWaitingForJob, watched},
+
+	{"release-backfill", all(held, backfill), do(LookAgain, ReleaseJob), v1.StreamBackfilling, v1.ReasonBackfilling, watched},
+	{"release-stream", all(held), do(LookAgain, ReleaseJob), v1.StreamRunning, v1.ReasonStreaming, watched},
+	{"start-backfill", all(requestReady), do(LookFormer, CreateBackfill, Claim), v1.StreamBackfilling, v1.ReasonBackfilling, again},
+	{"back-off", all(backingOff), nothing, v1.StreamPending, v1.ReasonBackingOff, timed},
+	{"start-stream", all(), do(LookFormer, CreateStream, Claim), v1.StreamRunning, v1.ReasonStreaming, again},
+}
