@@ -78,7 +78,7 @@ bin/plugin-postgres: FORCE
 	cd plugins/postgres && $(GOBUILD) -o ../../$@ .
 
 bin/plugin-scripted: FORCE
-	$(GOBUILD) -o $@ ./test/e2e/scripted
+	$(GOBUILD) -o $@ ./test/scripted
 
 ##@ Put it on the cluster that kubectl points at
 .PHONY: install

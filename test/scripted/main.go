@@ -1,0 +1,115 @@
+// Command scripted is a plugin whose behaviour the stream's spec sets. It keeps
+// the contract between operator and plugin and moves no data; stories over real
+// pods use it.
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	streamingv1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/test/scripted/script"
+)
+
+// The kubelet shows what is written here in the pod's status.
+const terminationLog = "/dev/termination-log"
+
+// A plugin that cannot read what it is told says so with the code of an unusable configuration.
+const exitUnusable = 20
+
+func main() {
+	// Before anything else: a SIGTERM in the first milliseconds must find its reader.
+	sigterm := make(chan os.Signal, 1)
+	signal.Notify(sigterm, syscall.SIGTERM)
+	os.Exit(run(os.Stdout, sigterm))
+}
+
+func run(out io.Writer, sigterm <-chan os.Signal) int {
+	log := slog.New(slog.NewJSONHandler(out, nil))
+	log.Info("started", slog.Any("environment", contract(os.Environ())))
+	plan, err := script.FromEnvironment(os.Getenv)
+	if err != nil {
+		log.Error("unusable configuration", slog.Any("error", err))
+		leave(log, err.Error())
+		return exitUnusable
+	}
+	code, why := follow(log, plan, sigterm)
+	leave(log, plan.Message)
+	log.Info("ended", slog.String("why", why), slog.Int("exitCode", code))
+	if why == finished && plan.Panic != "" {
+		panic(plan.Panic)
+	}
+	return code
+}
+
+const (
+	finished = "finished"
+	signaled = "SIGTERM"
+)
+
+// follow waits for the end of the plan, its own or the one that SIGTERM asks for.
+func follow(log *slog.Logger, plan script.Run, sigterm <-chan os.Signal) (code int, why string) {
+	done := after(plan.RunFor)
+	for {
+		select {
+		case <-done:
+			return plan.ExitCode, finished
+		case <-sigterm:
+			log.Info("SIGTERM", slog.Bool("ignored", plan.OnSigterm.Ignore))
+			if !plan.OnSigterm.Ignore {
+				<-after(plan.OnSigterm.After)
+				return plan.OnSigterm.ExitCode, signaled
+			}
+		}
+	}
+}
+
+// after is a channel that never delivers where the wait is for ever.
+func after(d script.Duration) <-chan time.Time {
+	if d == script.Forever {
+		return nil
+	}
+	return time.After(time.Duration(d))
+}
+
+// contract keeps what the operator hands over and of the rest the names alone: values may be secrets.
+func contract(environ []string) map[string]string {
+	shown := map[string]string{}
+	var others []string
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		if strings.HasPrefix(name, streamingv1.EnvPrefix) {
+			shown[name] = value
+			continue
+		}
+		others = append(others, name)
+	}
+	slices.Sort(others)
+	names, err := json.Marshal(others)
+	if err == nil {
+		shown["others"] = string(names)
+	}
+	return shown
+}
+
+// leave writes the termination message; outside a pod there is no place for it.
+func leave(log *slog.Logger, message string) {
+	if message == "" {
+		return
+	}
+	file, err := os.OpenFile(terminationLog, os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
+		log.Info("no termination message", slog.Any("error", err))
+		return
+	}
+	defer file.Close()
+	fmt.Fprint(file, message)
+}
