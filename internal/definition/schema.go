@@ -1,0 +1,155 @@
+package definition
+
+// This file checks a stream's {source, sink} against the schema of its class.
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	structural "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	openapierrors "k8s.io/kube-openapi/pkg/validation/errors"
+	"k8s.io/kube-openapi/pkg/validation/strfmt"
+	"k8s.io/kube-openapi/pkg/validation/validate"
+	"sigs.k8s.io/yaml"
+
+	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+)
+
+const schemaField = "spec.schema.openAPIV3Schema"
+
+// compile reads the schema of a class; nil without a problem where it has none.
+func compile(class *v1.StreamClass) (*structural.Structural, *Problem) {
+	if class.Spec.Schema == nil || class.Spec.Schema.OpenAPIV3Schema == nil {
+		return nil, nil
+	}
+	invalid := func(path, text string) (*structural.Structural, *Problem) {
+		return nil, classProblem(class, v1.ReasonSchemaInvalid, path, text)
+	}
+	props := apiextensionsv1.JSONSchemaProps{}
+	// Strict: a misspelt keyword would be a check that never happens.
+	if err := yaml.UnmarshalStrict(class.Spec.Schema.OpenAPIV3Schema.Raw, &props); err != nil {
+		return invalid(schemaField, "cannot be read as a schema: "+oneLine(err.Error()))
+	}
+	inner := apiextensions.JSONSchemaProps{}
+	if err := apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(&props, &inner, nil); err != nil {
+		return invalid(schemaField, "cannot be read as a schema: "+oneLine(err.Error()))
+	}
+	s, err := structural.NewStructural(&inner)
+	if err != nil {
+		return invalid(schemaField, "must be structural, as in a CustomResourceDefinition: "+oneLine(err.Error()))
+	}
+	if list := structural.ValidateStructural(field.NewPath("spec", "schema", "openAPIV3Schema"), s); len(list) > 0 {
+		return invalid(list[0].Field, "must be structural, as in a CustomResourceDefinition: "+list[0].ErrorBody())
+	}
+	if path := unevaluated(s, schemaField); path != "" {
+		return invalid(path, "rules in CEL are not evaluated here; remove them and let the plugin check")
+	}
+	return s, nil
+}
+
+// unevaluated is the path of the first x-kubernetes-validations in a schema. A
+// rule that looks as if it were checked and is not would be worse than none.
+func unevaluated(s *structural.Structural, path string) string {
+	if s == nil {
+		return ""
+	}
+	if len(s.XValidations) > 0 {
+		return path + ".x-kubernetes-validations"
+	}
+	if at := unevaluated(s.Items, path+".items"); at != "" {
+		return at
+	}
+	if s.AdditionalProperties != nil {
+		if at := unevaluated(s.AdditionalProperties.Structural, path+".additionalProperties"); at != "" {
+			return at
+		}
+	}
+	for _, name := range sortedKeys(s.Properties) {
+		child := s.Properties[name]
+		if at := unevaluated(&child, fmt.Sprintf("%s.properties[%s]", path, name)); at != "" {
+			return at
+		}
+	}
+	return ""
+}
+
+// violation is what a class's schema says against the source and sink of a stream.
+func violation(class *v1.StreamClass, spec map[string]any) *Problem {
+	schema, problem := compile(class)
+	if problem != nil || schema == nil {
+		return problem
+	}
+	value := map[string]any{}
+	for _, key := range []string{"source", "sink"} {
+		if v, ok := spec[key]; ok {
+			value[key] = plainNumbers(v)
+		}
+	}
+	result := validate.NewSchemaValidator(schema.ToKubeOpenAPI(), nil, "", strfmt.Default).Validate(value)
+	if result.IsValid() {
+		return nil
+	}
+	findings := findings(result.Errors)
+	texts := make([]string, len(findings))
+	for i, f := range findings {
+		texts[i] = f.path + ": " + f.text
+	}
+	return &Problem{
+		Reason: v1.ReasonSpecInvalid, Kind: v1.KindStream, Field: findings[0].path,
+		Message: fmt.Sprintf("%s (as the schema of StreamClass %s asks)", strings.Join(shorten(texts), "; "), class.Name),
+	}
+}
+
+// finding is one violation: where, and what.
+type finding struct{ path, text string }
+
+// findings are the violations in a stable order, each once.
+func findings(list []error) []finding {
+	all := make([]finding, 0, len(list))
+	for _, err := range list {
+		f := finding{path: "spec", text: oneLine(err.Error())}
+		var v *openapierrors.Validation
+		if errors.As(err, &v) {
+			f = finding{path: join("spec", v.Name), text: told(v)}
+		}
+		all = append(all, f)
+	}
+	slices.SortFunc(all, func(a, b finding) int {
+		return cmp.Or(strings.Compare(a.path, b.path), strings.Compare(a.text, b.text))
+	})
+	return slices.Compact(all)
+}
+
+// told is the violation without the words "in body", which belong to a web form.
+func told(v *openapierrors.Validation) string {
+	text := oneLine(v.Error())
+	if _, after, ok := strings.Cut(text, " in body "); ok {
+		return after
+	}
+	return text
+}
+
+func join(path, below string) string {
+	below = strings.Trim(below, ".")
+	if below == "" {
+		return path
+	}
+	return path + "." + below
+}
+
+// shorten keeps a message within what a condition can hold.
+func shorten(texts []string) []string {
+	const most = 5
+	if len(texts) <= most {
+		return texts
+	}
+	return append(slices.Clone(texts[:most]), fmt.Sprintf("and %d more", len(texts)-most))
+}
+
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

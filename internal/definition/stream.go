@@ -1,0 +1,136 @@
+package definition
+
+// This file reads a Stream.
+
+import (
+	"errors"
+	"fmt"
+
+	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+)
+
+// MaxSpecBytes is the largest spec, written as JSON: one environment string may
+// hold 131,051 bytes, and a process whose environment is larger cannot start.
+const MaxSpecBytes = 96 * 1024
+
+// FromStream reads a Stream and its class, nil where that is missing. Where there
+// is a Problem the Definition still says who the stream is and whether it is
+// suspended, and as much of the rest as could be read: a stream can be suspended
+// while its class is gone.
+func FromStream(s *v1.Stream, class *v1.StreamClass) (Definition, *Problem) {
+	d := identity(s)
+	d.templates(s, class)
+	if !isDefaultPolicy(s) {
+		d.PodFailurePolicy = s.Spec.PodFailurePolicy
+	}
+	tree, err := d.render(s)
+	if err != nil {
+		return d, &Problem{
+			Reason: v1.ReasonSpecInvalid, Kind: v1.KindStream, Field: "spec",
+			Message: fmt.Sprintf("spec: cannot be written as JSON: %v; correct it", err),
+		}
+	}
+	if p := servedBy(s, class); p != nil {
+		return d, p
+	}
+	if len(d.Spec) > MaxSpecBytes {
+		return d, &Problem{
+			Reason: v1.ReasonSpecInvalid, Kind: v1.KindStream, Field: "spec",
+			Message: fmt.Sprintf("spec: is %d bytes of JSON, and a job can be given at most %d; make it smaller", len(d.Spec), MaxSpecBytes),
+		}
+	}
+	if p := forbiddenTemplate(d, s, class); p != nil {
+		return d, p
+	}
+	if p := violation(class, tree); p != nil {
+		return d, p
+	}
+	names, p := secrets(class, tree)
+	d.Secrets = names
+	return d, p
+}
+
+func identity(s *v1.Stream) Definition {
+	d := Definition{
+		APIVersion: v1.GroupVersion.String(),
+		Kind:       v1.KindStream,
+		Namespace:  s.Namespace,
+		Name:       s.Name,
+		UID:        s.UID,
+		Generation: s.Generation,
+		Created:    s.CreationTimestamp,
+
+		RestartedAt: s.Annotations[v1.AnnotationRestartedAt],
+		Class:       s.Spec.StreamClass,
+		Suspended:   s.Spec.Suspended,
+		Restart:     restart(s.Spec.Restart),
+		Backfill:    backfill(s.Spec.Backfill),
+	}
+	_, d.CreatedSuspended = s.Annotations[v1.AnnotationCreatedSuspended]
+	if s.Spec.Schedule != nil {
+		d.Schedule = *s.Spec.Schedule
+	}
+	if s.Spec.TimeZone != nil {
+		d.TimeZone = *s.Spec.TimeZone
+	}
+	return d
+}
+
+// servedBy tells whether the class can carry Streams at all.
+func servedBy(s *v1.Stream, class *v1.StreamClass) *Problem {
+	if class == nil {
+		return &Problem{
+			Reason: v1.ReasonClassNotFound, Kind: v1.KindStream, Field: "spec.streamClass",
+			Message: fmt.Sprintf("spec.streamClass: there is no StreamClass %s; install the plugin that brings it", s.Spec.StreamClass),
+		}
+	}
+	if !OfKindStream(class) {
+		return &Problem{
+			Reason: v1.ReasonClassKind, Kind: v1.KindStream, Field: "spec.streamClass",
+			Message: fmt.Sprintf("spec.streamClass: StreamClass %s is for kind %s of group %q, not for Streams; create the stream as that kind, or with another class",
+				class.Name, class.Spec.KindRef, class.Spec.APIGroupRef),
+		}
+	}
+	if p := ClassProblem(class); p != nil {
+		p.Reason = v1.ReasonClassNotReady
+		return p
+	}
+	return nil
+}
+
+// isDefaultPolicy tells whether the policy in the spec is what the defaulting
+// webhook wrote there, untouched since.
+func isDefaultPolicy(s *v1.Stream) bool {
+	mark, marked := s.Annotations[v1.AnnotationDefaultPodFailurePolicy]
+	return marked && s.Spec.PodFailurePolicy != nil && mark == PolicyHash(s.Spec.PodFailurePolicy)
+}
+
+// render writes the spec as JSON, whole and for the hash, and returns its tree.
+func (d *Definition) render(s *v1.Stream) (map[string]any, error) {
+	var err error
+	if d.Spec, err = Canonical(s.Spec); err != nil {
+		return nil, err
+	}
+	whole, err := decode(d.Spec)
+	if err != nil {
+		return nil, err
+	}
+	tree, ok := whole.(map[string]any)
+	if !ok {
+		return nil, errors.New("the spec is no object")
+	}
+	part := map[string]any{}
+	for key, value := range tree {
+		switch key {
+		case "suspended", "restart", "backfill", "jobTemplateRef", "backfillJobTemplateRef":
+		case "podFailurePolicy":
+			if d.PodFailurePolicy != nil {
+				part[key] = value
+			}
+		default:
+			part[key] = value
+		}
+	}
+	d.HashSpec, err = encode(part)
+	return tree, err
+}

@@ -1,0 +1,103 @@
+package definition
+
+// This file resolves which StreamingJobTemplate a job is built from, and who may name which.
+
+import (
+	"fmt"
+	"slices"
+
+	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+)
+
+// templates fills in the stream's references: its own, else the class's. A
+// stream of a class that is gone keeps its own.
+func (d *Definition) templates(s *v1.Stream, class *v1.StreamClass) {
+	var classStream, classBackfill *v1.TemplateReference
+	if class != nil {
+		classStream, classBackfill = class.Spec.JobTemplateRef, class.Spec.BackfillJobTemplateRef
+	}
+	d.StreamTemplate = firstReference(d.Namespace, s.Spec.JobTemplateRef, classStream)
+	d.BackfillTemplate = firstReference(d.Namespace, s.Spec.BackfillJobTemplateRef, classBackfill, d.StreamTemplate)
+}
+
+// firstReference is the first that is there, with its namespace filled in.
+func firstReference(namespace string, refs ...*v1.TemplateReference) *v1.TemplateReference {
+	for _, ref := range refs {
+		if ref == nil {
+			continue
+		}
+		found := *ref
+		if found.Namespace == "" {
+			found.Namespace = namespace
+		}
+		return &found
+	}
+	return nil
+}
+
+// Template is the template that a job of this mode needs; of the backfill that
+// serves the request, where one is given. What is wrong with a reference of the
+// request is a Problem of kind BackfillRequest.
+func Template(d Definition, class *v1.StreamClass, mode v1.Mode, request *v1.BackfillRequest) (v1.TemplateReference, *Problem) {
+	ref := d.StreamTemplate
+	if mode == v1.ModeBackfill {
+		ref = d.BackfillTemplate
+		if request != nil && request.Spec.JobTemplateRef != nil {
+			own := firstReference(d.Namespace, request.Spec.JobTemplateRef)
+			return *own, forbidden(d, class, *own, v1.KindBackfillRequest, "spec.jobTemplateRef.namespace",
+				fmt.Sprintf("BackfillRequest %s: ", request.Name))
+		}
+	}
+	if ref == nil {
+		return v1.TemplateReference{}, &Problem{
+			Reason: v1.ReasonSpecInvalid, Kind: v1.KindStream, Field: "spec.jobTemplateRef",
+			Message: fmt.Sprintf("spec.jobTemplateRef: neither the stream nor its StreamClass %s names a StreamingJobTemplate; set it here or there", d.Class),
+		}
+	}
+	return *ref, nil
+}
+
+// forbiddenTemplate is the first of the stream's own references that leads where it may not.
+func forbiddenTemplate(d Definition, s *v1.Stream, class *v1.StreamClass) *Problem {
+	own := []struct {
+		field string
+		ref   *v1.TemplateReference
+	}{
+		{"spec.jobTemplateRef.namespace", s.Spec.JobTemplateRef},
+		{"spec.backfillJobTemplateRef.namespace", s.Spec.BackfillJobTemplateRef},
+	}
+	for _, o := range own {
+		if o.ref == nil {
+			continue
+		}
+		if p := forbidden(d, class, *firstReference(d.Namespace, o.ref), v1.KindStream, o.field, ""); p != nil {
+			return p
+		}
+	}
+	return nil
+}
+
+// forbidden tells whether a reference leaves the stream's namespace for one that
+// the class neither allows nor names itself: a template of somebody else's
+// namespace would run with rights that its author never gave.
+func forbidden(d Definition, class *v1.StreamClass, ref v1.TemplateReference, kind, field, prefix string) *Problem {
+	if ref.Namespace == d.Namespace {
+		return nil
+	}
+	if class != nil {
+		if slices.Contains(class.Spec.AllowedTemplateNamespaces, ref.Namespace) {
+			return nil
+		}
+		for _, named := range []*v1.TemplateReference{class.Spec.JobTemplateRef, class.Spec.BackfillJobTemplateRef} {
+			if named != nil && *named == ref {
+				return nil
+			}
+		}
+	}
+	return &Problem{
+		Reason: v1.ReasonTemplateForbidden, Kind: kind, Field: field,
+		Message: fmt.Sprintf("%s%s: StreamingJobTemplate %s/%s lies in another namespace, which StreamClass %s does not allow; "+
+			"use a template in namespace %s, or have %s added to the class's spec.allowedTemplateNamespaces",
+			prefix, field, ref.Namespace, ref.Name, d.Class, d.Namespace, ref.Namespace),
+	}
+}

@@ -1,0 +1,119 @@
+// Package jobspec builds a stream's Jobs: from a definition, its class, a
+// template, a mode and a request to one batch/v1 Job.
+package jobspec
+
+// This file builds the Job.
+
+import (
+	"maps"
+	"strconv"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/definition"
+)
+
+// Input is all that a Job is built from.
+type Input struct {
+	Definition definition.Definition
+	Class      *v1.StreamClass
+	// Template is the one that definition.Template names.
+	Template *v1.StreamingJobTemplate
+	Mode     v1.Mode
+	// Request that a backfill serves; nil for a streaming job.
+	Request *v1.BackfillRequest
+	// Run is the number of the run.
+	Run int64
+}
+
+// Build builds the Job, suspended: it is released only after it has been
+// recorded. Equal inputs give equal Jobs. A Problem of kind BackfillRequest is
+// that request's alone.
+func Build(in Input) (*batchv1.Job, *definition.Problem) {
+	if p := problem(in); p != nil {
+		return nil, p
+	}
+	payload, err := override(in.Request)
+	if err != nil {
+		return nil, payloadProblem(in.Request, "cannot be written as JSON: "+err.Error()+"; correct it")
+	}
+	if in.Mode == v1.ModeBackfill && len(payload) > definition.MaxSpecBytes {
+		return nil, payloadProblem(in.Request, "is "+strconv.Itoa(len(payload))+" bytes of JSON, and a job can be given at most "+
+			strconv.Itoa(definition.MaxSpecBytes)+"; make it smaller")
+	}
+	job := &batchv1.Job{
+		TypeMeta:   metav1.TypeMeta{APIVersion: batchv1.SchemeGroupVersion.String(), Kind: "Job"},
+		ObjectMeta: metadata(in),
+		Spec:       *in.Template.Spec.Spec.DeepCopy(),
+	}
+	hold(job)
+	job.Spec.PodFailurePolicy = FailurePolicy(in.Definition, in.Class, in.Template)
+	job.Spec.Template.Labels = merged(job.Spec.Template.Labels, labels(in))
+	equip(&job.Spec.Template.Spec, environment(in, payload), in.Definition.Secrets)
+	return job, nil
+}
+
+// hold sets what the operator decides for every Job.
+func hold(job *batchv1.Job) {
+	spec := &job.Spec
+	spec.Suspend = ptr.To(true)
+	// Written out: a Job with parallelism 1 and no completions would be a work queue.
+	spec.Parallelism, spec.Completions = ptr.To[int32](1), ptr.To[int32](1)
+	// A replacement starts only when the pod before it has ended: two would write at once.
+	spec.PodReplacementPolicy = ptr.To(batchv1.Failed)
+	// A podFailurePolicy needs it, and a container restarted in place would hide its exit code.
+	spec.Template.Spec.RestartPolicy = corev1.RestartPolicyNever
+	// Held back in an annotation until the outcome has been recorded.
+	spec.TTLSecondsAfterFinished = nil
+}
+
+func metadata(in Input) metav1.ObjectMeta {
+	d, t := in.Definition, in.Template
+	ours := map[string]string{
+		v1.AnnotationConfigurationHash: Hash(in),
+		v1.AnnotationRun:               strconv.FormatInt(in.Run, 10),
+	}
+	if in.Mode == v1.ModeBackfill {
+		ours[v1.AnnotationRequest] = in.Request.Name
+		ours[v1.AnnotationRequestUID] = string(in.Request.UID)
+	}
+	if ttl := t.Spec.Spec.TTLSecondsAfterFinished; ttl != nil {
+		ours[v1.AnnotationTTL] = strconv.FormatInt(int64(*ttl), 10)
+	}
+	return metav1.ObjectMeta{
+		Namespace:   d.Namespace,
+		Name:        Name(d.Name, d.UID, d.Kind, in.Run),
+		Labels:      merged(t.Spec.Labels, labels(in)),
+		Annotations: merged(t.Spec.Annotations, ours),
+		OwnerReferences: []metav1.OwnerReference{{
+			APIVersion:         d.APIVersion,
+			Kind:               d.Kind,
+			Name:               d.Name,
+			UID:                d.UID,
+			Controller:         ptr.To(true),
+			BlockOwnerDeletion: ptr.To(true),
+		}},
+	}
+}
+
+// labels of the Job and of its pods.
+func labels(in Input) map[string]string {
+	return map[string]string{
+		v1.LabelStreamID:    in.Definition.Name,
+		v1.LabelStreamKind:  in.Definition.Kind,
+		v1.LabelBackfilling: strconv.FormatBool(in.Mode == v1.ModeBackfill),
+		v1.LabelManagedBy:   v1.ManagedBy,
+	}
+}
+
+// merged is theirs with ours on top, in a map of its own.
+func merged(theirs, ours map[string]string) map[string]string {
+	all := make(map[string]string, len(theirs)+len(ours))
+	maps.Copy(all, theirs)
+	maps.Copy(all, ours)
+	return all
+}

@@ -1,0 +1,187 @@
+package jobspec
+
+// This file checks a template: what would break the rules of a stream's Job is refused with the field named.
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+)
+
+const (
+	jobField = "spec.spec"
+	podField = jobField + ".template.spec"
+)
+
+// templateFault is the first field of a template that cannot be used for the class's
+// streams, and what is wrong with it.
+func templateFault(t *v1.StreamingJobTemplate, class *v1.StreamClass) *fault {
+	for _, check := range []func() *fault{
+		func() *fault { return jobFault(&t.Spec.Spec) },
+		func() *fault { return limitsFault(&t.Spec.Spec) },
+		func() *fault { return metadataFault(t) },
+		func() *fault { return podFault(&t.Spec.Spec.Template.Spec, class) },
+		func() *fault { return environmentFault(&t.Spec.Spec.Template.Spec) },
+	} {
+		if f := check(); f != nil {
+			return f
+		}
+	}
+	return nil
+}
+
+// jobFault finds what would make more than one pod at a time, or take the Job out of our hands.
+func jobFault(spec *batchv1.JobSpec) *fault {
+	rules := []struct {
+		broken bool
+		field  string
+		text   string
+	}{
+		{spec.Parallelism != nil && *spec.Parallelism != 1, "parallelism", "must be 1: a stream has one writer; remove it"},
+		{spec.Completions != nil && *spec.Completions != 1, "completions", "must be 1: a stream has one writer; remove it"},
+		{
+			spec.CompletionMode != nil && *spec.CompletionMode != batchv1.NonIndexedCompletion, "completionMode",
+			"must be NonIndexed: a stream has one writer; remove it",
+		},
+		{spec.Selector != nil, "selector", "must not be set: Kubernetes chooses it, so that a Job never takes another one's pods; remove it"},
+		{spec.ManualSelector != nil && *spec.ManualSelector, "manualSelector", "must not be true: a Job could take another one's pods; remove it"},
+		{spec.Suspend != nil && *spec.Suspend, "suspend", "must not be true: the operator decides when a Job runs; suspend the Stream by its spec.suspended"},
+		{
+			spec.ManagedBy != nil && *spec.ManagedBy != batchv1.JobControllerName, "managedBy",
+			"must not name another controller: the operator relies on the Job controller's promises; remove it",
+		},
+		{spec.SuccessPolicy != nil, "successPolicy", "must not be set: a backfill has succeeded when its pod has; remove it"},
+		{spec.BackoffLimitPerIndex != nil, "backoffLimitPerIndex", "must not be set: it belongs to Indexed Jobs; use backoffLimit"},
+		{spec.MaxFailedIndexes != nil, "maxFailedIndexes", "must not be set: it belongs to Indexed Jobs; remove it"},
+	}
+	for _, r := range rules {
+		if r.broken {
+			return &fault{jobField + "." + r.field, r.text}
+		}
+	}
+	return nil
+}
+
+// limitsFault finds numbers that Kubernetes would refuse.
+func limitsFault(spec *batchv1.JobSpec) *fault {
+	if spec.BackoffLimit != nil && *spec.BackoffLimit < 0 {
+		return &fault{jobField + ".backoffLimit", "must not be negative; use 0 for no retry"}
+	}
+	if spec.ActiveDeadlineSeconds != nil && *spec.ActiveDeadlineSeconds < 0 {
+		return &fault{jobField + ".activeDeadlineSeconds", "must not be negative; remove it for no deadline"}
+	}
+	if spec.TTLSecondsAfterFinished != nil && *spec.TTLSecondsAfterFinished < 0 {
+		return &fault{jobField + ".ttlSecondsAfterFinished", "must not be negative; remove it to keep finished Jobs"}
+	}
+	return nil
+}
+
+// metadataFault finds labels and annotations that Kubernetes would refuse, and
+// those that it gives itself: a template copied from a live Job holds them.
+func metadataFault(t *v1.StreamingJobTemplate) *fault {
+	pod := t.Spec.Spec.Template.ObjectMeta
+	own := []string{"controller-uid", "job-name", batchv1.ControllerUidLabel, batchv1.JobNameLabel}
+	for _, at := range []struct {
+		field  string
+		labels map[string]string
+	}{{"spec.metadata.labels", t.Spec.Labels}, {jobField + ".template.metadata.labels", pod.Labels}} {
+		for _, key := range slices.Sorted(maps.Keys(at.labels)) {
+			field := fmt.Sprintf("%s[%s]", at.field, key)
+			if slices.Contains(own, key) {
+				return &fault{field, "is set by Kubernetes on every Job anew; remove it"}
+			}
+			if errs := append(validation.IsQualifiedName(key), validation.IsValidLabelValue(at.labels[key])...); len(errs) > 0 {
+				return &fault{field, "is no valid label: " + errs[0]}
+			}
+		}
+	}
+	for _, at := range []struct {
+		field       string
+		annotations map[string]string
+	}{{"spec.metadata.annotations", t.Spec.Annotations}, {jobField + ".template.metadata.annotations", pod.Annotations}} {
+		for _, key := range slices.Sorted(maps.Keys(at.annotations)) {
+			if errs := validation.IsQualifiedName(strings.ToLower(key)); len(errs) > 0 {
+				return &fault{fmt.Sprintf("%s[%s]", at.field, key), "is no valid annotation: " + errs[0]}
+			}
+		}
+	}
+	return nil
+}
+
+func podFault(pod *corev1.PodSpec, class *v1.StreamClass) *fault {
+	if pod.RestartPolicy != "" && pod.RestartPolicy != corev1.RestartPolicyNever {
+		return &fault{
+			podField + ".restartPolicy",
+			fmt.Sprintf("must be Never, not %s: a podFailurePolicy needs it; set it to Never or remove it", pod.RestartPolicy),
+		}
+	}
+	if len(pod.Containers) == 0 {
+		return &fault{podField + ".containers", "must hold at least one container: the plugin's"}
+	}
+	if len(pod.EphemeralContainers) > 0 {
+		return &fault{podField + ".ephemeralContainers", "must not be set in a template; remove it"}
+	}
+	if class == nil || class.Spec.ContainerName == "" {
+		return nil
+	}
+	names := containerNames(pod.Containers)
+	if slices.Contains(names, class.Spec.ContainerName) {
+		return nil
+	}
+	return &fault{
+		podField + ".containers",
+		fmt.Sprintf("must hold a container named %s, the main one of StreamClass %s, and holds %s; rename one, or change the class's spec.containerName",
+			class.Spec.ContainerName, class.Name, strings.Join(names, ", ")),
+	}
+}
+
+// environmentFault finds variables that would pass for the operator's.
+func environmentFault(pod *corev1.PodSpec) *fault {
+	for _, group := range []struct {
+		field string
+		list  []corev1.Container
+	}{{"initContainers", pod.InitContainers}, {"containers", pod.Containers}} {
+		for i := range group.list {
+			at := fmt.Sprintf("%s.%s[%d]", podField, group.field, i)
+			if f := reserved(&group.list[i], at); f != nil {
+				return f
+			}
+		}
+	}
+	return nil
+}
+
+func reserved(c *corev1.Container, at string) *fault {
+	for i, e := range c.Env {
+		if strings.HasPrefix(e.Name, v1.EnvPrefix) {
+			return &fault{
+				fmt.Sprintf("%s.env[%d].name", at, i),
+				fmt.Sprintf("%s: names that begin with %s are the operator's; rename it", e.Name, v1.EnvPrefix),
+			}
+		}
+	}
+	for i, f := range c.EnvFrom {
+		if strings.HasPrefix(f.Prefix, v1.EnvPrefix) {
+			return &fault{
+				fmt.Sprintf("%s.envFrom[%d].prefix", at, i),
+				fmt.Sprintf("%s: names that begin with %s are the operator's; choose another prefix", f.Prefix, v1.EnvPrefix),
+			}
+		}
+	}
+	return nil
+}
+
+func containerNames(list []corev1.Container) []string {
+	names := make([]string, len(list))
+	for i := range list {
+		names[i] = list[i].Name
+	}
+	return names
+}
