@@ -66,9 +66,9 @@ build: bin/arcane-operator bin/plugin-postgres bin/plugin-scripted ## Static bin
 
 .PHONY: image
 image: build ## Pack the binaries as image tars into bin/, without a container engine
-	go run ./test/image --binary bin/arcane-operator --image $(IMG) --output bin/arcane-operator.tar
-	go run ./test/image --binary bin/plugin-postgres --image $(POSTGRES_IMG) --output bin/plugin-postgres.tar
-	go run ./test/image --binary bin/plugin-scripted --image $(SCRIPTED_IMG) --output bin/plugin-scripted.tar
+	go run ./test/image --binary bin/arcane-operator --name $(IMG) --output bin/arcane-operator.tar
+	go run ./test/image --binary bin/plugin-postgres --name $(POSTGRES_IMG) --output bin/plugin-postgres.tar
+	go run ./test/image --binary bin/plugin-scripted --name $(SCRIPTED_IMG) --output bin/plugin-scripted.tar
 
 # go build itself knows what is stale, hence FORCE.
 bin/arcane-operator: FORCE
