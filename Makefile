@@ -57,6 +57,10 @@ lint: ## The linter alone, over every module
 	tools/lint-all
 
 ##@ Make it
+.PHONY: fmt
+fmt: ## Format all Go code
+	tools/lint-all fmt
+
 .PHONY: generate
 generate: ## Write all generated files: deepcopy, CRDs, roles, tables, API reference
 	tools/generate
