@@ -1,0 +1,207 @@
+// Command cluster starts and ends real Kubernetes on this machine:
+// go run ./test/cluster --help.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+	"text/tabwriter"
+
+	"github.com/arcane-streaming/arcane-operator/test/cluster/testbed"
+)
+
+const usage = `Runs real Kubernetes on this machine, without a container registry or a container engine.
+
+  go run ./test/cluster COMMAND [flags]
+
+  up          start the cluster, or what of it does not run; builds Kubernetes the first time
+  down        end it and remove all that it left
+  status      show its processes, addresses and files
+  kubeconfig  print the path of the administrator's kubeconfig
+  load FILE   import a container image (a tar file, see test/image) into the node
+  exec -- CMD run a host command in the cluster's network, with KUBECONFIG set and kubectl in PATH
+  build       build the binaries of Kubernetes and etcd, and start nothing
+
+  --name NAME  which cluster (default "arcane"); several run side by side
+  --node       up: with a real node and real pods (needs root)
+
+Where CLUSTER=existing is set, the cluster that KUBECONFIG points to is used instead.
+
+  go run ./test/cluster up --node
+  export KUBECONFIG=$(go run ./test/cluster kubeconfig)
+  go run ./test/cluster exec -- kubectl get nodes
+  go run ./test/cluster down
+`
+
+// command is one invocation, parsed.
+type command struct {
+	name string
+	node bool
+	args []string
+}
+
+func main() {
+	ctx, release := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:])
+	release()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		os.Exit(max(1, exit.ExitCode()))
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "cluster:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	if len(args) == 0 || args[0] == "help" || args[0] == "--help" || args[0] == "-h" {
+		fmt.Print(usage)
+		return nil
+	}
+	verbs := map[string]func(context.Context, command) error{
+		"up": up, "down": down, "status": status, "kubeconfig": kubeconfig,
+		"load": load, "exec": execute, "build": build,
+	}
+	verb, ok := verbs[args[0]]
+	if !ok {
+		return fmt.Errorf("unknown command %q (see --help)", args[0])
+	}
+	c, err := parse(args[0], args[1:])
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return verb(ctx, c)
+}
+
+func parse(verb string, args []string) (command, error) {
+	var c command
+	flags := flag.NewFlagSet(verb, flag.ContinueOnError)
+	flags.Usage = func() { fmt.Fprint(flags.Output(), usage) }
+	flags.StringVar(&c.name, "name", testbed.DefaultName, "which cluster")
+	if verb == "up" {
+		flags.BoolVar(&c.node, "node", false, "with a node")
+	}
+	if err := flags.Parse(args); err != nil {
+		return c, err
+	}
+	c.args = flags.Args()
+	wanted := map[string]int{"load": 1}[verb]
+	if verb == "exec" {
+		if len(c.args) == 0 {
+			return c, errors.New("exec: which command? (exec -- CMD…)")
+		}
+		return c, nil
+	}
+	if len(c.args) != wanted {
+		return c, fmt.Errorf("%s takes %d arguments, not %d; flags come first (see --help)", verb, wanted, len(c.args))
+	}
+	return c, nil
+}
+
+func up(ctx context.Context, c command) error {
+	cluster, err := testbed.Up(ctx, testbed.Options{Name: c.name, Node: c.node})
+	if err != nil {
+		return err
+	}
+	fmt.Printf("export KUBECONFIG=%s\n", cluster.Kubeconfig())
+	return nil
+}
+
+func down(ctx context.Context, c command) error { return testbed.Down(ctx, c.name) }
+
+func build(ctx context.Context, _ command) error { return testbed.BuildAll(ctx, os.Stderr) }
+
+func kubeconfig(_ context.Context, c command) error {
+	cluster, err := testbed.Find(c.name)
+	if err != nil {
+		return err
+	}
+	fmt.Println(cluster.Kubeconfig())
+	return nil
+}
+
+func load(ctx context.Context, c command) error {
+	cluster, err := testbed.Find(c.name)
+	if err != nil {
+		return err
+	}
+	return cluster.Load(ctx, c.args[0])
+}
+
+// execute hands the terminal over; an interrupt reaches the command itself, so it
+// is not ended a second time from here.
+func execute(_ context.Context, c command) error {
+	cluster, err := testbed.Find(c.name)
+	if err != nil {
+		return err
+	}
+	cmd := cluster.Command(context.Background(), c.args[0], c.args[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	return cmd.Run()
+}
+
+func status(_ context.Context, c command) error {
+	cluster, err := testbed.Find(c.name)
+	if err != nil {
+		return err
+	}
+	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(out, "cluster\t%s\n", cluster.Name())
+	fmt.Fprintf(out, "kubeconfig\t%s\n", cluster.Kubeconfig())
+	if cluster.Existing() {
+		return out.Flush()
+	}
+	fmt.Fprintf(out, "kubernetes\t%s\n", testbed.KubernetesVersion)
+	fmt.Fprintf(out, "folder\t%s\n", cluster.Dir())
+	fmt.Fprintf(out, "audit log\t%s\n", cluster.AuditLog())
+	fmt.Fprintf(out, "node\t%s\n", nodeLine(cluster))
+	running, err := cluster.Running()
+	if err != nil {
+		return err
+	}
+	ended := 0
+	for _, part := range cluster.Parts() {
+		state := "ended; its log is " + cluster.LogFile(part)
+		if pid, ok := running[part]; ok {
+			state = fmt.Sprintf("process %d, %d MiB", pid, residentMiB(pid))
+		} else {
+			ended++
+		}
+		fmt.Fprintf(out, "%s\t%s\n", part, state)
+	}
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("write the status: %w", err)
+	}
+	if ended > 0 {
+		return fmt.Errorf("%d parts do not run; start them with: go run ./test/cluster up --name %s", ended, cluster.Name())
+	}
+	return nil
+}
+
+func nodeLine(cluster *testbed.Cluster) string {
+	if !cluster.HasNode() {
+		return "none: no pods run here"
+	}
+	return cluster.NodeIP() + " in the cluster's own network"
+}
+
+func residentMiB(pid int) int {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		return 0
+	}
+	var total, resident int
+	if _, err := fmt.Sscan(string(raw), &total, &resident); err != nil {
+		return 0
+	}
+	return resident * os.Getpagesize() >> 20
+}

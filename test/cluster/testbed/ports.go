@@ -1,0 +1,78 @@
+// Free ports on the host's loopback address.
+
+package testbed
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+)
+
+// The range lies below the one from which the kernel takes the local ports of
+// outgoing connections: a port from there could be taken between being found free
+// and being listened on.
+const (
+	firstPort = 20000
+	lastPort  = 31999
+)
+
+// pickPorts finds ports for this cluster and remembers them in its state while
+// nobody else picks, so that two clusters that start together get different ones.
+func (c *Cluster) pickPorts(ctx context.Context) error {
+	unlock, err := lockFile(ctx, filepath.Join(cacheFolder(), "locks", "ports"), nil)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	taken := c.portsOfOthers()
+	for _, port := range []*int{&c.state.APIPort, &c.state.EtcdPort, &c.state.EtcdPeer} {
+		if *port, err = freePort(taken); err != nil {
+			return err
+		}
+		taken[*port] = true
+	}
+	raw, err := json.Marshal(c.state)
+	if err != nil {
+		return fmt.Errorf("remember the ports: %w", err)
+	}
+	return replaceFile(filepath.Join(c.dir, portsFile), raw, 0o644)
+}
+
+const portsFile = "ports.json"
+
+// portsOfOthers lists what the other clusters of this user picked, running or not.
+func (c *Cluster) portsOfOthers() map[int]bool {
+	taken := map[int]bool{}
+	files, err := filepath.Glob(filepath.Join(filepath.Dir(c.dir), "*", portsFile))
+	if err != nil {
+		return taken
+	}
+	for _, file := range files {
+		var s state
+		if raw, err := os.ReadFile(file); err == nil && json.Unmarshal(raw, &s) == nil {
+			taken[s.APIPort], taken[s.EtcdPort], taken[s.EtcdPeer] = true, true, true
+		}
+	}
+	return taken
+}
+
+func freePort(taken map[int]bool) (int, error) {
+	for range 1000 {
+		port := firstPort + rand.IntN(lastPort-firstPort+1)
+		if taken[port] {
+			continue
+		}
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err != nil {
+			continue
+		}
+		return port, l.Close()
+	}
+	return 0, errors.New("find a free port on 127.0.0.1: none between 20000 and 31999")
+}

@@ -1,0 +1,249 @@
+// The cluster's processes: how they are started, found again and ended.
+//
+// No file of process ids is kept, because such a file is wrong after every
+// unclean end and its ids may belong to somebody else by then. Each process
+// carries the cluster and its own part in its environment, and the process table
+// is asked. Whoever does not carry the mark is never touched.
+
+package testbed
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	clusterMark = "ARCANE_TESTBED_CLUSTER="
+	partMark    = "ARCANE_TESTBED_PART="
+)
+
+// part is one long-living process of the cluster.
+type part struct {
+	name string
+	path string
+	args []string
+	// inside lists the options of nsenter that lead to where the part belongs.
+	inside []string
+	// clone creates namespaces together with the process.
+	clone uintptr
+	// listen is an address on the host; its listener is passed on as descriptor 3.
+	listen string
+	// ready returns nil when the part does what the next one needs.
+	ready func(context.Context) error
+}
+
+// launch is a process that this very program started; it tells at once when the
+// process has ended, and why.
+type launch struct {
+	ended chan struct{}
+	err   error
+}
+
+// start launches a part so that it outlives this program: in a session of its own
+// and with its output in a file.
+func (c *Cluster) start(p part) error {
+	argv := append([]string{p.path}, p.args...)
+	if len(p.inside) > 0 {
+		enter, err := c.enter(p.inside...)
+		if err != nil {
+			return fmt.Errorf("start %s: %w", p.name, err)
+		}
+		argv = append(enter, argv...)
+	}
+	if c.state.Node {
+		argv = append(c.cgroupEntry(), argv...)
+	}
+	log, err := os.OpenFile(c.LogFile(p.name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return fmt.Errorf("start %s: %w", p.name, err)
+	}
+	defer log.Close()
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Dir = c.dir
+	cmd.Env = append(plainEnv(), clusterMark+c.id, partMark+p.name)
+	cmd.Stdout, cmd.Stderr = log, log
+	if p.listen != "" {
+		listener, err := hostListener(p.listen)
+		if err != nil {
+			return fmt.Errorf("start %s: %w", p.name, err)
+		}
+		defer listener.Close()
+		cmd.ExtraFiles = []*os.File{listener}
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: p.clone}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start %s: %w", p.name, err)
+	}
+	l := &launch{ended: make(chan struct{})}
+	c.launched[p.name] = l
+	// The process must be waited for, or it stays a zombie while a test runs on.
+	go func() {
+		l.err = cmd.Wait()
+		close(l.ended)
+	}()
+	return nil
+}
+
+// systemPath is spelled out because root's often lacks the sbin folders, where
+// iptables and runc are.
+const systemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// plainEnv keeps the user's environment out of the cluster: a proxy setting or a
+// KUBECONFIG would change what the cluster does.
+func plainEnv() []string {
+	return []string{"HOME=" + home(), "LANG=C.UTF-8", "PATH=" + systemPath}
+}
+
+// systemCommand runs one of the system's tools, found where plainEnv says.
+func systemCommand(ctx context.Context, name string, args ...string) *exec.Cmd {
+	for _, dir := range strings.Split(systemPath, ":") {
+		if path := filepath.Join(dir, name); isExecutable(path) {
+			name = path
+			break
+		}
+	}
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = plainEnv()
+	return cmd
+}
+
+// enter is the command line that leads into the cluster's namespaces.
+func (c *Cluster) enter(namespaces ...string) ([]string, error) {
+	running, err := c.running()
+	if err != nil {
+		return nil, err
+	}
+	holder, ok := running[namespaceHolder]
+	if !ok {
+		return nil, fmt.Errorf("cluster %q: %w", c.name, ErrNotRunning)
+	}
+	argv := []string{"nsenter", "--target", strconv.Itoa(holder)}
+	return append(append(argv, namespaces...), "--"), nil
+}
+
+// running finds the cluster's parts in the process table.
+func (c *Cluster) running() (map[string]int, error) {
+	found := map[string]int{}
+	err := eachMarked(c.id, func(pid int, part string) {
+		// A part's own children carry its mark too; the part itself leads its session.
+		if session, err := getSession(pid); err == nil && session == pid {
+			found[part] = pid
+		}
+	})
+	return found, err
+}
+
+// eachMarked visits every living process of one cluster.
+func eachMarked(id string, visit func(pid int, part string)) error {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return fmt.Errorf("read the process table: %w", err)
+	}
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		if part, ok := markOf(pid, id); ok {
+			visit(pid, part)
+		}
+	}
+	return nil
+}
+
+// markOf tells which part of the cluster a process is. The environment of a
+// zombie, or of somebody else's process, reads as empty.
+func markOf(pid int, id string) (string, bool) {
+	raw, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
+	if err != nil || !bytes.Contains(raw, []byte(clusterMark+id+"\x00")) {
+		return "", false
+	}
+	for _, entry := range strings.Split(string(raw), "\x00") {
+		if part, ok := strings.CutPrefix(entry, partMark); ok {
+			return part, true
+		}
+	}
+	return "", false
+}
+
+func getSession(pid int) (int, error) {
+	session, _, errno := syscall.RawSyscall(syscall.SYS_GETSID, uintptr(pid), 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(session), nil
+}
+
+// killIf ends a process unless it is no longer the one meant: the handle is taken
+// first and the question asked after, so that a reused id is never hit.
+func killIf(pid int, ours func() bool) error {
+	p, err := os.FindProcess(pid)
+	if err != nil {
+		return nil
+	}
+	defer p.Release()
+	if !ours() {
+		return nil
+	}
+	if err := p.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("end process %d: %w", pid, err)
+	}
+	return nil
+}
+
+// killMarked ends the cluster's processes and waits until they are gone. Nothing
+// is asked to end gracefully: all that they would save is removed with them.
+func (c *Cluster) killMarked(ctx context.Context, which func(part string) bool) error {
+	return poll(ctx, 10*time.Second, func() error {
+		var left []string
+		var failed error
+		err := eachMarked(c.id, func(pid int, part string) {
+			if !which(part) {
+				return
+			}
+			left = append(left, fmt.Sprintf("%s (%d)", part, pid))
+			ours := func() bool { _, ok := markOf(pid, c.id); return ok }
+			failed = errors.Join(failed, killIf(pid, ours))
+		})
+		if err := errors.Join(err, failed); err != nil {
+			return stop{err}
+		}
+		if len(left) > 0 {
+			return fmt.Errorf("still running: %s", strings.Join(left, ", "))
+		}
+		return nil
+	})
+}
+
+// failed tells why a part that this program started has ended, with the end of
+// its log; nil while it runs.
+func (c *Cluster) failed(name string) error {
+	l, ok := c.launched[name]
+	if !ok {
+		return nil
+	}
+	select {
+	case <-l.ended:
+		return fmt.Errorf("%s ended (%v); the end of %s:\n%s", name, l.err, c.LogFile(name), tail(c.LogFile(name), 12))
+	default:
+		return nil
+	}
+}
+
+func tail(path string, lines int) string {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	all := strings.Split(strings.TrimRight(string(raw), "\n"), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
