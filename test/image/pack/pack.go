@@ -58,10 +58,9 @@ func Write(image Image, output string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// Names of this machine, such as localhost, must stay as they are written.
-	tag, err := name.NewTag(image.Name, name.StrictValidation)
+	tag, err := parseName(image.Name)
 	if err != nil {
-		return "", fmt.Errorf("image name %q needs the form REGISTRY/NAME:TAG: %w", image.Name, err)
+		return "", err
 	}
 	next := output + ".next"
 	if err := tarball.WriteToFile(next, tag, built); err != nil {
@@ -75,6 +74,19 @@ func Write(image Image, output string) (string, error) {
 		return "", fmt.Errorf("compute the image's digest: %w", err)
 	}
 	return digest.String(), nil
+}
+
+// parseName wants a tag: without one the name would mean "latest", which Kubernetes
+// always pulls.
+func parseName(reference string) (name.Tag, error) {
+	tag, err := name.NewTag(reference, name.WeakValidation)
+	if err != nil {
+		return tag, fmt.Errorf("image name %q: %w", reference, err)
+	}
+	if !strings.HasSuffix(reference, ":"+tag.TagStr()) {
+		return tag, fmt.Errorf("image name %q: want a tag, as in localhost/name:dev", reference)
+	}
+	return tag, nil
 }
 
 // Build makes the image in memory. The same input gives the same digest, on any
