@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 
+	structural "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
+
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 )
 
@@ -22,6 +24,22 @@ func OfKindStream(class *v1.StreamClass) bool {
 
 // ClassProblem is why a class cannot be served, or nil.
 func ClassProblem(class *v1.StreamClass) *Problem {
+	_, p := read(class)
+	return p
+}
+
+// read checks a class and returns its schema, nil where it has none.
+func read(class *v1.StreamClass) (*structural.Structural, *Problem) {
+	if p := kindProblem(class); p != nil {
+		return nil, p
+	}
+	if p := failureClassesProblem(class); p != nil {
+		return nil, p
+	}
+	return compile(class)
+}
+
+func kindProblem(class *v1.StreamClass) *Problem {
 	if !OfKindStream(class) {
 		return classProblem(class, v1.ReasonKindUnsupported, "spec.kindRef",
 			fmt.Sprintf("%q of group %q is a plugin's own kind, which this version does not serve; write the class for kind Stream of group %s",
@@ -35,11 +53,7 @@ func ClassProblem(class *v1.StreamClass) *Problem {
 		return classProblem(class, v1.ReasonKindUnsupported, "spec.pluralName",
 			fmt.Sprintf("kind Stream has no plural %q; set it to %s", class.Spec.PluralName, streamPlural))
 	}
-	if p := failureClassesProblem(class); p != nil {
-		return p
-	}
-	_, p := compile(class)
-	return p
+	return nil
 }
 
 func failureClassesProblem(class *v1.StreamClass) *Problem {

@@ -2,11 +2,7 @@ package definition
 
 // This file turns JSON as it was written into the plain values that a schema is checked against.
 
-import (
-	"encoding/json"
-	"maps"
-	"slices"
-)
+import "encoding/json"
 
 // plainNumbers copies a tree with every json.Number as int64 where it is one, else as float64.
 func plainNumbers(tree any) any {
@@ -34,5 +30,3 @@ func plainNumbers(tree any) any {
 		return tree
 	}
 }
-
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -16,6 +17,7 @@ import (
 	openapierrors "k8s.io/kube-openapi/pkg/validation/errors"
 	"k8s.io/kube-openapi/pkg/validation/strfmt"
 	"k8s.io/kube-openapi/pkg/validation/validate"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/yaml"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
@@ -53,8 +55,9 @@ func compile(class *v1.StreamClass) (*structural.Structural, *Problem) {
 	return s, nil
 }
 
-// unevaluated is the path of the first x-kubernetes-validations in a schema. A
-// rule that looks as if it were checked and is not would be worse than none.
+// unevaluated is the path of the first rule in CEL. A rule that looks as if it
+// were checked and is not would be worse than none. (Where a schema may be
+// structural, such rules stand in no other places than these.)
 func unevaluated(s *structural.Structural, path string) string {
 	if s == nil {
 		return ""
@@ -70,9 +73,8 @@ func unevaluated(s *structural.Structural, path string) string {
 			return at
 		}
 	}
-	for _, name := range sortedKeys(s.Properties) {
-		child := s.Properties[name]
-		if at := unevaluated(&child, fmt.Sprintf("%s.properties[%s]", path, name)); at != "" {
+	for _, name := range slices.Sorted(maps.Keys(s.Properties)) {
+		if at := unevaluated(ptr.To(s.Properties[name]), fmt.Sprintf("%s.properties[%s]", path, name)); at != "" {
 			return at
 		}
 	}
@@ -80,10 +82,9 @@ func unevaluated(s *structural.Structural, path string) string {
 }
 
 // violation is what a class's schema says against the source and sink of a stream.
-func violation(class *v1.StreamClass, spec map[string]any) *Problem {
-	schema, problem := compile(class)
-	if problem != nil || schema == nil {
-		return problem
+func violation(class *v1.StreamClass, schema *structural.Structural, spec map[string]any) *Problem {
+	if schema == nil {
+		return nil
 	}
 	value := map[string]any{}
 	for _, key := range []string{"source", "sink"} {
@@ -109,16 +110,18 @@ func violation(class *v1.StreamClass, spec map[string]any) *Problem {
 // finding is one violation: where, and what.
 type finding struct{ path, text string }
 
-// findings are the violations in a stable order, each once.
+// findings are the violations in a stable order, each once. What names no field
+// only repeats what another one says, and is kept where it stands alone.
 func findings(list []error) []finding {
-	all := make([]finding, 0, len(list))
+	var all []finding
 	for _, err := range list {
-		f := finding{path: "spec", text: oneLine(err.Error())}
 		var v *openapierrors.Validation
 		if errors.As(err, &v) {
-			f = finding{path: join("spec", v.Name), text: told(v)}
+			all = append(all, finding{path: join("spec", v.Name), text: told(v)})
 		}
-		all = append(all, f)
+	}
+	if len(all) == 0 {
+		return []finding{{path: "spec", text: oneLine(list[0].Error())}}
 	}
 	slices.SortFunc(all, func(a, b finding) int {
 		return cmp.Or(strings.Compare(a.path, b.path), strings.Compare(a.text, b.text))

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 
+	structural "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
+
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 )
 
@@ -27,10 +29,11 @@ func FromStream(s *v1.Stream, class *v1.StreamClass) (Definition, *Problem) {
 	if err != nil {
 		return d, &Problem{
 			Reason: v1.ReasonSpecInvalid, Kind: v1.KindStream, Field: "spec",
-			Message: fmt.Sprintf("spec: cannot be written as JSON: %v; correct it", err),
+			Message: fmt.Sprintf("spec: %v; correct it", err),
 		}
 	}
-	if p := servedBy(s, class); p != nil {
+	schema, p := servedBy(s, class)
+	if p != nil {
 		return d, p
 	}
 	if len(d.Spec) > MaxSpecBytes {
@@ -42,11 +45,10 @@ func FromStream(s *v1.Stream, class *v1.StreamClass) (Definition, *Problem) {
 	if p := forbiddenTemplate(d, s, class); p != nil {
 		return d, p
 	}
-	if p := violation(class, tree); p != nil {
+	if p := violation(class, schema, tree); p != nil {
 		return d, p
 	}
-	names, p := secrets(class, tree)
-	d.Secrets = names
+	d.Secrets, p = secrets(class, tree)
 	return d, p
 }
 
@@ -76,26 +78,26 @@ func identity(s *v1.Stream) Definition {
 	return d
 }
 
-// servedBy tells whether the class can carry Streams at all.
-func servedBy(s *v1.Stream, class *v1.StreamClass) *Problem {
+// servedBy tells whether the class can carry Streams at all, and by which schema.
+func servedBy(s *v1.Stream, class *v1.StreamClass) (*structural.Structural, *Problem) {
 	if class == nil {
-		return &Problem{
+		return nil, &Problem{
 			Reason: v1.ReasonClassNotFound, Kind: v1.KindStream, Field: "spec.streamClass",
 			Message: fmt.Sprintf("spec.streamClass: there is no StreamClass %s; install the plugin that brings it", s.Spec.StreamClass),
 		}
 	}
 	if !OfKindStream(class) {
-		return &Problem{
+		return nil, &Problem{
 			Reason: v1.ReasonClassKind, Kind: v1.KindStream, Field: "spec.streamClass",
 			Message: fmt.Sprintf("spec.streamClass: StreamClass %s is for kind %s of group %q, not for Streams; create the stream as that kind, or with another class",
 				class.Name, class.Spec.KindRef, class.Spec.APIGroupRef),
 		}
 	}
-	if p := ClassProblem(class); p != nil {
+	schema, p := read(class)
+	if p != nil {
 		p.Reason = v1.ReasonClassNotReady
-		return p
 	}
-	return nil
+	return schema, p
 }
 
 // isDefaultPolicy tells whether the policy in the spec is what the defaulting
