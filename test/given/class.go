@@ -1,0 +1,134 @@
+// Classes of the scripted plugin, and the templates that they name.
+
+package given
+
+import (
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	streamingv1 "github.com/arcane-streaming/arcane-operator/api/v1"
+)
+
+// The scripted plugin as `make image` packs it.
+const (
+	// ScriptedImage is its image. Nothing can pull it: a node gets it loaded.
+	ScriptedImage = "localhost/arcane-plugin-scripted:dev"
+	// Container is the name of the plugin's container in a template's pod.
+	Container = "plugin"
+)
+
+// ClassOption changes a StreamClass that is being built.
+type ClassOption func(*streamingv1.StreamClass)
+
+// Class registers the scripted plugin. Its streams use the template of that name
+// in their own namespace.
+func Class(name, template string, options ...ClassOption) *streamingv1.StreamClass {
+	c := &streamingv1.StreamClass{
+		TypeMeta: metav1.TypeMeta{
+			APIVersion: streamingv1.GroupVersion.String(), Kind: streamingv1.KindStreamClass,
+		},
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: streamingv1.StreamClassSpec{
+			APIGroupRef:    streamingv1.GroupVersion.Group,
+			APIVersion:     streamingv1.GroupVersion.Version,
+			KindRef:        streamingv1.KindStream,
+			PluralName:     "streams",
+			JobTemplateRef: &streamingv1.TemplateReference{Name: template},
+		},
+	}
+	for _, option := range options {
+		option(c)
+	}
+	return c
+}
+
+// SecretRefs names the fields of a stream's spec that name Secrets.
+func SecretRefs(paths ...string) ClassOption {
+	return func(c *streamingv1.StreamClass) { c.Spec.SecretRefs = paths }
+}
+
+// FailureClass gives exit codes a name and a consequence, beside the default ones.
+func FailureClass(name string, action streamingv1.FailureAction, codes ...int32) ClassOption {
+	return func(c *streamingv1.StreamClass) {
+		if c.Spec.FailureClasses == nil {
+			c.Spec.FailureClasses = []streamingv1.FailureClass{
+				{Name: "graceful", ExitCodes: []int32{143}, Action: streamingv1.ActionIgnore},
+				{Name: "transient", ExitCodes: []int32{2}, Action: streamingv1.ActionIgnore},
+			}
+		}
+		c.Spec.FailureClasses = append(c.Spec.FailureClasses, streamingv1.FailureClass{Name: name, ExitCodes: codes, Action: action})
+	}
+}
+
+// TemplateOption changes a StreamingJobTemplate that is being built.
+type TemplateOption func(*streamingv1.StreamingJobTemplate)
+
+// Template runs the scripted plugin. A failed pod is tried once more, and a pod
+// that ignores SIGTERM is killed after five seconds.
+func Template(namespace, name string, options ...TemplateOption) *streamingv1.StreamingJobTemplate {
+	backoffLimit, grace, no, yes, user := int32(1), int64(5), false, true, int64(65532)
+	t := &streamingv1.StreamingJobTemplate{
+		TypeMeta: metav1.TypeMeta{
+			APIVersion: streamingv1.GroupVersion.String(), Kind: streamingv1.KindStreamingJobTemplate,
+		},
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+	}
+	t.Spec.Spec.BackoffLimit = &backoffLimit
+	t.Spec.Spec.Template.Spec = corev1.PodSpec{
+		RestartPolicy:                 corev1.RestartPolicyNever,
+		TerminationGracePeriodSeconds: &grace,
+		AutomountServiceAccountToken:  &no,
+		SecurityContext: &corev1.PodSecurityContext{
+			RunAsNonRoot: &yes, RunAsUser: &user,
+			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+		},
+		Containers: []corev1.Container{{
+			Name:            Container,
+			Image:           ScriptedImage,
+			ImagePullPolicy: corev1.PullIfNotPresent,
+			Resources: corev1.ResourceRequirements{
+				Requests: corev1.ResourceList{
+					corev1.ResourceCPU: resource.MustParse("1m"), corev1.ResourceMemory: resource.MustParse("8Mi"),
+				},
+			},
+			SecurityContext: &corev1.SecurityContext{
+				AllowPrivilegeEscalation: &no, ReadOnlyRootFilesystem: &yes,
+				Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+			},
+		}},
+	}
+	for _, option := range options {
+		option(t)
+	}
+	return t
+}
+
+// BackoffLimit is how many pods may fail before their Job does.
+func BackoffLimit(limit int32) TemplateOption {
+	return func(t *streamingv1.StreamingJobTemplate) { t.Spec.Spec.BackoffLimit = &limit }
+}
+
+// Environment adds a variable to the plugin's container.
+func Environment(name, value string) TemplateOption {
+	return func(t *streamingv1.StreamingJobTemplate) {
+		c := &t.Spec.Spec.Template.Spec.Containers[0]
+		c.Env = append(c.Env, corev1.EnvVar{Name: name, Value: value})
+	}
+}
+
+// TTL deletes the Job that many seconds after its end.
+func TTL(seconds int32) TemplateOption {
+	return func(t *streamingv1.StreamingJobTemplate) { t.Spec.Spec.TTLSecondsAfterFinished = &seconds }
+}
+
+// Job is somebody else's Job, with a pod that does nothing.
+func Job(namespace, name string) *batchv1.Job {
+	t := Template(namespace, name)
+	return &batchv1.Job{
+		TypeMeta:   metav1.TypeMeta{APIVersion: batchv1.SchemeGroupVersion.String(), Kind: "Job"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: map[string]string{"app": "somebody-else"}},
+		Spec:       t.Spec.Spec,
+	}
+}

@@ -1,0 +1,188 @@
+// I4 and I7 once more, from the API server's audit log, which also shows what
+// leaves no trace in an object: deletions and removed fields.
+
+package law
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Request is one line of the audit log: who asked the API server for what.
+type Request struct {
+	Stage      string    `json:"stage"`
+	Verb       string    `json:"verb"`
+	URI        string    `json:"requestURI"`
+	UserAgent  string    `json:"userAgent"`
+	Object     ObjectRef `json:"objectRef"`
+	Response   Response  `json:"responseStatus"`
+	ReceivedAt time.Time `json:"requestReceivedTimestamp"`
+}
+
+// ObjectRef is what a request was about.
+type ObjectRef struct {
+	Resource    string `json:"resource"`
+	Namespace   string `json:"namespace"`
+	Name        string `json:"name"`
+	Subresource string `json:"subresource"`
+}
+
+// Response is how it was answered.
+type Response struct {
+	Code int `json:"code"`
+}
+
+// String is the request in a line.
+func (r Request) String() string {
+	return fmt.Sprintf("%s %s %s (%d)", r.ReceivedAt.Format("15:04:05.000"), r.Verb, r.URI, r.Response.Code)
+}
+
+func (r Request) byOperator() bool { return strings.HasPrefix(r.UserAgent, Operator) }
+
+func (r Request) writes() bool {
+	return slices.Contains([]string{"create", "update", "patch", "delete", "deletecollection"}, r.Verb)
+}
+
+// permitted holds each write of the operator that succeeded to the list of what it may write.
+func permitted(w *world, requests []Request) []Violation {
+	var found []Violation
+	for _, r := range requests {
+		if !r.byOperator() || !r.writes() || r.Response.Code >= 300 {
+			continue
+		}
+		if law, why := w.refuse(r); why != "" {
+			found = append(found, broken(law, 0, "%s: %s", r, why)...)
+		}
+	}
+	return found
+}
+
+// refuse says which law a write breaks, and why; nothing where it is permitted.
+func (w *world) refuse(r Request) (Law, string) {
+	o := r.Object
+	switch o.Resource {
+	case "events", "leases":
+		return "", ""
+	case "streams", "streamclasses":
+		if o.Subresource != "status" {
+			return UsersOwn, "of a user's object only the status is the operator's to write"
+		}
+	case "backfillrequests":
+		if r.Verb == "delete" && !w.madeByOperator(o.Name) {
+			return UsersOwn, "a user's request was deleted"
+		}
+	case "jobs":
+		return w.refuseJob(r)
+	case "pods":
+		return w.refusePod(r)
+	default:
+		return NotOurs, "the operator has no business with " + o.Resource
+	}
+	if r.Verb == "deletecollection" {
+		return NotOurs, "a whole collection was deleted"
+	}
+	return "", ""
+}
+
+func (w *world) refuseJob(r Request) (Law, string) {
+	switch {
+	case r.Object.Subresource != "":
+		return NotOurs, "a job's status is the job controller's"
+	case r.Verb == "create":
+		return "", ""
+	case r.Verb == "deletecollection":
+		return NotOurs, "a whole collection was deleted"
+	}
+	for _, j := range w.jobs {
+		if j.object.Name == r.Object.Name && j.ownerUID != "" {
+			return "", ""
+		}
+	}
+	return NotOurs, "no stream has ever had a job of that name"
+}
+
+func (w *world) refusePod(r Request) (Law, string) {
+	if r.Verb != "delete" || r.Object.Subresource != "" {
+		return NotOurs, "a pod may only be deleted"
+	}
+	for _, p := range w.pods {
+		if p.object.Name != r.Object.Name {
+			continue
+		}
+		if j := w.job(p.job); j != nil && j.ownerUID != "" && j.gone {
+			return "", ""
+		}
+	}
+	return NotOurs, "only pods of the operator's own jobs, when these are gone, may be deleted"
+}
+
+func (w *world) madeByOperator(name string) bool {
+	for _, r := range w.requests {
+		if r.object.Name == name && r.ours {
+			return true
+		}
+	}
+	return false
+}
+
+// AuditLog reads one namespace's requests from the API server's log.
+type AuditLog struct {
+	path      string
+	namespace string
+	offset    int64
+}
+
+// NewAuditLog reads from the log's present end on.
+func NewAuditLog(path, namespace string) (*AuditLog, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("find the audit log: %w", err)
+	}
+	return &AuditLog{path: path, namespace: namespace, offset: info.Size()}, nil
+}
+
+// Next returns the finished requests that were logged since the last call.
+func (l *AuditLog) Next() ([]Request, error) {
+	file, err := os.Open(l.path)
+	if err != nil {
+		return nil, fmt.Errorf("open the audit log: %w", err)
+	}
+	defer file.Close()
+	if _, err := file.Seek(l.offset, io.SeekStart); err != nil {
+		return nil, fmt.Errorf("go on in the audit log: %w", err)
+	}
+	text, err := io.ReadAll(file)
+	if err != nil {
+		return nil, fmt.Errorf("read the audit log: %w", err)
+	}
+	// The last line may be half written; the next call reads it whole.
+	end := bytes.LastIndexByte(text, '\n') + 1
+	l.offset += int64(end)
+	return l.parse(text[:end])
+}
+
+func (l *AuditLog) parse(text []byte) ([]Request, error) {
+	var requests []Request
+	var failed error
+	for line := range bytes.Lines(text) {
+		if !bytes.Contains(line, []byte(l.namespace)) {
+			continue
+		}
+		var r Request
+		if err := json.Unmarshal(line, &r); err != nil {
+			failed = errors.Join(failed, fmt.Errorf("read a line of the audit log: %w", err))
+			continue
+		}
+		if r.Object.Namespace == l.namespace && r.Stage != "ResponseStarted" {
+			requests = append(requests, r)
+		}
+	}
+	return requests, failed
+}

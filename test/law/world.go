@@ -1,0 +1,275 @@
+// The cluster as it was at one moment of a history.
+
+package law
+
+import (
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	streamingv1 "github.com/arcane-streaming/arcane-operator/api/v1"
+)
+
+// world holds the last version of everything so far, and of each thing what its
+// earlier versions have proved. Slices keep the order of appearance.
+type world struct {
+	streams  []*stream
+	requests []*request
+	jobs     []*job
+	pods     []*pod
+}
+
+type stream struct {
+	object *streamingv1.Stream
+	gone   bool
+}
+
+type request struct {
+	object *streamingv1.BackfillRequest
+	gone   bool
+	// wasLive: it was accepted before it ended, so its end must be accounted for.
+	wasLive bool
+	// ours: the operator made it.
+	ours bool
+}
+
+type job struct {
+	object *batchv1.Job
+	gone   bool
+	// owner is the stream that the job belongs to; zero for a foreign job.
+	owner types.NamespacedName
+	// ownerUID of that stream.
+	ownerUID types.UID
+	// released: it was unfinished and not suspended at some time.
+	released bool
+	// complete: it was Complete and had no deletionTimestamp before.
+	complete bool
+	// recorded: the stream's status has held its success.
+	recorded bool
+}
+
+type pod struct {
+	object *corev1.Pod
+	gone   bool
+	job    types.UID
+	// succeeded: it ended with success, undisturbed.
+	succeeded bool
+}
+
+// change is a version and what was there before it.
+type change struct {
+	Version
+	// before is the version before; nil where the object is new.
+	before client.Object
+}
+
+func newWorld() *world { return &world{} }
+
+// apply moves the world on by one version.
+func (w *world) apply(v Version) change {
+	c := change{Version: v}
+	switch o := v.Object.(type) {
+	case *streamingv1.Stream:
+		c.before = w.applyStream(o, v.Deleted)
+	case *streamingv1.BackfillRequest:
+		c.before = w.applyRequest(o, v.Deleted)
+	case *batchv1.Job:
+		c.before = w.applyJob(o, v.Deleted)
+	case *corev1.Pod:
+		c.before = w.applyPod(o, v.Deleted)
+	}
+	return c
+}
+
+func (w *world) applyStream(o *streamingv1.Stream, gone bool) client.Object {
+	s := w.streamByUID(o.UID)
+	if s == nil {
+		w.streams = append(w.streams, &stream{object: o, gone: gone})
+		return nil
+	}
+	before := s.object
+	s.object, s.gone = o, gone
+	return before
+}
+
+func (w *world) applyRequest(o *streamingv1.BackfillRequest, gone bool) client.Object {
+	r := w.request(o.UID)
+	if r == nil {
+		r = &request{}
+		w.requests = append(w.requests, r)
+	}
+	var before client.Object
+	if r.object != nil {
+		before = r.object
+	}
+	r.object, r.gone = o, gone
+	_, ours := o.Annotations[streamingv1.AnnotationMadeBy]
+	r.ours = r.ours || ours
+	_, admitted := o.Annotations[streamingv1.AnnotationAdmitted]
+	begun := o.Status.Phase != "" && !o.Status.Phase.Final()
+	r.wasLive = r.wasLive || !o.Spec.Completed && (admitted || begun)
+	return before
+}
+
+func (w *world) applyJob(o *batchv1.Job, gone bool) client.Object {
+	j := w.job(o.UID)
+	if j == nil {
+		j = &job{}
+		w.jobs = append(w.jobs, j)
+	}
+	var before client.Object
+	if j.object != nil {
+		before = j.object
+	}
+	j.object, j.gone = o, gone
+	if owner := metav1.GetControllerOf(o); owner != nil && ofStream(owner) {
+		// Kept when an orphaning delete of the stream takes the reference away.
+		j.owner, j.ownerUID = types.NamespacedName{Namespace: o.Namespace, Name: owner.Name}, owner.UID
+	}
+	if !gone {
+		j.released = j.released || running(o)
+		j.complete = j.complete || hasCondition(o, batchv1.JobComplete) && o.DeletionTimestamp == nil
+	}
+	return before
+}
+
+func ofStream(owner *metav1.OwnerReference) bool {
+	return owner.Kind == streamingv1.KindStream && owner.APIVersion == streamingv1.GroupVersion.String()
+}
+
+func (w *world) applyPod(o *corev1.Pod, gone bool) client.Object {
+	p := w.pod(o.UID)
+	if p == nil {
+		p = &pod{}
+		w.pods = append(w.pods, p)
+	}
+	var before client.Object
+	if p.object != nil {
+		before = p.object
+	}
+	p.object, p.gone = o, gone
+	// The label outlives an orphaning delete of the Job, the owner reference does not.
+	if uid := o.Labels[batchv1.ControllerUidLabel]; uid != "" {
+		p.job = types.UID(uid)
+	} else if owner := metav1.GetControllerOf(o); owner != nil && owner.Kind == "Job" {
+		p.job = owner.UID
+	}
+	p.succeeded = p.succeeded || !gone && undisturbed(o)
+	return before
+}
+
+// undisturbed tells whether a pod's success is its own: nobody was ending it.
+func undisturbed(p *corev1.Pod) bool {
+	if p.Status.Phase != corev1.PodSucceeded {
+		return false
+	}
+	for _, c := range p.Status.Conditions {
+		if c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue {
+			return false
+		}
+	}
+	if p.DeletionTimestamp == nil {
+		return true
+	}
+	asked := p.DeletionTimestamp.Time
+	if p.DeletionGracePeriodSeconds != nil {
+		asked = asked.Add(-time.Duration(*p.DeletionGracePeriodSeconds) * time.Second)
+	}
+	for _, c := range p.Status.ContainerStatuses {
+		// Times are whole seconds; within the same one the order is unknown, and what
+		// is unknown is not trusted.
+		if c.State.Terminated == nil || !c.State.Terminated.FinishedAt.Time.Before(asked) {
+			return false
+		}
+	}
+	return len(p.Status.ContainerStatuses) > 0
+}
+
+// trusted tells whether a backfill's success has been proved so far.
+func (w *world) trusted(j *job) bool {
+	return j.complete && w.succeededPod(j) != nil
+}
+
+func (w *world) succeededPod(j *job) *pod {
+	for _, p := range w.pods {
+		if p.job == j.object.UID && p.succeeded {
+			return p
+		}
+	}
+	return nil
+}
+
+func (w *world) streamByUID(uid types.UID) *stream {
+	for _, s := range w.streams {
+		if s.object.UID == uid {
+			return s
+		}
+	}
+	return nil
+}
+
+func (w *world) request(uid types.UID) *request {
+	for _, r := range w.requests {
+		if r.object.UID == uid {
+			return r
+		}
+	}
+	return nil
+}
+
+func (w *world) job(uid types.UID) *job {
+	for _, j := range w.jobs {
+		if j.object.UID == uid {
+			return j
+		}
+	}
+	return nil
+}
+
+func (w *world) pod(uid types.UID) *pod {
+	for _, p := range w.pods {
+		if p.object.UID == uid {
+			return p
+		}
+	}
+	return nil
+}
+
+// ownerOf is the stream that a pod belongs to; zero where it is none's.
+func (w *world) ownerOf(p *pod) types.NamespacedName {
+	if j := w.job(p.job); j != nil {
+		return j.owner
+	}
+	return types.NamespacedName{}
+}
+
+// alive: a process of the pod may be running.
+func (p *pod) alive() bool { return !p.gone && podAlive(p.object) }
+
+func podAlive(p *corev1.Pod) bool {
+	ended := p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
+	return p.Spec.NodeName != "" && !ended
+}
+
+// running: the job controller may start pods of it.
+func (j *job) running() bool { return !j.gone && running(j.object) }
+
+func running(j *batchv1.Job) bool {
+	finished := hasCondition(j, batchv1.JobComplete) || hasCondition(j, batchv1.JobFailed)
+	return !finished && !held(j)
+}
+
+func held(j *batchv1.Job) bool { return j.Spec.Suspend != nil && *j.Spec.Suspend }
+
+func hasCondition(j *batchv1.Job, kind batchv1.JobConditionType) bool {
+	for _, c := range j.Status.Conditions {
+		if c.Type == kind && c.Status == corev1.ConditionTrue {
+			return true
+		}
+	}
+	return false
+}
