@@ -156,7 +156,7 @@ func TestClassProblem(t *testing.T) {
 		"schema: no JSON schema": {
 			schema(`{"type":"object","propertees":{}}`),
 			classFault(v1.ReasonSchemaInvalid, "spec.schema.openAPIV3Schema",
-				`cannot be read as a schema: error unmarshaling JSON: while decoding JSON: json: unknown field "propertees"`),
+				`cannot be read as a schema: json: unknown field "propertees"`),
 		},
 		"schema: not structural": {
 			schema(`{"type":"object","properties":{"source":{"minLength":1}}}`),

@@ -3,7 +3,9 @@ package definition
 // This file checks a stream's {source, sink} against the schema of its class.
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -18,7 +20,6 @@ import (
 	"k8s.io/kube-openapi/pkg/validation/strfmt"
 	"k8s.io/kube-openapi/pkg/validation/validate"
 	"k8s.io/utils/ptr"
-	"sigs.k8s.io/yaml"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 )
@@ -35,7 +36,9 @@ func compile(class *v1.StreamClass) (*structural.Structural, *Problem) {
 	}
 	props := apiextensionsv1.JSONSchemaProps{}
 	// Strict: a misspelt keyword would be a check that never happens.
-	if err := yaml.UnmarshalStrict(class.Spec.Schema.OpenAPIV3Schema.Raw, &props); err != nil {
+	reader := json.NewDecoder(bytes.NewReader(class.Spec.Schema.OpenAPIV3Schema.Raw))
+	reader.DisallowUnknownFields()
+	if err := reader.Decode(&props); err != nil {
 		return invalid(schemaField, "cannot be read as a schema: "+oneLine(err.Error()))
 	}
 	inner := apiextensions.JSONSchemaProps{}
