@@ -27,8 +27,6 @@ type Reason string
 const (
 	ReasonStreaming            Reason = "Streaming"
 	ReasonBackfilling          Reason = "Backfilling"
-	ReasonStarting             Reason = "Starting"
-	ReasonStopping             Reason = "Stopping"
 	ReasonSuspended            Reason = "Suspended"
 	ReasonSuspending           Reason = "Suspending"
 	ReasonWaitingForJob        Reason = "WaitingForJob"
@@ -38,6 +36,7 @@ const (
 	ReasonBackfillCancelled    Reason = "BackfillCancelled"
 	ReasonBackfillInterrupted  Reason = "BackfillInterrupted"
 	ReasonInitialRequested     Reason = "InitialBackfillRequested"
+	ReasonInitialWaits         Reason = "InitialBackfillWaits"
 	ReasonInitialWaived        Reason = "InitialBackfillWaived"
 	ReasonConfigurationChanged Reason = "ConfigurationChanged"
 	ReasonStreamEnded          Reason = "StreamEnded"

@@ -48,5 +48,6 @@ var (
 	toRequest    = guard{"initial backfill due", func(o Observation) bool { return o.Initial == ToRequest }}
 	toWaive      = guard{"initial backfill given up", func(o Observation) bool { return o.Initial == ToWaive }}
 	requestReady = guard{"request ready", func(o Observation) bool { return o.Request == RequestReady }}
+	requestFirst = guard{"initial backfill waits", func(o Observation) bool { return o.Request == RequestFirst }}
 	backingOff   = guard{"backing off", func(o Observation) bool { return o.BackingOff }}
 )

@@ -50,7 +50,7 @@ func createIsFree(o Observation, d Decision) bool {
 	case has(d, CreateBackfill):
 		return free && o.Request == RequestReady && d.Phase == v1.StreamBackfilling
 	case has(d, CreateStream):
-		return free && o.Request != RequestReady && !o.BackingOff && d.Phase == v1.StreamRunning
+		return free && o.Request < RequestFirst && !o.BackingOff && d.Phase == v1.StreamRunning
 	}
 	return true
 }
@@ -59,7 +59,7 @@ func releaseIsFree(o Observation, d Decision) bool {
 	if !has(d, ReleaseJob) {
 		return true
 	}
-	makesWay := o.Mode == v1.ModeStream && o.Request == RequestReady
+	makesWay := o.Mode == v1.ModeStream && o.Request >= RequestFirst
 	return nobodyElse(o) && mayRun(o) && o.Job == Held && o.Wanted && o.Inputs == Same && !makesWay
 }
 
@@ -222,6 +222,8 @@ func isHome(o Observation, d Decision) bool {
 		return o.Job != Active || d.Phase == v1.StreamRunning
 	case o.Failure:
 		return d.Phase == v1.StreamFailed
+	case o.Request == RequestFirst && o.Job != Active:
+		return d.Phase == v1.StreamPending && d.Reason == v1.ReasonInitialWaits
 	}
 	return d.Phase == v1.StreamRunning && o.Job == Active && o.Mode == v1.ModeStream && o.Request != RequestReady && o.Inputs == Same && !o.Disrupted
 }

@@ -139,6 +139,8 @@ const (
 	NoRequest Request = iota
 	// RequestWaiting: the first in line cannot start yet; it never stops streaming.
 	RequestWaiting
+	// RequestFirst: it is the initial backfill, it cannot start yet, and nothing streams before it.
+	RequestFirst
 	// RequestReady: one is valid, granted, and its job can be built.
 	RequestReady
 )

@@ -92,6 +92,7 @@ var rules = []rule{
 	{"await-former", all(leaving), nothing, v1.StreamPending, v1.ReasonWaitingForJob, watched},
 
 	{"release-backfill", all(held, backfill), do(LookAgain, ReleaseJob), v1.StreamBackfilling, v1.ReasonBackfilling, watched},
+	{"await-initial", all(requestFirst), nothing, v1.StreamPending, v1.ReasonInitialWaits, watched},
 	{"release-stream", all(held), do(LookAgain, ReleaseJob), v1.StreamRunning, v1.ReasonStreaming, watched},
 	{"start-backfill", all(requestReady), do(LookFormer, CreateBackfill, Claim), v1.StreamBackfilling, v1.ReasonBackfilling, again},
 	{"back-off", all(backingOff), nothing, v1.StreamPending, v1.ReasonBackingOff, timed},

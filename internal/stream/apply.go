@@ -1,0 +1,287 @@
+package stream
+
+// This file is the only writer of children: it does a decision's verbs, in order.
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/jobspec"
+	"github.com/arcane-streaming/arcane-operator/internal/lifecycle"
+)
+
+// pass is one decision being carried out.
+type pass struct {
+	*Reconciler
+	*world
+	decision lifecycle.Decision
+
+	// created is the job that CreateBackfill or CreateStream left behind.
+	created *batchv1.Job
+	// initial is the UID of the request that CreateInitial left behind or found.
+	initial types.UID
+	// conflict names a foreign object that has a name that we need.
+	conflict string
+	// remembered: the stream's status has been patched in this pass.
+	remembered bool
+	// told: the requests' status has been patched where it had to be.
+	told bool
+}
+
+// hands do the verbs. Verbs that only change the stream's memory share one hand.
+var hands = map[lifecycle.Verb]func(*pass, context.Context) error{
+	lifecycle.LookFormer:  (*pass).lookFormer,
+	lifecycle.LookAgain:   (*pass).lookAgain,
+	lifecycle.LookJob:     (*pass).lookJob,
+	lifecycle.LookStopped: (*pass).lookStopped,
+	lifecycle.LookEnded:   (*pass).lookEnded,
+	lifecycle.LookReady:   (*pass).lookReady,
+
+	lifecycle.CreateBackfill:  func(p *pass, ctx context.Context) error { return p.createJob(ctx, p.backfill) },
+	lifecycle.CreateStream:    func(p *pass, ctx context.Context) error { return p.createJob(ctx, p.streaming) },
+	lifecycle.ReleaseJob:      (*pass).releaseJob,
+	lifecycle.DeleteJob:       (*pass).deleteJob,
+	lifecycle.DeleteStray:     (*pass).deleteStray,
+	lifecycle.DeleteOrphans:   (*pass).deleteOrphans,
+	lifecycle.CreateInitial:   (*pass).createInitial,
+	lifecycle.DeleteLoose:     (*pass).deleteLoose,
+	lifecycle.CompleteRequest: (*pass).completeRequest,
+
+	lifecycle.Claim:             (*pass).remember,
+	lifecycle.ClaimStop:         (*pass).remember,
+	lifecycle.ClaimDiscard:      (*pass).remember,
+	lifecycle.Forget:            (*pass).remember,
+	lifecycle.RecordInitial:     (*pass).remember,
+	lifecycle.Waive:             (*pass).remember,
+	lifecycle.RecordSuccess:     (*pass).rememberAfterRequests,
+	lifecycle.RecordInterrupted: (*pass).rememberAfterRequests,
+	lifecycle.RecordFailure:     (*pass).rememberAfterRequests,
+	lifecycle.RecordEnd:         (*pass).remember,
+}
+
+// apply does the verbs and stops at the first that cannot be done.
+func (p *pass) apply(ctx context.Context) error {
+	for _, verb := range p.decision.Do {
+		if err := hands[verb](p, ctx); err != nil {
+			return fmt.Errorf("%s: %w", verb, err)
+		}
+		if p.conflict != "" {
+			return nil
+		}
+	}
+	return p.tidy(ctx)
+}
+
+// createJob leaves a held job behind. One of its name that is there already is
+// taken only if it is the very job that we would have made.
+//
+// +kubebuilder:rbac:groups=batch,resources=jobs,verbs=create
+func (p *pass) createJob(ctx context.Context, in jobspec.Input) error {
+	job, problem := jobspec.Build(in)
+	if problem != nil {
+		return fmt.Errorf("%w: %s", errObserveAgain, problem.Message)
+	}
+	err := p.Client.Create(ctx, job)
+	if err == nil {
+		p.created = job
+		return nil
+	}
+	if !apierrors.IsAlreadyExists(err) {
+		return err
+	}
+	there := &batchv1.Job{}
+	if err := p.Live.Get(ctx, client.ObjectKeyFromObject(job), there); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	switch {
+	case !ownedBy(there, p.stream.UID):
+		p.conflict = "job " + there.Name
+		return nil
+	case !sameJob(there, job):
+		return fmt.Errorf("%w: job %s is there already, and is another", errObserveAgain, there.Name)
+	}
+	p.created = there
+	return nil
+}
+
+// sameJob tells whether a held job that is there is the one that would be made.
+func sameJob(there, wanted *batchv1.Job) bool {
+	if there.DeletionTimestamp != nil || finished(there) || !suspended(there) {
+		return false
+	}
+	for _, key := range []string{v1.AnnotationConfigurationHash, v1.AnnotationRequestUID, v1.AnnotationRun} {
+		if there.Annotations[key] != wanted.Annotations[key] {
+			return false
+		}
+	}
+	return there.Labels[v1.LabelBackfilling] == wanted.Labels[v1.LabelBackfilling]
+}
+
+// releaseJob lets the recorded job run, if it is still the version that was judged.
+//
+// +kubebuilder:rbac:groups=batch,resources=jobs,verbs=patch
+func (p *pass) releaseJob(ctx context.Context) error {
+	return p.patchJob(ctx, p.job, `"suspend":false`)
+}
+
+// patchJob changes the spec of the very version of a Job that was judged. A cached
+// Job has lost its template, so it is never updated whole.
+func (p *pass) patchJob(ctx context.Context, j *batchv1.Job, spec string) error {
+	patch := fmt.Sprintf(`{"metadata":{"uid":%q,"resourceVersion":%q},"spec":{%s}}`, j.UID, j.ResourceVersion, spec)
+	target := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: j.Namespace, Name: j.Name}}
+	err := p.Client.Patch(ctx, target, client.RawPatch(types.MergePatchType, []byte(patch)))
+	if apierrors.IsNotFound(err) {
+		return fmt.Errorf("%w: %w", errObserveAgain, err)
+	}
+	return err
+}
+
+// deleteJob deletes the very version of the recorded job that was judged; in the
+// foreground, because "gone" must mean that its pods are gone.
+func (p *pass) deleteJob(ctx context.Context) error { return p.delete(ctx, p.job) }
+
+// deleteStray deletes the jobs that are not recorded.
+func (p *pass) deleteStray(ctx context.Context) error {
+	for _, j := range p.strays() {
+		if err := p.delete(ctx, j); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *world) strays() []*batchv1.Job {
+	var list []*batchv1.Job
+	for i := range w.jobs {
+		j := &w.jobs[i]
+		if !finished(j) && !w.isRecorded(j.UID) && ownedBy(j, w.stream.UID) && j.DeletionTimestamp == nil {
+			list = append(list, j)
+		}
+	}
+	return list
+}
+
+// delete deletes the very version of a Job that was judged.
+//
+// +kubebuilder:rbac:groups=batch,resources=jobs,verbs=delete
+func (p *pass) delete(ctx context.Context, j *batchv1.Job) error {
+	target := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: j.Namespace, Name: j.Name, UID: j.UID}}
+	err := p.Client.Delete(ctx, target, client.PropagationPolicy(metav1.DeletePropagationForeground),
+		client.Preconditions{UID: &j.UID, ResourceVersion: &j.ResourceVersion})
+	return client.IgnoreNotFound(err)
+}
+
+// deleteOrphans deletes live pods whose Job no longer exists, once the API server has confirmed that.
+//
+// +kubebuilder:rbac:groups="",resources=pods,verbs=delete
+func (p *pass) deleteOrphans(ctx context.Context) error {
+	for i := range p.pods {
+		pod := &p.pods[i]
+		if !alive(pod) || !p.isOrphan(pod) {
+			continue
+		}
+		job := &batchv1.Job{}
+		err := p.Live.Get(ctx, types.NamespacedName{Namespace: pod.Namespace, Name: pod.Labels[batchv1.JobNameLabel]}, job)
+		if client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("look for the job of pod %s: %w", pod.Name, err)
+		}
+		if err == nil && job.UID == jobOf(pod) {
+			return fmt.Errorf("%w: pod %s has a job after all", errObserveAgain, pod.Name)
+		}
+		target := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID}}
+		err = p.Client.Delete(ctx, target, client.Preconditions{UID: &pod.UID}, &client.DeleteOptions{DisableReadYourWritesConsistency: true})
+		if client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("delete pod %s: %w", pod.Name, err)
+		}
+	}
+	return nil
+}
+
+// createInitial leaves the initial request behind. A live request that is there
+// already counts as the initial one.
+//
+// +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=backfillrequests,verbs=create
+func (p *pass) createInitial(ctx context.Context) error {
+	if line := p.line(); len(line) > 0 {
+		p.initial = line[0].UID
+		return nil
+	}
+	want := p.initialRequest()
+	err := p.Client.Create(ctx, want)
+	if err == nil {
+		p.initial = want.UID
+		return nil
+	}
+	if !apierrors.IsAlreadyExists(err) {
+		return err
+	}
+	there := &v1.BackfillRequest{}
+	if err := p.Live.Get(ctx, client.ObjectKeyFromObject(want), there); err != nil {
+		return fmt.Errorf("%w: %w", errObserveAgain, err)
+	}
+	if !p.isInitial(there) {
+		p.conflict = "backfillrequest " + there.Name
+		return nil
+	}
+	p.initial = there.UID
+	return nil
+}
+
+// initialRequest has a name of the stream's UID, so that a stream that is created
+// anew never finds the request of its former life.
+func (w *world) initialRequest() *v1.BackfillRequest {
+	mark := strings.ReplaceAll(string(w.stream.UID), "-", "")
+	return &v1.BackfillRequest{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace:       w.stream.Namespace,
+			Name:            fmt.Sprintf("%s-initial-%s", w.stream.Name, mark[:min(8, len(mark))]),
+			Labels:          map[string]string{v1.LabelManagedBy: v1.ManagedBy},
+			Annotations:     map[string]string{v1.AnnotationMadeBy: v1.RequestInitial},
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(w.stream, v1.GroupVersion.WithKind(v1.KindStream))},
+		},
+		Spec: v1.BackfillRequestSpec{StreamClass: w.stream.Spec.StreamClass, StreamID: w.stream.Name},
+	}
+}
+
+// deleteLoose deletes initial requests whose UID was not recorded.
+//
+// +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=backfillrequests,verbs=delete
+func (p *pass) deleteLoose(ctx context.Context) error {
+	for _, q := range p.loose() {
+		target := &v1.BackfillRequest{ObjectMeta: metav1.ObjectMeta{Namespace: q.Namespace, Name: q.Name, UID: q.UID}}
+		if err := client.IgnoreNotFound(p.Client.Delete(ctx, target, client.Preconditions{UID: &q.UID})); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// completeRequest completes the request that the recorded job served: one patch
+// sets completed together with the Job's UID, and only on the version that was
+// judged, so that a cancellation that comes first stays one.
+//
+// +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=backfillrequests,verbs=patch
+func (p *pass) completeRequest(ctx context.Context) error {
+	q := p.served
+	patch := fmt.Sprintf(`{"metadata":{"uid":%q,"resourceVersion":%q,"annotations":{%q:%q}},"spec":{"completed":true}}`,
+		q.UID, q.ResourceVersion, v1.AnnotationCompletedBy, p.record.UID)
+	target := q.DeepCopy()
+	err := p.Client.Patch(ctx, target, client.RawPatch(types.MergePatchType, []byte(patch)))
+	if apierrors.IsNotFound(err) {
+		return nil // its user deleted it: nothing is left to complete
+	}
+	if err != nil {
+		return err
+	}
+	*q = *target
+	return nil
+}

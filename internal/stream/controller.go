@@ -1,0 +1,136 @@
+// Package stream turns decisions about a stream into writes: it reads a stream's
+// world, asks the lifecycle's table, does the verbs and tells the result.
+package stream
+
+// This file holds the reconciler: read once, decide, do, tell.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
+
+	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/lifecycle"
+)
+
+// Options of the controller.
+type Options struct {
+	// Workers is the number of streams that are reconciled at once.
+	Workers int
+}
+
+const (
+	// maxPasses bounds the steps that follow each other at once; the longest way,
+	// from a backfill's success to the released streaming job, takes six.
+	maxPasses = 12
+	// lookAgainAfter is when the world is observed again after a live look did not
+	// find what the cache said. The watch usually wakes us sooner.
+	lookAgainAfter = 250 * time.Millisecond
+	// conflictRecheck is when a name that is taken by a foreign object is tried
+	// again: such an object is not watched.
+	conflictRecheck = time.Minute
+	// reconcileTimeout ends a pass that waits for a cache that does not catch up.
+	reconcileTimeout = time.Minute
+)
+
+// errObserveAgain says that the world is not the one that was judged.
+var errObserveAgain = errors.New("the world is not the one that was judged")
+
+// Reconciler carries one stream on, from whatever state it is in.
+type Reconciler struct {
+	// Client reads from the cache, and waits until the cache has our own writes.
+	Client client.Client
+	// Live reads from the API server.
+	Live client.Reader
+	// Events tells of transitions.
+	Events events.EventRecorder
+	// Clock is the only source of time.
+	Clock clock.PassiveClock
+}
+
+// Register adds the controller and its indexes to the manager.
+//
+// +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=streams,verbs=get;list;watch
+// +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=streams/finalizers,verbs=update
+// +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=streamclasses;streamingjobtemplates;backfillrequests,verbs=get;list;watch
+// +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch
+func Register(ctx context.Context, mgr ctrl.Manager, o Options) error {
+	if err := indexes(ctx, mgr.GetFieldIndexer()); err != nil {
+		return err
+	}
+	r := &Reconciler{
+		Client: mgr.GetClient(),
+		Live:   mgr.GetAPIReader(),
+		Events: mgr.GetEventRecorder("arcane-operator"),
+		Clock:  clock.RealClock{},
+	}
+	err := ctrl.NewControllerManagedBy(mgr).
+		Named("stream").
+		For(&v1.Stream{}, builder.WithPredicates(streamChanged())).
+		Watches(&batchv1.Job{}, handler.EnqueueRequestsFromMapFunc(streamOfLabels), builder.WithPredicates(jobChanged())).
+		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(streamOfLabels), builder.WithPredicates(podChanged())).
+		Watches(&v1.BackfillRequest{}, handler.EnqueueRequestsFromMapFunc(streamOfRequest), builder.WithPredicates(requestChanged())).
+		Watches(&v1.StreamClass{}, handler.EnqueueRequestsFromMapFunc(r.streamsOfClass), builder.WithPredicates(specChanged())).
+		Watches(&v1.StreamingJobTemplate{}, handler.EnqueueRequestsFromMapFunc(r.streamsOfTemplate), builder.WithPredicates(specChanged())).
+		WithOptions(controller.Options{MaxConcurrentReconciles: o.Workers, ReconciliationTimeout: reconcileTimeout}).
+		Complete(r)
+	if err != nil {
+		return fmt.Errorf("build the stream controller: %w", err)
+	}
+	return nil
+}
+
+// Reconcile observes, decides, does and tells, until nothing follows at once.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	for range maxPasses {
+		wake, goOn, err := r.pass(ctx, req.NamespacedName)
+		switch {
+		case errors.Is(err, errObserveAgain), apierrors.IsConflict(err):
+			logf.FromContext(ctx).V(1).Info("the world moved on, observing again", "cause", err.Error())
+			return ctrl.Result{RequeueAfter: lookAgainAfter}, nil
+		case err != nil:
+			return ctrl.Result{}, err
+		case !goOn:
+			return ctrl.Result{RequeueAfter: wake}, nil
+		}
+	}
+	return ctrl.Result{}, fmt.Errorf("stream %s is not at rest after %d steps", req.NamespacedName, maxPasses)
+}
+
+// pass is one observation, one decision and what follows from it.
+func (r *Reconciler) pass(ctx context.Context, key types.NamespacedName) (wake time.Duration, goOn bool, err error) {
+	w, err := r.observe(ctx, key)
+	if err != nil || w == nil {
+		return 0, false, err
+	}
+	d := lifecycle.Decide(w.facts)
+	p := &pass{Reconciler: r, world: w, decision: d}
+	if err := p.apply(ctx); err != nil {
+		return 0, false, err
+	}
+	if err := p.report(ctx); err != nil {
+		return 0, false, err
+	}
+	switch {
+	case p.conflict != "":
+		return conflictRecheck, false, nil
+	case d.Timed:
+		return max(w.nextStart.Sub(w.now), time.Millisecond), false, nil
+	}
+	return 0, d.Again, nil
+}

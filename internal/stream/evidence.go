@@ -1,0 +1,143 @@
+package stream
+
+// This file reads what Jobs and pods tell of themselves.
+
+import (
+	"slices"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+)
+
+// condition finds a condition of a Job that is true.
+func condition(j *batchv1.Job, kind batchv1.JobConditionType) *batchv1.JobCondition {
+	for i := range j.Status.Conditions {
+		if c := &j.Status.Conditions[i]; c.Type == kind && c.Status == corev1.ConditionTrue {
+			return c
+		}
+	}
+	return nil
+}
+
+// ending is the condition with which the Job controller ended a Job: by its
+// promise, all pods had ended before.
+func ending(j *batchv1.Job) *batchv1.JobCondition {
+	if c := condition(j, batchv1.JobComplete); c != nil {
+		return c
+	}
+	return condition(j, batchv1.JobFailed)
+}
+
+func finished(j *batchv1.Job) bool { return ending(j) != nil }
+
+func suspended(j *batchv1.Job) bool { return j.Spec.Suspend != nil && *j.Spec.Suspend }
+
+// deletedBeforeEnd tells whether somebody began to delete the Job before it had
+// ended; times are whole seconds, and the same second counts as before.
+func deletedBeforeEnd(j *batchv1.Job) bool {
+	if j.DeletionTimestamp == nil {
+		return false
+	}
+	end := ending(j)
+	return end == nil || !end.LastTransitionTime.Before(j.DeletionTimestamp)
+}
+
+// ownedBy tells whether the controller of an object is the stream.
+func ownedBy(o metav1.Object, stream types.UID) bool {
+	ref := metav1.GetControllerOf(o)
+	return ref != nil && ref.UID == stream && ref.Kind == v1.KindStream
+}
+
+// alive tells whether a pod may be writing, or may begin to.
+func alive(p *corev1.Pod) bool {
+	return p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed
+}
+
+// targeted tells whether Kubernetes itself took the pod away: eviction, preemption, taint, node shutdown.
+func targeted(p *corev1.Pod) bool {
+	return slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue
+	})
+}
+
+// jobOf is the UID of the Job that a pod was made for, also after it was orphaned.
+func jobOf(p *corev1.Pod) types.UID {
+	if ref := metav1.GetControllerOf(p); ref != nil {
+		return ref.UID
+	}
+	return types.UID(p.Labels[batchv1.ControllerUidLabel])
+}
+
+// disturbed tells whether the pod was taken away before its containers had ended by themselves.
+func disturbed(p *corev1.Pod) bool {
+	if targeted(p) {
+		return true
+	}
+	if p.DeletionTimestamp == nil {
+		return false
+	}
+	asked := p.DeletionTimestamp.Time
+	if p.DeletionGracePeriodSeconds != nil {
+		asked = asked.Add(-time.Duration(*p.DeletionGracePeriodSeconds) * time.Second)
+	}
+	end := lastEnd(p)
+	return end.IsZero() || !end.Before(asked)
+}
+
+// lastEnd is when the last of the pod's containers ended; zero where one has not.
+func lastEnd(p *corev1.Pod) time.Time {
+	var last time.Time
+	for i := range p.Status.ContainerStatuses {
+		t := p.Status.ContainerStatuses[i].State.Terminated
+		if t == nil {
+			return time.Time{}
+		}
+		if t.FinishedAt.After(last) {
+			last = t.FinishedAt.Time
+		}
+	}
+	return last
+}
+
+// trusted tells whether a backfill's success can be believed: the Job is complete
+// and was not being deleted before, and its succeeded pod is still there and was
+// not taken away. A pod that handles SIGTERM exits 0 when it is deleted, and the
+// Job controller calls that complete.
+func trusted(j *batchv1.Job, pods []corev1.Pod) bool {
+	if condition(j, batchv1.JobComplete) == nil || deletedBeforeEnd(j) {
+		return false
+	}
+	return slices.ContainsFunc(pods, func(p corev1.Pod) bool {
+		return jobOf(&p) == j.UID && p.Status.Phase == corev1.PodSucceeded && !disturbed(&p)
+	})
+}
+
+// mainEnd is how the main container of a pod ended; nil where it has not.
+func mainEnd(p *corev1.Pod, main string) *corev1.ContainerStateTerminated {
+	for i := range p.Status.ContainerStatuses {
+		if c := &p.Status.ContainerStatuses[i]; c.Name == main {
+			return c.State.Terminated
+		}
+	}
+	return nil
+}
+
+// newest is the pod of a Job that was created last among those that fit.
+func newest(pods []corev1.Pod, job types.UID, fits func(*corev1.Pod) bool) *corev1.Pod {
+	var last *corev1.Pod
+	for i := range pods {
+		p := &pods[i]
+		if jobOf(p) != job || !fits(p) {
+			continue
+		}
+		if last == nil || last.CreationTimestamp.Before(&p.CreationTimestamp) {
+			last = p
+		}
+	}
+	return last
+}

@@ -1,0 +1,116 @@
+package stream
+
+// This file looks at the API server itself before a write that depends on it.
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/lifecycle"
+)
+
+// lookFormer makes sure that the former job is dead before the record of it is
+// overwritten: the claim would be the last that is known of it.
+func (p *pass) lookFormer(ctx context.Context) error {
+	if err := p.lookGone(ctx); err != nil {
+		return err
+	}
+	if p.facts.Request == lifecycle.RequestReady {
+		return p.lookAlive(ctx, p.next)
+	}
+	return nil
+}
+
+// lookAgain makes sure, after the claim, that the backfill is still wanted. That
+// no other unfinished job and no live pod is there, this pass has observed.
+func (p *pass) lookAgain(ctx context.Context) error {
+	if p.facts.Mode == v1.ModeBackfill {
+		return p.lookAlive(ctx, p.served)
+	}
+	return nil
+}
+
+// lookStopped makes sure that nothing of the recorded job is left.
+func (p *pass) lookStopped(ctx context.Context) error { return p.lookGone(ctx) }
+
+// lookGone makes sure that the recorded job and its pods are gone. One whose end
+// was recorded is dead: the Job controller ends a Job after its pods.
+func (p *pass) lookGone(ctx context.Context) error {
+	if p.record == nil || p.record.Outcome != "" {
+		return nil
+	}
+	job, err := p.recordedLive(ctx, p.world)
+	if err != nil {
+		return err
+	}
+	if job != nil {
+		return fmt.Errorf("%w: job %s is still there", errObserveAgain, job.Name)
+	}
+	pods, err := p.podsOf(ctx, p.stream.Namespace, p.record.Name)
+	if err != nil {
+		return err
+	}
+	for i := range pods {
+		if alive(&pods[i]) {
+			return fmt.Errorf("%w: pod %s is still alive", errObserveAgain, pods[i].Name)
+		}
+	}
+	return nil
+}
+
+// lookJob makes sure that the recorded job is the very version that was judged.
+func (p *pass) lookJob(ctx context.Context) error {
+	job, err := p.recordedLive(ctx, p.world)
+	if err != nil {
+		return err
+	}
+	if job == nil || job.ResourceVersion != p.job.ResourceVersion {
+		return fmt.Errorf("%w: the job has changed", errObserveAgain)
+	}
+	return nil
+}
+
+// lookEnded makes sure that the recorded job's request has ended: one that the
+// cache does not know is unknown, not absent.
+func (p *pass) lookEnded(ctx context.Context) error {
+	request, err := p.requestLive(ctx, p.record.Request)
+	if err != nil {
+		return err
+	}
+	if request != nil && request.UID == p.record.RequestUID && !ended(request) {
+		return fmt.Errorf("%w: the request is alive", errObserveAgain)
+	}
+	return nil
+}
+
+// lookReady makes sure that the request that waits has not ended.
+func (p *pass) lookReady(ctx context.Context) error { return p.lookAlive(ctx, p.next) }
+
+func (p *pass) lookAlive(ctx context.Context, judged *v1.BackfillRequest) error {
+	request, err := p.requestLive(ctx, judged.Name)
+	if err != nil {
+		return err
+	}
+	if request == nil || request.UID != judged.UID || ended(request) {
+		return fmt.Errorf("%w: the request has ended", errObserveAgain)
+	}
+	return nil
+}
+
+// requestLive reads a request from the API server; nil where it is gone.
+func (p *pass) requestLive(ctx context.Context, name string) (*v1.BackfillRequest, error) {
+	request := &v1.BackfillRequest{}
+	err := p.Live.Get(ctx, types.NamespacedName{Namespace: p.stream.Namespace, Name: name}, request)
+	if client.IgnoreNotFound(err) != nil {
+		return nil, fmt.Errorf("look at request %s: %w", name, err)
+	}
+	if err != nil {
+		return nil, nil
+	}
+	return request, nil
+}
+

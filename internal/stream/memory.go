@@ -1,0 +1,248 @@
+package stream
+
+// This file computes the stream's next status and patches it, once in a pass.
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/jobspec"
+	"github.com/arcane-streaming/arcane-operator/internal/lifecycle"
+)
+
+// maxHistory is the number of transitions and attempts that a status keeps.
+const maxHistory = 10
+
+// changes are what the verbs do to the stream's memory.
+var changes = map[lifecycle.Verb]func(*pass, *v1.StreamStatus){
+	lifecycle.Claim:             (*pass).claim,
+	lifecycle.ClaimStop:         func(*pass, *v1.StreamStatus) {},
+	lifecycle.ClaimDiscard:      (*pass).claimDiscard,
+	lifecycle.Forget:            func(_ *pass, s *v1.StreamStatus) { s.Job, s.Failure, s.Restarts = nil, nil, nil },
+	lifecycle.Waive:             func(_ *pass, s *v1.StreamStatus) { s.InitialBackfill = v1.InitialWaived },
+	lifecycle.RecordInitial:     (*pass).recordInitial,
+	lifecycle.RecordSuccess:     func(_ *pass, s *v1.StreamStatus) { s.Job.Outcome = v1.OutcomeSucceeded },
+	lifecycle.RecordInterrupted: func(_ *pass, s *v1.StreamStatus) { s.Job = nil },
+	lifecycle.RecordFailure:     func(p *pass, s *v1.StreamStatus) { s.Failure, s.Job = p.failure(), nil },
+	lifecycle.RecordEnd:         (*pass).recordEnd,
+}
+
+// remember patches the stream's memory, under the version of the stream that was judged.
+func (p *pass) remember(ctx context.Context) error { return p.patchStatus(ctx, true) }
+
+// rememberAfterRequests tells the request how its attempt ended before the stream
+// forgets the job that the attempt was.
+func (p *pass) rememberAfterRequests(ctx context.Context) error {
+	if err := p.tellRequests(ctx); err != nil {
+		return err
+	}
+	return p.remember(ctx)
+}
+
+// patchStatus sends the difference to the status that was judged, with its
+// resourceVersion as the lock. What did not change is not sent; a claim is sent
+// all the same, because its lock is what it is for.
+//
+// +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=streams/status,verbs=patch
+func (p *pass) patchStatus(ctx context.Context, claim bool) error {
+	p.remembered = true
+	before := p.stream.DeepCopy()
+	after := p.nextStatus(before.Status.DeepCopy())
+	if equality.Semantic.DeepEqual(&before.Status, after) && !claim {
+		return nil
+	}
+	after.LastDecision = p.lastDecision(before.Status.LastDecision)
+	next := before.DeepCopy()
+	next.Status = *after
+	data, err := client.MergeFrom(before).Data(next)
+	if err != nil {
+		return fmt.Errorf("compute the status patch: %w", err)
+	}
+	locked, err := withLock(data, before)
+	if err != nil {
+		return err
+	}
+	target := next.DeepCopy()
+	if err := p.Client.Status().Patch(ctx, target, client.RawPatch(types.MergePatchType, locked)); err != nil {
+		return fmt.Errorf("patch the status: %w", err)
+	}
+	p.announce(&before.Status, after)
+	p.stream = target
+	return nil
+}
+
+// withLock adds to a merge patch the version that it was computed from.
+func withLock(patch []byte, o client.Object) ([]byte, error) {
+	tree := map[string]any{}
+	if err := json.Unmarshal(patch, &tree); err != nil {
+		return nil, fmt.Errorf("lock the patch: %w", err)
+	}
+	tree["metadata"] = map[string]any{"uid": o.GetUID(), "resourceVersion": o.GetResourceVersion()}
+	locked, err := json.Marshal(tree)
+	if err != nil {
+		return nil, fmt.Errorf("lock the patch: %w", err)
+	}
+	return locked, nil
+}
+
+// nextStatus is the status that is true once the decision has been carried out.
+func (p *pass) nextStatus(s *v1.StreamStatus) *v1.StreamStatus {
+	if p.conflict == "" {
+		for _, verb := range p.decision.Do {
+			if change, ok := changes[verb]; ok {
+				change(p, s)
+			}
+		}
+	}
+	if p.decision.Phase == "" && p.conflict == "" {
+		return s
+	}
+	from := s.Phase
+	s.Phase = p.phase()
+	s.ObservedGeneration = p.stream.Generation
+	p.conditions(s)
+	if from != s.Phase {
+		reason, message := p.why()
+		s.History = append(s.History, v1.Transition{
+			Time: metav1.NewTime(p.now), From: from, To: s.Phase, Reason: string(reason), Message: truncate(message, 256),
+		})
+		s.History = slices.Clone(s.History[max(0, len(s.History)-maxHistory):])
+	}
+	return s
+}
+
+// phase is the decision's answer; a name that is taken keeps the stream from getting there.
+func (p *pass) phase() v1.StreamPhase {
+	if p.conflict != "" {
+		return v1.StreamPending
+	}
+	return p.decision.Phase
+}
+
+func (p *pass) lastDecision(before *v1.Decision) *v1.Decision {
+	d := &v1.Decision{Rule: p.decision.Rule, Reason: string(p.decision.Reason), Time: metav1.NewTime(p.now)}
+	if before != nil && before.Rule == d.Rule && before.Reason == d.Reason {
+		d.Time = before.Time
+	}
+	return d
+}
+
+func (p *pass) claim(s *v1.StreamStatus) {
+	in := p.streaming
+	if p.facts.Request == lifecycle.RequestReady {
+		in = p.backfill
+	}
+	now := metav1.NewTime(p.now)
+	s.Runs = in.Run
+	s.Job = &v1.JobRecord{
+		Name: p.created.Name, UID: p.created.UID, Run: in.Run, Mode: in.Mode, StartTime: &now,
+		ConfigurationHash: p.created.Annotations[v1.AnnotationConfigurationHash],
+	}
+	if in.Request != nil {
+		s.Job.Request, s.Job.RequestUID = in.Request.Name, in.Request.UID
+	}
+	s.ConfigurationHash = s.Job.ConfigurationHash
+	s.PodFailurePolicy = p.created.Spec.PodFailurePolicy
+}
+
+// claimDiscard gives up the run numbers of the jobs that are about to be discarded.
+func (p *pass) claimDiscard(s *v1.StreamStatus) {
+	for _, j := range p.strays() {
+		s.Runs = max(s.Runs, runOf(j))
+	}
+}
+
+func (p *pass) recordInitial(s *v1.StreamStatus) {
+	s.InitialBackfill, s.InitialRequestUID = v1.InitialRequested, p.initial
+}
+
+// recordEnd forgets a streaming job that ended by itself. One that ran well, or
+// that was taken away, begins the back-off anew; another end soon after the start
+// doubles it.
+func (p *pass) recordEnd(s *v1.StreamStatus) {
+	s.Job = nil
+	settings := p.definition.Restart
+	if p.ranFor() >= settings.HealthyAfter || p.takenAway() {
+		s.Restarts = nil
+		return
+	}
+	now := metav1.NewTime(p.now)
+	r := &v1.Restarts{Count: 1, Since: &now}
+	if s.Restarts != nil {
+		r.Count, r.Since = s.Restarts.Count+1, s.Restarts.Since
+	}
+	next := metav1.NewTime(p.now.Add(delay(r.Count, settings.Initial, settings.Max)))
+	r.NextTime = &next
+	s.Restarts = r
+}
+
+// ranFor is how long the recorded job was active.
+func (p *pass) ranFor() time.Duration {
+	end := ending(p.job)
+	if p.job.Status.StartTime == nil || end == nil {
+		return 0
+	}
+	return end.LastTransitionTime.Sub(p.job.Status.StartTime.Time)
+}
+
+// takenAway tells whether the recorded job ended because its pod was deleted or
+// evicted: a pod that ended by itself stays until its Job is deleted.
+func (p *pass) takenAway() bool {
+	last := newest(p.pods, p.job.UID, func(*corev1.Pod) bool { return true })
+	return last == nil || disturbed(last)
+}
+
+// failure tells why the recorded job failed.
+func (p *pass) failure() *v1.Failure {
+	end, record := ending(p.job), p.record
+	f := &v1.Failure{
+		JobUID: record.UID, Job: record.Name, Run: record.Run, Mode: record.Mode,
+		Reason: end.Reason, Message: truncate(end.Message, 1024), Time: end.LastTransitionTime,
+	}
+	main := jobspec.MainContainer(p.class, p.streaming.Template)
+	if record.Mode == v1.ModeBackfill {
+		main = jobspec.MainContainer(p.class, p.backfill.Template)
+	}
+	last := newest(p.pods, record.UID, func(pod *corev1.Pod) bool { return pod.Status.Phase == corev1.PodFailed })
+	if last == nil {
+		return f
+	}
+	f.Pod = last.Name
+	exit := mainEnd(last, main)
+	if exit == nil && len(last.Status.ContainerStatuses) > 0 {
+		exit = last.Status.ContainerStatuses[0].State.Terminated
+	}
+	if exit == nil {
+		return f
+	}
+	f.ExitCode = &exit.ExitCode
+	if class, ok := jobspec.FailureClassOf(p.class, exit.ExitCode); ok {
+		f.FailureClass = class.Name
+	}
+	if exit.Message != "" {
+		f.Message = truncate(exit.Message, 1024)
+	}
+	return f
+}
+
+// truncate shortens a text to at most limit bytes, without cutting a character.
+func truncate(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	cut := limit - len("…")
+	for cut > 0 && text[cut]&0xC0 == 0x80 {
+		cut--
+	}
+	return text[:cut] + "…"
+}

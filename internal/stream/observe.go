@@ -1,0 +1,223 @@
+package stream
+
+// This file is the only reader: it reads all that one decision needs.
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/definition"
+	"github.com/arcane-streaming/arcane-operator/internal/jobspec"
+	"github.com/arcane-streaming/arcane-operator/internal/lifecycle"
+)
+
+// world is what was read of one stream's world, and the facts that it folds into.
+type world struct {
+	now    time.Time
+	stream *v1.Stream
+	// record is the job that the stream's status records, as it was judged.
+	record *v1.JobRecord
+	// job is the recorded job, nil where none is recorded or it does not exist.
+	job *batchv1.Job
+	// jobs are all Jobs of ours that carry the stream's labels.
+	jobs []batchv1.Job
+	pods []corev1.Pod
+	// requests for this stream, oldest first.
+	requests []v1.BackfillRequest
+
+	class      *v1.StreamClass
+	definition definition.Definition
+	// problem is why the definition is not accepted.
+	problem *definition.Problem
+	// streaming and backfill are the inputs of the job of each mode; the backfill's
+	// is for the next request, or for the one that the recorded job serves.
+	streaming, backfill jobspec.Input
+	// next is the request to serve next.
+	next *v1.BackfillRequest
+	// served is the request of the recorded job, nil where it is gone.
+	served *v1.BackfillRequest
+
+	nextStart time.Time
+	facts     lifecycle.Observation
+}
+
+// observe reads the world of a stream. It returns nil for a stream that does not exist.
+func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName) (*world, error) {
+	w := &world{now: r.Clock.Now(), stream: &v1.Stream{}}
+	if err := r.Client.Get(ctx, key, w.stream); err != nil {
+		if apierrors.IsNotFound(err) {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("read the stream: %w", err)
+	}
+	w.record = w.stream.Status.Job
+	if w.stream.DeletionTimestamp != nil {
+		w.facts = lifecycle.Observation{Deleting: true}
+		return w, nil
+	}
+	for _, read := range []func(context.Context, *world) error{r.readJobs, r.readPods, r.readRequests, r.readDefinition} {
+		if err := read(ctx, w); err != nil {
+			return nil, err
+		}
+	}
+	return w, r.fold(ctx, w)
+}
+
+func (r *Reconciler) readJobs(ctx context.Context, w *world) error {
+	var jobs batchv1.JobList
+	// Reading our own writes is left to the recorded job below: to wait for every
+	// stream's Jobs here would couple them all.
+	err := r.Client.List(ctx, &jobs, client.InNamespace(w.stream.Namespace), client.MatchingFields{byStream: v1.KindStream + "/" + w.stream.Name},
+		&client.ListOptions{DisableReadYourWritesConsistency: true})
+	if err != nil {
+		return fmt.Errorf("list the jobs: %w", err)
+	}
+	w.jobs = jobs.Items
+	if w.record == nil {
+		return nil
+	}
+	w.job, err = r.recorded(ctx, w.stream.Namespace, w.record)
+	return err
+}
+
+// recorded reads the recorded job. One that the cache does not know is unknown,
+// not absent: the API server has the last word.
+func (r *Reconciler) recorded(ctx context.Context, namespace string, record *v1.JobRecord) (*batchv1.Job, error) {
+	for _, from := range []client.Reader{r.Client, r.Live} {
+		job := &batchv1.Job{}
+		err := from.Get(ctx, types.NamespacedName{Namespace: namespace, Name: record.Name}, job)
+		if err == nil && job.UID == record.UID {
+			return job, nil
+		}
+		if client.IgnoreNotFound(err) != nil {
+			return nil, fmt.Errorf("read the recorded job: %w", err)
+		}
+		if record.Outcome != "" {
+			break // its end can no longer be lost, so it does not matter whether it is there
+		}
+	}
+	return nil, nil
+}
+
+func (r *Reconciler) readPods(ctx context.Context, w *world) error {
+	var pods corev1.PodList
+	err := r.Client.List(ctx, &pods, client.InNamespace(w.stream.Namespace), client.MatchingFields{byStream: v1.KindStream + "/" + w.stream.Name},
+		&client.ListOptions{DisableReadYourWritesConsistency: true})
+	if err != nil {
+		return fmt.Errorf("list the pods: %w", err)
+	}
+	w.pods = pods.Items
+	return nil
+}
+
+func (r *Reconciler) readRequests(ctx context.Context, w *world) error {
+	var requests v1.BackfillRequestList
+	err := r.Client.List(ctx, &requests, client.InNamespace(w.stream.Namespace), client.MatchingFields{byStreamID: w.stream.Name})
+	if err != nil {
+		return fmt.Errorf("list the requests: %w", err)
+	}
+	w.requests = requests.Items
+	slices.SortFunc(w.requests, func(a, b v1.BackfillRequest) int {
+		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
+	})
+	if w.record != nil && w.record.Mode == v1.ModeBackfill {
+		for i := range w.requests {
+			if w.requests[i].UID == w.record.RequestUID {
+				w.served = &w.requests[i]
+			}
+		}
+	}
+	return nil
+}
+
+// readDefinition reads class and templates and finds out whether jobs can be built from them.
+func (r *Reconciler) readDefinition(ctx context.Context, w *world) error {
+	class := &v1.StreamClass{}
+	switch err := r.Client.Get(ctx, types.NamespacedName{Name: w.stream.Spec.StreamClass}, class); {
+	case err == nil:
+		w.class = class
+	case !apierrors.IsNotFound(err):
+		return fmt.Errorf("read the class: %w", err)
+	}
+	w.definition, w.problem = definition.FromStream(w.stream, w.class)
+	if w.problem == nil {
+		w.problem = unsupported(w.definition)
+	}
+	if w.problem != nil {
+		return nil
+	}
+	var err error
+	if w.streaming, w.problem, err = r.input(ctx, w, v1.ModeStream, nil); err != nil || w.problem != nil {
+		return err
+	}
+	// The template of backfills has to be there too, or a new stream would begin
+	// to stream before its first backfill.
+	w.backfill, w.problem, err = r.input(ctx, w, v1.ModeBackfill, nil)
+	return err
+}
+
+// unsupported refuses what this version does not carry out, rather than ignore it.
+func unsupported(d definition.Definition) *definition.Problem {
+	refuse := func(field, text string) *definition.Problem {
+		return &definition.Problem{Reason: v1.ReasonSpecInvalid, Kind: v1.KindStream, Field: field, Message: field + ": " + text}
+	}
+	switch {
+	case d.Schedule != "":
+		return refuse("spec.schedule", "scheduled streams are not carried out by this version; remove the field to run one long job")
+	case d.Restart.Policy == v1.RestartOnFailure:
+		return refuse("spec.restart.policy", "OnFailure is not carried out by this version; use Never, and suspend and resume the stream after a failure")
+	}
+	return nil
+}
+
+// input reads the template of a job and tries to build it.
+func (r *Reconciler) input(ctx context.Context, w *world, mode v1.Mode, request *v1.BackfillRequest) (jobspec.Input, *definition.Problem, error) {
+	in := jobspec.Input{Definition: w.definition, Class: w.class, Mode: mode, Request: request, Run: w.nextRun()}
+	ref, problem := definition.Template(w.definition, w.class, mode, request)
+	if problem != nil {
+		return in, problem, nil
+	}
+	template := &v1.StreamingJobTemplate{}
+	if err := r.Client.Get(ctx, types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}, template); err != nil {
+		if apierrors.IsNotFound(err) {
+			return in, jobspec.TemplateMissing(w.definition, w.class, mode, request), nil
+		}
+		return in, nil, fmt.Errorf("read the template: %w", err)
+	}
+	in.Template = template
+	_, problem = jobspec.Build(in)
+	return in, problem, nil
+}
+
+// nextRun is the number of the next run. The first is the creation time in Unix
+// seconds plus one, so that a stream that is created anew never uses one again. A
+// finished Job counts even where the status has lost it.
+func (w *world) nextRun() int64 {
+	last := max(w.stream.Status.Runs, w.stream.CreationTimestamp.Unix())
+	for i := range w.jobs {
+		if j := &w.jobs[i]; finished(j) && ownedBy(j, w.stream.UID) {
+			last = max(last, runOf(j))
+		}
+	}
+	return last + 1
+}
+
+// runOf is the number of the run that a Job of ours was made for; 0 where it says none.
+func runOf(j *batchv1.Job) int64 {
+	run, err := strconv.ParseInt(j.Annotations[v1.AnnotationRun], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return run
+}

@@ -1,0 +1,139 @@
+package stream
+
+// This file tells what happened: the stream's status, its requests' status, then the event and the log.
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
+
+	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/lifecycle"
+)
+
+// report patches what is not yet as it should be.
+func (p *pass) report(ctx context.Context) error {
+	logf.FromContext(ctx).V(1).Info("decided", "rule", p.decision.Rule, "reason", p.decision.Reason, "phase", p.decision.Phase, "do", p.decision.Do)
+	if p.facts.Deleting {
+		return nil
+	}
+	if err := p.tellRequests(ctx); err != nil {
+		return err
+	}
+	if p.remembered {
+		return nil
+	}
+	return p.patchStatus(ctx, false)
+}
+
+// why is the reason of the decision, in a word and in a sentence.
+func (p *pass) why() (v1.Reason, string) {
+	switch {
+	case p.conflict != "":
+		return v1.ReasonNameConflict, v1.ReasonNameConflict.Meaning() + " It is: " + p.conflict + "."
+	case p.decision.Reason == v1.ReasonNotAccepted && p.problem != nil:
+		return p.problem.Reason, p.problem.Message
+	case p.decision.Reason == v1.ReasonJobFailed:
+		return v1.ReasonJobFailed, p.failureMessage()
+	case p.decision.Reason == v1.ReasonBackfilling && p.requestName() != "":
+		return v1.ReasonBackfilling, fmt.Sprintf("Backfill %s is running; streaming goes on after it.", p.requestName())
+	}
+	return p.decision.Reason, p.decision.Reason.Meaning()
+}
+
+func (p *pass) requestName() string {
+	if p.created != nil && p.backfill.Request != nil {
+		return p.backfill.Request.Name
+	}
+	if p.record != nil {
+		return p.record.Request
+	}
+	return ""
+}
+
+func (p *pass) failureMessage() string {
+	f := p.stream.Status.Failure
+	if f == nil {
+		f = p.failure()
+	}
+	text := fmt.Sprintf("Job %s failed (%s)", f.Job, f.Reason)
+	if f.ExitCode != nil {
+		text += fmt.Sprintf(", exit code %d", *f.ExitCode)
+	}
+	if f.FailureClass != "" {
+		text += fmt.Sprintf(" (%s)", f.FailureClass)
+	}
+	if f.Pod != "" {
+		text += " of pod " + f.Pod
+	}
+	if f.Message != "" {
+		text += ": " + f.Message
+	}
+	return text + ". Suspend the stream to acknowledge it, then resume it."
+}
+
+// conditions follow from the phase; Ready, Reconciling and Stalled as kstatus reads them.
+func (p *pass) conditions(s *v1.StreamStatus) {
+	reason, message := p.why()
+	set := func(kind string, is bool, reason v1.Reason, message string) {
+		status := metav1.ConditionFalse
+		if is {
+			status = metav1.ConditionTrue
+		}
+		meta.SetStatusCondition(&s.Conditions, metav1.Condition{
+			Type: kind, Status: status, Reason: string(reason), Message: truncate(message, 4096),
+			ObservedGeneration: p.stream.Generation, LastTransitionTime: metav1.NewTime(p.now),
+		})
+	}
+	pending, failed := s.Phase == v1.StreamPending, s.Phase == v1.StreamFailed
+	set(v1.ConditionReady, !pending && !failed, reason, message)
+	set(v1.ConditionReconciling, pending, reason, "")
+	set(v1.ConditionStalled, failed, reason, "")
+	set(v1.ConditionBackfilling, s.Phase == v1.StreamBackfilling, reason, "")
+	set(v1.ConditionSuspended, s.Phase == v1.StreamSuspended, reason, "")
+	if p.problem == nil {
+		set(v1.ConditionAccepted, true, v1.ReasonAccepted, v1.ReasonAccepted.Meaning())
+	} else {
+		set(v1.ConditionAccepted, false, p.problem.Reason, p.problem.Message)
+	}
+	if p.facts.Inputs == lifecycle.ChangeWaits {
+		set(v1.ConditionChangePending, true, v1.ReasonChangeWaits, v1.ReasonChangeWaits.Meaning())
+	} else {
+		meta.RemoveStatusCondition(&s.Conditions, v1.ConditionChangePending)
+	}
+}
+
+// eventful are reasons that are worth an event although the phase stays.
+var eventful = map[v1.Reason]bool{
+	v1.ReasonBackfillCompleted:   true,
+	v1.ReasonBackfillInterrupted: true,
+	v1.ReasonNameConflict:        true,
+}
+
+// announce tells of a transition, after it was written: one event and one line in the log.
+func (p *pass) announce(before, after *v1.StreamStatus) {
+	reason, message := p.why()
+	was := meta.FindStatusCondition(before.Conditions, v1.ConditionReady)
+	same := was != nil && was.Reason == string(reason)
+	accepted := meta.IsStatusConditionFalse(before.Conditions, v1.ConditionAccepted)
+	refused := meta.IsStatusConditionFalse(after.Conditions, v1.ConditionAccepted)
+	switch {
+	case !accepted && refused:
+		p.event(corev1.EventTypeWarning, p.problem.Reason, p.problem.Message)
+	case before.Phase != after.Phase, !same && eventful[reason]:
+		kind := corev1.EventTypeNormal
+		if after.Phase == v1.StreamFailed || reason == v1.ReasonNameConflict || reason == v1.ReasonBackfillInterrupted {
+			kind = corev1.EventTypeWarning
+		}
+		p.event(kind, reason, message)
+	}
+}
+
+func (p *pass) event(kind string, reason v1.Reason, message string) {
+	// The API allows a note of 1,024 bytes.
+	p.Events.Eventf(p.stream, nil, kind, string(reason), "Reconcile", "%s", truncate(message, 1000))
+}

@@ -1,0 +1,61 @@
+package stream
+
+// This file clears away jobs whose end has been recorded.
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	batchv1 "k8s.io/api/batch/v1"
+
+	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+)
+
+// keptJobs is how many finished jobs without a TTL of their own a stream keeps for
+// their logs, beside the one whose failure has not been acknowledged.
+const keptJobs = 3
+
+// tidy gives recorded jobs the TTL that their template asked for, and deletes the
+// oldest of the others. It looks at what is there, so a crash loses nothing.
+func (p *pass) tidy(ctx context.Context) error {
+	if p.decision.Again {
+		return nil // the last of the passes that follow each other does it
+	}
+	var kept []*batchv1.Job
+	for _, j := range p.history() {
+		ttl, held := j.Annotations[v1.AnnotationTTL]
+		switch {
+		case !held:
+			kept = append(kept, j)
+		case j.Spec.TTLSecondsAfterFinished == nil:
+			if err := p.patchJob(ctx, j, `"ttlSecondsAfterFinished":`+ttl); err != nil {
+				return fmt.Errorf("set the TTL of job %s: %w", j.Name, err)
+			}
+		}
+	}
+	for _, j := range kept[:max(0, len(kept)-keptJobs)] {
+		if err := p.delete(ctx, j); err != nil {
+			return fmt.Errorf("delete the old job %s: %w", j.Name, err)
+		}
+	}
+	return nil
+}
+
+// history lists the finished jobs whose end is recorded and carried out, oldest first.
+func (w *world) history() []*batchv1.Job {
+	var list []*batchv1.Job
+	for i := range w.jobs {
+		j := &w.jobs[i]
+		if !finished(j) || j.DeletionTimestamp != nil || !ownedBy(j, w.stream.UID) || w.isRecorded(j.UID) && w.record.Outcome == "" {
+			continue
+		}
+		if f := w.stream.Status.Failure; f != nil && f.JobUID == j.UID {
+			continue
+		}
+		list = append(list, j)
+	}
+	slices.SortFunc(list, func(a, b *batchv1.Job) int { return cmp.Compare(runOf(a), runOf(b)) })
+	return list
+}
