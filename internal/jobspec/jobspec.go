@@ -39,7 +39,7 @@ func Build(in Input) (*batchv1.Job, *definition.Problem) {
 	}
 	payload, err := override(in.Request)
 	if err != nil {
-		return nil, payloadProblem(in.Request, "cannot be written as JSON: "+err.Error()+"; correct it")
+		return nil, payloadProblem(in.Request, err.Error()+"; correct it")
 	}
 	if in.Mode == v1.ModeBackfill && len(payload) > definition.MaxSpecBytes {
 		return nil, payloadProblem(in.Request, "is "+strconv.Itoa(len(payload))+" bytes of JSON, and a job can be given at most "+
