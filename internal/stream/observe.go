@@ -196,7 +196,11 @@ func (r *Reconciler) input(ctx context.Context, w *world, mode v1.Mode, request 
 		return in, nil, fmt.Errorf("read the template: %w", err)
 	}
 	in.Template = template
-	_, problem = jobspec.Build(in)
+	trial := in
+	if mode == v1.ModeBackfill && request == nil {
+		trial.Request = &v1.BackfillRequest{} // a trial of what any request would get
+	}
+	_, problem = jobspec.Build(trial)
 	return in, problem, nil
 }
 
