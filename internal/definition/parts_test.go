@@ -82,21 +82,31 @@ func TestTemplate(t *testing.T) {
 		},
 		"the request's own, named by the class": {d, class, v1.ModeBackfill, asking("arcane", "big"), *big, nil},
 		"the request's own, forbidden": {
-			d, class, v1.ModeBackfill, asking("kube-system", "own"), v1.TemplateReference{Namespace: "kube-system", Name: "own"},
-			&Problem{v1.ReasonTemplateForbidden, "BackfillRequest", "spec.jobTemplateRef.namespace",
+			d, class, v1.ModeBackfill, asking("kube-system", "own"),
+			v1.TemplateReference{Namespace: "kube-system", Name: "own"},
+			&Problem{
+				v1.ReasonTemplateForbidden, "BackfillRequest", "spec.jobTemplateRef.namespace",
 				"BackfillRequest again: spec.jobTemplateRef.namespace: StreamingJobTemplate kube-system/own lies in another namespace, which StreamClass c does not allow; " +
-					"use a template in namespace sales, or have kube-system added to the class's spec.allowedTemplateNamespaces"},
+					"use a template in namespace sales, or have kube-system added to the class's spec.allowedTemplateNamespaces",
+			},
 		},
 		"the request's own, elsewhere, without a class to allow it": {
-			d, nil, v1.ModeBackfill, asking("open", "own"), v1.TemplateReference{Namespace: "open", Name: "own"},
-			&Problem{v1.ReasonTemplateForbidden, "BackfillRequest", "spec.jobTemplateRef.namespace",
+			d, nil, v1.ModeBackfill, asking("open", "own"),
+			v1.TemplateReference{Namespace: "open", Name: "own"},
+			&Problem{
+				v1.ReasonTemplateForbidden, "BackfillRequest", "spec.jobTemplateRef.namespace",
 				"BackfillRequest again: spec.jobTemplateRef.namespace: StreamingJobTemplate open/own lies in another namespace, which StreamClass c does not allow; " +
-					"use a template in namespace sales, or have open added to the class's spec.allowedTemplateNamespaces"},
+					"use a template in namespace sales, or have open added to the class's spec.allowedTemplateNamespaces",
+			},
 		},
 		"none": {
-			Definition{Class: "c"}, class, v1.ModeStream, nil, v1.TemplateReference{},
-			&Problem{v1.ReasonSpecInvalid, "Stream", "spec.jobTemplateRef",
-				"spec.jobTemplateRef: neither the stream nor its StreamClass c names a StreamingJobTemplate; set it here or there"},
+			Definition{Class: "c"},
+			class, v1.ModeStream, nil,
+			v1.TemplateReference{},
+			&Problem{
+				v1.ReasonSpecInvalid, "Stream", "spec.jobTemplateRef",
+				"spec.jobTemplateRef: neither the stream nor its StreamClass c names a StreamingJobTemplate; set it here or there",
+			},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

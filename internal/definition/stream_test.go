@@ -117,50 +117,62 @@ func TestProblems(t *testing.T) {
 		},
 		"class missing": {
 			change: func(_ *v1.Stream, _ *v1.StreamClass) *v1.StreamClass { return nil },
-			want: &Problem{v1.ReasonClassNotFound, "Stream", "spec.streamClass",
-				"spec.streamClass: there is no StreamClass postgres; install the plugin that brings it"},
+			want: &Problem{
+				v1.ReasonClassNotFound, "Stream", "spec.streamClass",
+				"spec.streamClass: there is no StreamClass postgres; install the plugin that brings it",
+			},
 		},
 		"class of a plugin's own kind": {
 			change: func(_ *v1.Stream, c *v1.StreamClass) *v1.StreamClass {
 				c.Spec.KindRef, c.Spec.APIGroupRef = "SqlServerStream", "streaming.example.com"
 				return c
 			},
-			want: &Problem{v1.ReasonClassKind, "Stream", "spec.streamClass",
-				`spec.streamClass: StreamClass postgres is for kind SqlServerStream of group "streaming.example.com", not for Streams; create the stream as that kind, or with another class`},
+			want: &Problem{
+				v1.ReasonClassKind, "Stream", "spec.streamClass",
+				`spec.streamClass: StreamClass postgres is for kind SqlServerStream of group "streaming.example.com", not for Streams; create the stream as that kind, or with another class`,
+			},
 		},
 		"class of a foreign kind that is called Stream too": {
 			change: func(_ *v1.Stream, c *v1.StreamClass) *v1.StreamClass {
 				c.Spec.APIGroupRef = "example.com"
 				return c
 			},
-			want: &Problem{v1.ReasonClassKind, "Stream", "spec.streamClass",
-				`spec.streamClass: StreamClass postgres is for kind Stream of group "example.com", not for Streams; create the stream as that kind, or with another class`},
+			want: &Problem{
+				v1.ReasonClassKind, "Stream", "spec.streamClass",
+				`spec.streamClass: StreamClass postgres is for kind Stream of group "example.com", not for Streams; create the stream as that kind, or with another class`,
+			},
 		},
 		"class that is itself wrong": {
 			change: func(_ *v1.Stream, c *v1.StreamClass) *v1.StreamClass {
 				c.Spec.FailureClasses[1].ExitCodes = []int32{143}
 				return c
 			},
-			want: &Problem{v1.ReasonClassNotReady, "StreamClass", "spec.failureClasses[1].exitCodes[0]",
-				`StreamClass postgres: spec.failureClasses[1].exitCodes[0]: 143 belongs to "graceful" already; an exit code can mean only one thing, remove it from one of the two`},
+			want: &Problem{
+				v1.ReasonClassNotReady, "StreamClass", "spec.failureClasses[1].exitCodes[0]",
+				`StreamClass postgres: spec.failureClasses[1].exitCodes[0]: 143 belongs to "graceful" already; an exit code can mean only one thing, remove it from one of the two`,
+			},
 		},
 		"template elsewhere": {
 			change: func(s *v1.Stream, c *v1.StreamClass) *v1.StreamClass {
 				s.Spec.JobTemplateRef = &v1.TemplateReference{Namespace: "kube-system", Name: "root"}
 				return c
 			},
-			want: &Problem{v1.ReasonTemplateForbidden, "Stream", "spec.jobTemplateRef.namespace",
+			want: &Problem{
+				v1.ReasonTemplateForbidden, "Stream", "spec.jobTemplateRef.namespace",
 				"spec.jobTemplateRef.namespace: StreamingJobTemplate kube-system/root lies in another namespace, which StreamClass postgres does not allow; " +
-					"use a template in namespace sales, or have kube-system added to the class's spec.allowedTemplateNamespaces"},
+					"use a template in namespace sales, or have kube-system added to the class's spec.allowedTemplateNamespaces",
+			},
 		},
 		"backfill's template elsewhere": {
 			change: func(s *v1.Stream, c *v1.StreamClass) *v1.StreamClass {
 				s.Spec.BackfillJobTemplateRef = &v1.TemplateReference{Namespace: "kube-system", Name: "root"}
 				return c
 			},
-			want: &Problem{v1.ReasonTemplateForbidden, "Stream", "spec.backfillJobTemplateRef.namespace",
+			want: &Problem{
+				v1.ReasonTemplateForbidden, "Stream", "spec.backfillJobTemplateRef.namespace",
 				"spec.backfillJobTemplateRef.namespace: StreamingJobTemplate kube-system/root lies in another namespace, which StreamClass postgres does not allow; " +
-					"use a template in namespace sales, or have kube-system added to the class's spec.allowedTemplateNamespaces"},
+					"use a template in namespace sales, or have kube-system added to the class's spec.allowedTemplateNamespaces",
+			},
 		},
 		"template elsewhere that the class allows": {
 			change: func(s *v1.Stream, c *v1.StreamClass) *v1.StreamClass {
@@ -180,17 +192,21 @@ func TestProblems(t *testing.T) {
 				s.Spec.JobTemplateRef = &v1.TemplateReference{Namespace: "arcane", Name: "other"}
 				return c
 			},
-			want: &Problem{v1.ReasonTemplateForbidden, "Stream", "spec.jobTemplateRef.namespace",
+			want: &Problem{
+				v1.ReasonTemplateForbidden, "Stream", "spec.jobTemplateRef.namespace",
 				"spec.jobTemplateRef.namespace: StreamingJobTemplate arcane/other lies in another namespace, which StreamClass postgres does not allow; " +
-					"use a template in namespace sales, or have arcane added to the class's spec.allowedTemplateNamespaces"},
+					"use a template in namespace sales, or have arcane added to the class's spec.allowedTemplateNamespaces",
+			},
 		},
 		"secret missing": {
 			change: func(s *v1.Stream, c *v1.StreamClass) *v1.StreamClass {
 				s.Spec.Source = raw(`{"table":"orders"}`)
 				return c
 			},
-			want: &Problem{v1.ReasonSpecInvalid, "Stream", "spec.source.credentials.name",
-				"spec.source.credentials.name: is missing; set it to the name of the Secret with the plugin's credentials (StreamClass postgres reads a Secret from there)"},
+			want: &Problem{
+				v1.ReasonSpecInvalid, "Stream", "spec.source.credentials.name",
+				"spec.source.credentials.name: is missing; set it to the name of the Secret with the plugin's credentials (StreamClass postgres reads a Secret from there)",
+			},
 		},
 		"secret is no object": {
 			change: func(s *v1.Stream, c *v1.StreamClass) *v1.StreamClass {
@@ -198,8 +214,10 @@ func TestProblems(t *testing.T) {
 				s.Spec.Source = raw(`{"credentials":"pg"}`)
 				return c
 			},
-			want: &Problem{v1.ReasonSpecInvalid, "Stream", "spec.source.credentials.name",
-				"spec.source.credentials.name: must lie in an object of the form {name: ...}; write it so (StreamClass postgres reads a Secret from there)"},
+			want: &Problem{
+				v1.ReasonSpecInvalid, "Stream", "spec.source.credentials.name",
+				"spec.source.credentials.name: must lie in an object of the form {name: ...}; write it so (StreamClass postgres reads a Secret from there)",
+			},
 		},
 		"secret's name is no string": {
 			change: func(s *v1.Stream, c *v1.StreamClass) *v1.StreamClass {
@@ -207,8 +225,10 @@ func TestProblems(t *testing.T) {
 				s.Spec.Source = raw(`{"credentials":{"name":7}}`)
 				return c
 			},
-			want: &Problem{v1.ReasonSpecInvalid, "Stream", "spec.source.credentials.name",
-				"spec.source.credentials.name: must be the name of a Secret in the stream's namespace (StreamClass postgres reads a Secret from there)"},
+			want: &Problem{
+				v1.ReasonSpecInvalid, "Stream", "spec.source.credentials.name",
+				"spec.source.credentials.name: must be the name of a Secret in the stream's namespace (StreamClass postgres reads a Secret from there)",
+			},
 		},
 		"schema violated": {
 			change: func(s *v1.Stream, c *v1.StreamClass) *v1.StreamClass {
@@ -216,8 +236,10 @@ func TestProblems(t *testing.T) {
 				s.Spec.Sink = nil
 				return c
 			},
-			want: &Problem{v1.ReasonSpecInvalid, "Stream", "spec.sink",
-				"spec.sink: is required; spec.source.chunkRows: should be greater than or equal to 1; spec.source.table: should be at least 1 chars long (as the schema of StreamClass postgres asks)"},
+			want: &Problem{
+				v1.ReasonSpecInvalid, "Stream", "spec.sink",
+				"spec.sink: is required; spec.source.chunkRows: should be greater than or equal to 1; spec.source.table: should be at least 1 chars long (as the schema of StreamClass postgres asks)",
+			},
 		},
 		"too large": {
 			change: func(s *v1.Stream, c *v1.StreamClass) *v1.StreamClass {
@@ -225,16 +247,20 @@ func TestProblems(t *testing.T) {
 				s.Spec.Source = raw(`{"credentials":{"name":"pg"},"x":"` + strings.Repeat("x", MaxSpecBytes) + `"}`)
 				return c
 			},
-			want: &Problem{v1.ReasonSpecInvalid, "Stream", "spec",
-				"spec: is 98628 bytes of JSON, and a job can be given at most 98304; make it smaller"},
+			want: &Problem{
+				v1.ReasonSpecInvalid, "Stream", "spec",
+				"spec: is 98628 bytes of JSON, and a job can be given at most 98304; make it smaller",
+			},
 		},
 		"unreadable": {
 			change: func(s *v1.Stream, c *v1.StreamClass) *v1.StreamClass {
 				s.Spec.Source = raw(`{`)
 				return c
 			},
-			want: &Problem{v1.ReasonSpecInvalid, "Stream", "spec",
-				"spec: write as JSON: json: error calling MarshalJSON for type *runtime.RawExtension: unexpected end of JSON input; correct it"},
+			want: &Problem{
+				v1.ReasonSpecInvalid, "Stream", "spec",
+				"spec: write as JSON: json: error calling MarshalJSON for type *runtime.RawExtension: unexpected end of JSON input; correct it",
+			},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -32,18 +32,12 @@ type Input struct {
 
 // Build builds the Job, suspended: it is released only after it has been
 // recorded. Equal inputs give equal Jobs. A Problem of kind BackfillRequest is
-// that request's alone.
+// that request's alone. A backfill without a request is only checked: there is
+// neither a Problem nor a Job.
 func Build(in Input) (*batchv1.Job, *definition.Problem) {
-	if p := problem(in); p != nil {
+	payload, p := check(in)
+	if p != nil || in.Mode == v1.ModeBackfill && in.Request == nil {
 		return nil, p
-	}
-	payload, err := override(in.Request)
-	if err != nil {
-		return nil, payloadProblem(in.Request, err.Error()+"; correct it")
-	}
-	if in.Mode == v1.ModeBackfill && len(payload) > definition.MaxSpecBytes {
-		return nil, payloadProblem(in.Request, "is "+strconv.Itoa(len(payload))+" bytes of JSON, and a job can be given at most "+
-			strconv.Itoa(definition.MaxSpecBytes)+"; make it smaller")
 	}
 	job := &batchv1.Job{
 		TypeMeta:   metav1.TypeMeta{APIVersion: batchv1.SchemeGroupVersion.String(), Kind: "Job"},

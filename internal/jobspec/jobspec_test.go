@@ -33,7 +33,7 @@ type world struct {
 }
 
 // load reads a world out of one file; a request in it makes the job a backfill.
-func load(t testing.TB, file string) world {
+func load(t *testing.T, file string) world {
 	t.Helper()
 	content, err := os.ReadFile(file)
 	if err != nil {
@@ -70,7 +70,7 @@ func load(t testing.TB, file string) world {
 }
 
 // input is the world as the builder gets it.
-func (w world) input(t testing.TB) Input {
+func (w world) input(t *testing.T) Input {
 	t.Helper()
 	d, p := definition.FromStream(w.stream, w.class)
 	if p != nil {
@@ -135,15 +135,18 @@ func TestDeterministic(t *testing.T) {
 	}
 }
 
-func TestBackfillWithoutRequestIsABug(t *testing.T) {
-	defer func() {
-		if recover() == nil {
-			t.Error("built a backfill that serves no request")
-		}
-	}()
-	in := load(t, "testdata/full-stream.input.yaml").input(t)
+// TestBackfillWithoutRequest: it can be asked whether one could be built, and none is.
+func TestBackfillWithoutRequest(t *testing.T) {
+	w := load(t, "testdata/full-stream.input.yaml")
+	in := w.input(t)
 	in.Mode = v1.ModeBackfill
-	Build(in)
+	if job, p := Build(in); job != nil || p != nil {
+		t.Errorf("got %+v, %v", job, p)
+	}
+	in.Template = nil
+	if job, p := Build(in); job != nil || p == nil || p.Field != "spec.backfillJobTemplateRef" {
+		t.Errorf("got %+v, %v", job, p)
+	}
 }
 
 // TestProblems: every field that a template may not set, and everything else that keeps a Job from being built.
@@ -307,6 +310,9 @@ func TestProblems(t *testing.T) {
 			}
 			if !reflect.DeepEqual(got, want) {
 				t.Errorf("\n got %+v\nwant %+v", got, want)
+			}
+			if checked := Check(w.input(t)); !reflect.DeepEqual(checked, want) {
+				t.Errorf("Check says otherwise: %+v", checked)
 			}
 		})
 	}

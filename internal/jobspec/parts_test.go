@@ -247,7 +247,7 @@ func TestFailurePolicy(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := load(t, "testdata/full-stream.input.yaml")
 			c.change(&w)
-			if w.class.Spec.FailureClasses != nil && len(w.class.Spec.FailureClasses) == 2 {
+			if len(w.class.Spec.FailureClasses) == 2 {
 				// Such a class is not served; the function is asked all the same.
 				if got := FailurePolicy(Input{}.Definition, w.class, w.template); !reflect.DeepEqual(got.Rules, c.want) {
 					t.Errorf("\n got %+v\nwant %+v", got.Rules, c.want)
@@ -292,7 +292,7 @@ func TestPolicyLimits(t *testing.T) {
 	codes := func(n int) []int32 {
 		list := make([]int32, n)
 		for i := range list {
-			list[i] = int32(i + 1) //nolint:gosec // a few hundred
+			list[i] = int32(i + 1)
 		}
 		return list
 	}

@@ -9,18 +9,36 @@ import (
 	"github.com/arcane-streaming/arcane-operator/internal/definition"
 )
 
-// problem is the first thing that is wrong with the inputs.
-func problem(in Input) *definition.Problem {
-	if in.Mode == v1.ModeBackfill && in.Request == nil {
-		panic("a backfill is built for a request")
-	}
+// Check tells what keeps the inputs from becoming a Job, at a fraction of what
+// building it costs. A backfill may be asked about before there is a request.
+func Check(in Input) *definition.Problem {
+	_, p := check(in)
+	return p
+}
+
+// check is Check, and the payload of the request that it has read.
+func check(in Input) (payload []byte, p *definition.Problem) {
 	if in.Template == nil {
-		return TemplateMissing(in.Definition, in.Class, in.Mode, in.Request)
+		return nil, TemplateMissing(in.Definition, in.Class, in.Mode, in.Request)
 	}
 	if f := templateFault(in.Template, in.Class); f != nil {
-		return templateProblem(in.Template, *f)
+		return nil, templateProblem(in.Template, *f)
 	}
-	return policyProblem(in)
+	if p := policyProblem(in); p != nil {
+		return nil, p
+	}
+	if in.Mode != v1.ModeBackfill {
+		return nil, nil
+	}
+	payload, err := override(in.Request)
+	if err != nil {
+		return nil, payloadProblem(in.Request, err.Error()+"; correct it")
+	}
+	if len(payload) > definition.MaxSpecBytes {
+		return nil, payloadProblem(in.Request, fmt.Sprintf("is %d bytes of JSON, and a job can be given at most %d; make it smaller",
+			len(payload), definition.MaxSpecBytes))
+	}
+	return payload, nil
 }
 
 // TemplateMissing is the Problem of a job whose template is not there, or of one
