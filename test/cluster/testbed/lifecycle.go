@@ -122,16 +122,17 @@ func (c *Cluster) startMissing(ctx context.Context, running map[string]int) erro
 		}
 	}
 	for _, p := range c.parts() {
-		if _, ok := running[p.name]; ok {
-			continue
+		if _, ok := running[p.name]; !ok {
+			if err := missingFile(p.path); err != nil {
+				return fmt.Errorf("start %s: %w", p.name, err)
+			}
+			c.say("starting %s", p.name)
+			if err := c.start(p); err != nil {
+				return err
+			}
 		}
-		if missing := missingFile(p.path); missing != nil {
-			return fmt.Errorf("start %s: %w", p.name, missing)
-		}
-		c.say("starting %s", p.name)
-		if err := c.start(p); err != nil {
-			return err
-		}
+		// Also for a part that ran already: whoever started it may have been
+		// interrupted before it was ready.
 		if p.ready != nil {
 			if err := c.await(ctx, p.name, p.ready); err != nil {
 				return err

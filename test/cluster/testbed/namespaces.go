@@ -78,6 +78,9 @@ var nodeInside = []string{"--net", "--mount"}
 
 // furnish sets the fresh namespaces up.
 func (c *Cluster) furnish(ctx context.Context) error {
+	if c.furnished() {
+		return nil
+	}
 	unlock, err := lockMountPoints(ctx)
 	if err != nil {
 		return stop{err}
@@ -97,6 +100,15 @@ func (c *Cluster) furnish(ctx context.Context) error {
 		return stop{fmt.Errorf("set up the cluster's namespaces: %w\n%s", err, out)}
 	}
 	return nil
+}
+
+// furnishedFile tells namespaces that were set up from those in which the setting
+// up was interrupted. It goes with the run folder's /run when they are given up.
+func (c *Cluster) furnishedFile() string { return filepath.Join(c.dir, "run", "furnished") }
+
+func (c *Cluster) furnished() bool {
+	_, err := os.Stat(c.furnishedFile())
+	return err == nil
 }
 
 func (c *Cluster) furnishScript() string {
@@ -123,7 +135,8 @@ func (c *Cluster) furnishScript() string {
 		// tries is told at once.
 		"ip route add "+serviceCIDR+" dev node0",
 		"echo 1 >/proc/sys/net/ipv4/ip_forward",
-		"if [ -e /proc/sys/net/bridge/bridge-nf-call-iptables ]; then echo 1 >/proc/sys/net/bridge/bridge-nf-call-iptables; fi",
+		"echo 1 >/proc/sys/net/bridge/bridge-nf-call-iptables",
+		fmt.Sprintf("touch %q", c.furnishedFile()),
 	), "\n")
 }
 

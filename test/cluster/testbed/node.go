@@ -130,6 +130,7 @@ oomScoreAdj: 0
 // left running.
 func (c *Cluster) clearNode(ctx context.Context, running map[string]int) (map[string]int, error) {
 	_, spaces := running[namespaceHolder]
+	spaces = spaces && c.furnished()
 	_, runtime := running[containerd]
 	if spaces && runtime {
 		return running, nil
