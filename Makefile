@@ -11,8 +11,8 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GOBUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)"
 # Kubernetes' packages take longer to build than go test's ten minutes on a cold machine.
 GOTEST  := go test -timeout 45m $(GOTESTFLAGS)
-# kubectl of the user's own, else the one that the testbed builds.
-KUBECTL ?= $(or $(shell command -v kubectl 2>/dev/null),go run ./test/cluster kubectl)
+# kubectl of the user's own, else the one that the testbed has built.
+KUBECTL ?= $(or $(shell command -v kubectl 2>/dev/null),$(lastword $(wildcard $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/arcane/kube-*/kubectl)),kubectl)
 
 SHELL := /bin/bash -o pipefail
 .DEFAULT_GOAL := help
