@@ -1,0 +1,190 @@
+// Package cli is the program: it reads what it is asked for, does it, and says how it ended.
+package cli
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/exit"
+	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/job"
+	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/verify"
+)
+
+const usage = `Carries a PostgreSQL table's rows and changes to files in a bucket, as a plugin of Arcane.
+
+usage: plugin-postgres [run] [flags]     one job of a stream, as STREAMCONTEXT__* says (the default)
+       plugin-postgres verify [flags]    compare the sink with the source, row by row, at one LSN
+       plugin-postgres cleanup [flags]   drop the stream's slot and publication: run it when a stream is deleted
+       plugin-postgres version
+
+A command's flags: plugin-postgres COMMAND --help. The password and the user come from the
+environment (PGPASSWORD, PGUSER), as do the keys of a bucket.
+
+Exit codes: 0 done · 1 unforeseen (verify: source and sink differ) · 2 try again · 20 the configuration
+is wrong · 30 changes are lost, a backfill is needed · 143 a backfill was interrupted and can be resumed
+`
+
+// program is one run of this program.
+type program struct {
+	lookup  job.Lookup
+	stdout  io.Writer
+	stderr  io.Writer
+	log     *slog.Logger
+	options options
+}
+
+// options are the flags that all commands share, and those of single ones.
+type options struct {
+	logLevel    slog.Level
+	logFormat   string
+	termination string
+	patience    time.Duration
+	checkEvery  time.Duration
+
+	// verify and cleanup, which are also run by people.
+	stream  string
+	host    string
+	port    uint
+	sslMode string
+	bucket  string
+	timeout time.Duration
+	show    int
+}
+
+// Main runs the program and returns its exit code.
+func Main(version string, args []string, lookup job.Lookup, stdout, stderr io.Writer) int {
+	p := &program{lookup: lookup, stdout: stdout, stderr: stderr}
+	command := "run"
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		command, args = args[0], args[1:]
+	}
+	commands := map[string]func(context.Context) error{
+		"run":     p.run,
+		"verify":  p.verify,
+		"cleanup": p.cleanup,
+		"version": func(context.Context) error {
+			fmt.Fprintln(stdout, version)
+			return nil
+		},
+	}
+	do, known := commands[command]
+	if !known {
+		fmt.Fprint(stderr, usage)
+		if command == "help" {
+			return exit.OK
+		}
+		return exit.Config
+	}
+	if err := p.parse(command, args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return exit.OK
+		}
+		return p.end(exit.Configf("%w", err))
+	}
+	return p.end(exit.Guard(func() error { return do(context.Background()) }))
+}
+
+func (p *program) parse(command string, args []string) error {
+	flags := flag.NewFlagSet("plugin-postgres "+command, flag.ContinueOnError)
+	flags.SetOutput(p.stderr)
+	o := &p.options
+	flags.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
+	flags.StringVar(&o.logFormat, "log-format", "json", "json or text")
+	flags.DurationVar(&o.patience, "patience", 30*time.Second, "how long the source or the bucket may be away, or the slot in use, before the job gives up (exit 2)")
+	if command == "run" {
+		flags.StringVar(&o.termination, "termination-log", terminationLog, "file for the last words, which Kubernetes shows in the pod's status")
+		flags.DurationVar(&o.checkEvery, "check-every", 30*time.Second, "how often the streaming job looks whether the table is still the same")
+	} else {
+		flags.StringVar(&o.stream, "stream", "", "file with the Stream as JSON, - for standard input (kubectl get stream NAME -o json); default: STREAMCONTEXT__*")
+		flags.StringVar(&o.host, "host", "", "another way to spec.source.host, such as a forwarded port's")
+		flags.UintVar(&o.port, "port", 0, "likewise for spec.source.port")
+		flags.StringVar(&o.sslMode, "ssl-mode", "", "likewise for spec.source.sslMode")
+		flags.StringVar(&o.bucket, "bucket", "", "likewise for spec.sink.bucket")
+		flags.DurationVar(&o.timeout, "timeout", time.Minute, "how long to wait: for the sink to reach the source, for the slot to be free")
+	}
+	if command == "verify" {
+		flags.IntVar(&o.show, "show", 20, "how many differing keys are printed")
+	}
+	if err := flags.Parse(args); err != nil {
+		return err //nolint:wrapcheck // flag has said it on stderr
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	handler := slog.Handler(slog.NewJSONHandler(p.stderr, &slog.HandlerOptions{Level: o.logLevel}))
+	if o.logFormat == "text" {
+		handler = slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: o.logLevel})
+	}
+	p.log = slog.New(handler)
+	return nil
+}
+
+// stopping is done after SIGTERM or SIGINT. A second one ends the process at once.
+func stopping(ctx context.Context) (context.Context, context.CancelFunc) {
+	stop, release := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	context.AfterFunc(stop, release)
+	return stop, release
+}
+
+// terminationLog is where Kubernetes looks for a container's last words.
+const terminationLog = "/dev/termination-log"
+
+// terminationLimit is how much of it Kubernetes reads.
+const terminationLimit = 4096
+
+var codeNames = map[int]string{
+	exit.Fatal:       "fatal",
+	exit.Transient:   "transient",
+	exit.Config:      "config",
+	exit.Gap:         "sourceGap",
+	exit.Interrupted: "interrupted",
+}
+
+// end says how it ended, once, where people and Kubernetes look for it.
+func (p *program) end(err error) int {
+	code := exit.Code(err)
+	if errors.Is(err, verify.ErrDiffer) {
+		// The differences have been printed.
+		return code
+	}
+	if err == nil {
+		return code
+	}
+	text := fmt.Sprintf("%s: %s", codeNames[code], err)
+	if p.log != nil && code == exit.Interrupted {
+		p.log.Info("interrupted", "exitCode", code)
+	} else {
+		fmt.Fprintln(p.stderr, text)
+	}
+	p.sayLast(text)
+	return code
+}
+
+// sayLast writes the termination message. Outside of Kubernetes there is no such file, and none is made.
+func (p *program) sayLast(text string) {
+	if p.options.termination == "" {
+		return
+	}
+	// A panic's stack is for the log.
+	text, _, _ = strings.Cut(text, "\ngoroutine ")
+	mode := os.O_WRONLY | os.O_TRUNC
+	if p.options.termination != terminationLog {
+		mode |= os.O_CREATE
+	}
+	file, err := os.OpenFile(p.options.termination, mode, 0o600)
+	if err != nil {
+		return
+	}
+	// The exit code says the most important; there is nobody left to tell more.
+	_, _ = file.WriteString(text[:min(len(text), terminationLimit)])
+	_ = file.Close()
+}

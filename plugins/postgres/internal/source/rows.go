@@ -1,0 +1,198 @@
+package source
+
+// This file reads rows, all as PostgreSQL's texts, exactly as replication sends them.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/table"
+)
+
+// ErrSchemaChanged is returned by ReadChunk where the table no longer has the columns it had.
+var ErrSchemaChanged = errors.New("the table's columns have changed")
+
+// Visit is called for every row; it returns false when it wants no more.
+type Visit func(row []table.Cell) (more bool, err error)
+
+// fetchRows is how many rows are asked for at a time.
+const fetchRows = 1000
+
+// InTransaction runs f in a read-only transaction with one snapshot.
+func InTransaction(ctx context.Context, conn *pgx.Conn, f func(pgx.Tx) error) (err error) {
+	tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
+	if err != nil {
+		return Judge("begin a transaction", err)
+	}
+	defer func() {
+		if rollbackErr := tx.Rollback(ctx); rollbackErr != nil && err == nil {
+			err = Judge("end a transaction", rollbackErr)
+		}
+	}()
+	return f(tx)
+}
+
+// ReadChunk reads rows in the key's order, behind the key after (from the
+// beginning where that is nil), up to limit rows. The table's columns are
+// locked meanwhile and must be those of want.
+func (s Source) ReadChunk(ctx context.Context, conn *pgx.Conn, want Table, after []string, limit int, visit Visit) error {
+	return InTransaction(ctx, conn, func(tx pgx.Tx) error {
+		// The lock comes before the snapshot, so that the snapshot sees the table as the lock holds it.
+		if _, err := tx.Exec(ctx, "LOCK TABLE ONLY "+s.Relation()+" IN ACCESS SHARE MODE"); err != nil {
+			return Judge("lock the table's columns", err)
+		}
+		found, err := s.Describe(ctx, conn)
+		if err != nil {
+			return err
+		}
+		if found.OID != want.OID || found.Schema.ID() != want.Schema.ID() {
+			return ErrSchemaChanged
+		}
+		where, order := s.keyCondition(want, len(after) > 0), strings.Join(keyList(want), ", ")
+		statement := fmt.Sprintf("SELECT %s FROM ONLY %s%s ORDER BY %s LIMIT %d", columnList(want.Schema), s.Relation(), where, order, limit)
+		return s.readCursor(ctx, tx, statement, textParameters(after), visit)
+	})
+}
+
+// ReadAll reads every row within a transaction of the caller's.
+func (s Source) ReadAll(ctx context.Context, tx pgx.Tx, of Table, visit Visit) error {
+	statement := fmt.Sprintf("SELECT %s FROM ONLY %s", columnList(of.Schema), s.Relation())
+	return s.readCursor(ctx, tx, statement, nil, visit)
+}
+
+// ReadKeys reads the rows with these keys within a transaction of the caller's.
+// Keys are texts in the order of the key's index.
+func (s Source) ReadKeys(ctx context.Context, tx pgx.Tx, of Table, keys [][]string, visit Visit) error {
+	var parameters [][]byte
+	tuples := make([]string, len(keys))
+	for index, key := range keys {
+		places := make([]string, len(key))
+		for place, text := range key {
+			parameters = append(parameters, []byte(text))
+			places[place] = fmt.Sprintf("$%d::%s", len(parameters), of.KeyTypes[place])
+		}
+		tuples[index] = "(" + strings.Join(places, ", ") + ")"
+	}
+	statement := fmt.Sprintf("SELECT %s FROM ONLY %s WHERE (%s) IN (%s)",
+		columnList(of.Schema), s.Relation(), strings.Join(keyList(of), ", "), strings.Join(tuples, ", "))
+	return s.readCursor(ctx, tx, statement, parameters, visit)
+}
+
+func columnList(schema table.Schema) string {
+	names := make([]string, len(schema.Columns))
+	for index, column := range schema.Columns {
+		names[index] = Quote(column.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+func keyList(of Table) []string {
+	names := make([]string, len(of.KeyOrder))
+	for index, column := range of.KeyOrder {
+		names[index] = Quote(of.Schema.Columns[column].Name)
+	}
+	return names
+}
+
+// keyCondition compares whole keys, which an index on the same columns answers in order.
+func (s Source) keyCondition(of Table, behind bool) string {
+	if !behind {
+		return ""
+	}
+	places := make([]string, len(of.KeyTypes))
+	for index, name := range of.KeyTypes {
+		places[index] = fmt.Sprintf("$%d::%s", index+1, name)
+	}
+	return fmt.Sprintf(" WHERE (%s) > (%s)", strings.Join(keyList(of), ", "), strings.Join(places, ", "))
+}
+
+func textParameters(texts []string) [][]byte {
+	parameters := make([][]byte, len(texts))
+	for index, text := range texts {
+		parameters[index] = []byte(text)
+	}
+	return parameters
+}
+
+// readCursor fetches a few rows at a time, so that neither side holds all of them.
+func (s Source) readCursor(ctx context.Context, tx pgx.Tx, statement string, parameters [][]byte, visit Visit) error {
+	conn := tx.Conn().PgConn()
+	declare := conn.ExecParams(ctx, "DECLARE arcane_rows NO SCROLL CURSOR FOR "+statement, parameters, nil, nil, nil)
+	if _, err := declare.Close(); err != nil {
+		return Judge("read the table", err)
+	}
+	for {
+		count, more, err := fetch(ctx, conn, visit)
+		if err != nil {
+			return err
+		}
+		if count < fetchRows || !more {
+			break
+		}
+	}
+	if _, err := tx.Exec(ctx, "CLOSE arcane_rows"); err != nil {
+		return Judge("read the table", err)
+	}
+	return nil
+}
+
+func fetch(ctx context.Context, conn *pgconn.PgConn, visit Visit) (count int, more bool, err error) {
+	// No result formats: everything as text.
+	reader := conn.ExecParams(ctx, fmt.Sprintf("FETCH %d FROM arcane_rows", fetchRows), nil, nil, nil, nil)
+	more = true
+	for reader.NextRow() {
+		count++
+		if !more || err != nil {
+			continue
+		}
+		more, err = visit(textCells(reader.Values()))
+	}
+	if _, closeErr := reader.Close(); closeErr != nil {
+		return count, false, Judge("read the table", closeErr)
+	}
+	return count, more, err
+}
+
+func textCells(values [][]byte) []table.Cell {
+	cells := make([]table.Cell, len(values))
+	for index, value := range values {
+		if value != nil {
+			cells[index] = table.TextCell(string(value))
+		}
+	}
+	return cells
+}
+
+// snapshotSlot names the temporary slot of one process: two at once must not meet.
+func snapshotSlot(conn *pgconn.PgConn) string { return fmt.Sprintf("arcane_snapshot_%d", conn.PID()) }
+
+// Snapshot runs f in a transaction that sees exactly what was committed before
+// the LSN that f is given. Only the creation of a logical slot tells both; the
+// slot is temporary and needs one to spare on the source.
+func (s Source) Snapshot(ctx context.Context, conn *pgx.Conn, f func(lsn uint64, tx pgx.Tx) error) (err error) {
+	replication, err := s.ConnectReplication(ctx)
+	if err != nil {
+		return err
+	}
+	// Closing the connection drops the slot.
+	defer func() {
+		if closeErr := replication.Close(ctx); closeErr != nil && err == nil {
+			err = Judge("close a connection", closeErr)
+		}
+	}()
+	slot, err := createSnapshotSlot(ctx, replication)
+	if err != nil {
+		return err
+	}
+	return InTransaction(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SET TRANSACTION SNAPSHOT '"+slot.snapshot+"'"); err != nil {
+			return Judge("take the slot's snapshot", err)
+		}
+		return f(slot.lsn, tx)
+	})
+}

@@ -1,0 +1,157 @@
+package source
+
+// This file looks a table up in the catalog: columns, key, and whether it can be followed at all.
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/exit"
+	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/rowfile"
+	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/table"
+)
+
+// Table is the source's table at one moment.
+type Table struct {
+	OID    uint32
+	Schema table.Schema
+	// KeyOrder are the key's columns in the order of its index, by which the table is read.
+	KeyOrder []int
+	// KeyTypes are PostgreSQL's names of their types.
+	KeyTypes []string
+	// Toasted: values may be stored out of line, and updates that leave them alone do not log them.
+	Toasted bool
+}
+
+// Replica identities, as pg_class.relreplident and pgoutput write them.
+const (
+	IdentityFull    = 'f'
+	IdentityIndex   = 'i'
+	IdentityNothing = 'n'
+)
+
+type relation struct {
+	oid         uint32
+	kind        string
+	persistence string
+	identity    string
+	toast       bool
+}
+
+// Describe looks the table up. A table that cannot be followed is the user's to change.
+func (s Source) Describe(ctx context.Context, conn *pgx.Conn) (Table, error) {
+	found, err := s.lookUp(ctx, conn)
+	if err != nil {
+		return Table{}, err
+	}
+	described := Table{OID: found.oid, Toasted: found.toast}
+	described.Schema.Relation = s.Relation()
+	key, err := s.keyNames(ctx, conn, found)
+	if err != nil {
+		return Table{}, err
+	}
+	types := NewTypes(conn, s.NativeDecimals)
+	attributes, err := s.attributes(ctx, conn, found.oid)
+	if err != nil {
+		return Table{}, err
+	}
+	for _, attribute := range attributes {
+		attribute.Key = slices.Contains(key, attribute.Name)
+		column, err := types.Column(ctx, attribute)
+		if err != nil {
+			return Table{}, err
+		}
+		described.Schema.Columns = append(described.Schema.Columns, column)
+	}
+	for _, name := range key {
+		index := described.Schema.Index(name)
+		if index < 0 {
+			return Table{}, exit.Configf("table %s: its key has the generated column %q, which PostgreSQL does not replicate; choose another key with ALTER TABLE … REPLICA IDENTITY USING INDEX", s.Relation(), name)
+		}
+		described.KeyOrder = append(described.KeyOrder, index)
+		described.KeyTypes = append(described.KeyTypes, described.Schema.Columns[index].Type)
+	}
+	return described, CheckNames(described.Schema)
+}
+
+// CheckNames refuses columns whose names files need for themselves.
+func CheckNames(schema table.Schema) error {
+	for _, column := range schema.Columns {
+		if slices.Contains(rowfile.Reserved(), strings.ToLower(column.Name)) {
+			return exit.Configf("table %s: column %q has a name that this plugin writes itself; rename it", schema.Relation, column.Name)
+		}
+	}
+	return nil
+}
+
+func (s Source) lookUp(ctx context.Context, conn *pgx.Conn) (relation, error) {
+	var found relation
+	err := conn.QueryRow(ctx, `
+		SELECT c.oid, c.relkind::text, c.relpersistence::text, c.relreplident::text, c.reltoastrelid <> 0
+		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname = $1 AND c.relname = $2`, s.Spec.Schema, s.Spec.Table).
+		Scan(&found.oid, &found.kind, &found.persistence, &found.identity, &found.toast)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return found, exit.Configf("table %s does not exist in database %q (spec.source.schema, spec.source.table)", s.Relation(), s.Spec.Database)
+	case err != nil:
+		return found, Judge("look the table up", err)
+	case found.kind == "p":
+		return found, exit.Configf("table %s is partitioned; make one Stream for each of its partitions", s.Relation())
+	case found.kind != "r":
+		return found, exit.Configf("%s is no table (pg_class.relkind %s); only tables have changes to follow", s.Relation(), found.kind)
+	case found.persistence != "p":
+		return found, exit.Configf("table %s is unlogged or temporary: its changes are not in the write-ahead log; ALTER TABLE … SET LOGGED", s.Relation())
+	case found.identity == string(IdentityNothing):
+		return found, exit.Configf("table %s has REPLICA IDENTITY NOTHING: published, its updates and deletes would fail; ALTER TABLE … REPLICA IDENTITY DEFAULT", s.Relation())
+	}
+	return found, nil
+}
+
+// keyNames are the columns by which changes name a row: the index of the
+// replica identity where the user chose one, else the primary key.
+func (s Source) keyNames(ctx context.Context, conn *pgx.Conn, of relation) ([]string, error) {
+	rows, err := conn.Query(ctx, `
+		SELECT a.attname
+		FROM pg_index i
+		CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place)
+		JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+		WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND i.indimmediate AND k.place <= i.indnkeyatts
+		  AND CASE WHEN $2 THEN i.indisreplident ELSE i.indisprimary END
+		ORDER BY k.place`, of.oid, of.identity == string(IdentityIndex))
+	if err != nil {
+		return nil, Judge("look the key up", err)
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, Judge("look the key up", err)
+	}
+	if len(names) == 0 {
+		return nil, exit.Configf("table %s has no primary key (or a deferrable one), and without a key its updates and deletes cannot be followed; add a primary key, or name a unique index with ALTER TABLE … REPLICA IDENTITY USING INDEX", s.Relation())
+	}
+	return names, nil
+}
+
+// attributes leaves out generated columns, because PostgreSQL does not replicate them.
+func (s Source) attributes(ctx context.Context, conn *pgx.Conn, oid uint32) ([]Attribute, error) {
+	rows, err := conn.Query(ctx, `
+		SELECT attname, atttypid, atttypmod FROM pg_attribute
+		WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
+		ORDER BY attnum`, oid)
+	if err != nil {
+		return nil, Judge("look the columns up", err)
+	}
+	attributes, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Attribute, error) {
+		var attribute Attribute
+		err := row.Scan(&attribute.Name, &attribute.TypeOID, &attribute.Modifier)
+		return attribute, err //nolint:wrapcheck // judged below
+	})
+	if err != nil {
+		return nil, Judge("look the columns up", err)
+	}
+	return attributes, nil
+}

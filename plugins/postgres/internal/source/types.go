@@ -1,0 +1,91 @@
+package source
+
+// This file finds out what a column's type is made of, domains and arrays included.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/table"
+)
+
+// Attribute is a column as PostgreSQL's catalog and its replication protocol name it.
+type Attribute struct {
+	Name     string
+	TypeOID  uint32
+	Modifier int32
+	Key      bool
+}
+
+// Types looks types up once.
+type Types struct {
+	conn           *pgx.Conn
+	nativeDecimals bool
+	known          map[typeID]table.Column
+}
+
+type typeID struct {
+	oid      uint32
+	modifier int32
+}
+
+// NewTypes returns a Types that asks over conn.
+func NewTypes(conn *pgx.Conn, nativeDecimals bool) *Types {
+	return &Types{conn: conn, nativeDecimals: nativeDecimals, known: map[typeID]table.Column{}}
+}
+
+// Column says how an attribute is written.
+func (t *Types) Column(ctx context.Context, attribute Attribute) (table.Column, error) {
+	id := typeID{attribute.TypeOID, attribute.Modifier}
+	column, known := t.known[id]
+	if !known {
+		if err := t.conn.QueryRow(ctx, `SELECT format_type($1, $2)`, id.oid, id.modifier).Scan(&column.Type); err != nil {
+			return column, Judge("name a type", err)
+		}
+		if err := t.resolve(ctx, id, &column); err != nil {
+			return column, err
+		}
+		t.known[id] = column
+	}
+	column.Name, column.Key = attribute.Name, attribute.Key
+	// A key is also given back to PostgreSQL, which reads arrays in its own form only.
+	if column.Key && column.Kind == table.Array {
+		column.Kind, column.Element = table.Text, ""
+	}
+	return column, nil
+}
+
+func (t *Types) resolve(ctx context.Context, id typeID, column *table.Column) error {
+	var entry struct {
+		kind, category, delimiter string
+		base, element             uint32
+		baseModifier              int32
+		length                    int16
+	}
+	err := t.conn.QueryRow(ctx, `
+		SELECT typtype::text, typcategory::text, typdelim::text, typbasetype, typelem, typtypmod, typlen
+		FROM pg_type WHERE oid = $1`, id.oid).
+		Scan(&entry.kind, &entry.category, &entry.delimiter, &entry.base, &entry.element, &entry.baseModifier, &entry.length)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		// The type was dropped since the change was logged. Its text can still be written.
+		column.Kind = table.Text
+		return nil
+	case err != nil:
+		return Judge(fmt.Sprintf("look type %d up", id.oid), err)
+	case entry.kind == "d":
+		return t.resolve(ctx, typeID{entry.base, entry.baseModifier}, column)
+	// Fixed-length types of category A are old vectors of the catalog, with a text form of their own.
+	case entry.category == "A" && entry.element != 0 && entry.length == -1 && entry.delimiter == ",":
+		if err := t.resolve(ctx, typeID{entry.element, id.modifier}, column); err != nil {
+			return err
+		}
+		column.SetArray()
+		return nil
+	}
+	column.SetKind(id.oid, id.modifier, t.nativeDecimals)
+	return nil
+}

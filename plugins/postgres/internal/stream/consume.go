@@ -1,0 +1,261 @@
+package stream
+
+// This file gathers changes into batches, writes them, and confirms what is durable.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/epoch"
+	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/exit"
+	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/layout"
+	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/rowfile"
+	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/table"
+)
+
+// consumer is one session's work.
+type consumer struct {
+	*Stream
+
+	at      epoch.Position
+	until   uint64
+	wire    *wire
+	catalog *pgx.Conn
+	decoder *decoder
+	checked time.Time
+
+	batch []segment
+	rows  int
+	bytes int
+	since time.Time
+
+	// received: everything before it has been received. It stands still while a transaction is open.
+	received uint64
+	// confirmed is what the server was told last.
+	confirmed uint64
+	total     totals
+}
+
+// segment is a run of changes of one schema; it becomes one file.
+type segment struct {
+	schema   table.Schema
+	schemaID string
+	changes  []table.Change
+}
+
+// totals are told on the log.
+type totals struct {
+	rows, bytes, files int
+	told               time.Time
+	toldRows           int
+}
+
+// beat is how often the server is told where we are, and asked where it is. It
+// also bounds how late a batch's age is noticed.
+const beat = 500 * time.Millisecond
+
+// tellEvery is how often progress is logged.
+const tellEvery = 10 * time.Second
+
+func (c *consumer) consume(ctx, stopping context.Context) error {
+	c.total.told = time.Now()
+	for {
+		if c.decoder.end > c.received {
+			c.received = c.decoder.end
+		}
+		if stopping.Err() != nil || (!c.decoder.open && c.received >= c.until) {
+			return c.end(ctx)
+		}
+		if c.isDue() {
+			if err := c.flush(ctx); err != nil {
+				return err
+			}
+		}
+		if err := c.receiveFor(ctx, stopping); err != nil {
+			return err
+		}
+		if err := c.keepUp(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// end is the good end: all that was received is durable and confirmed.
+func (c *consumer) end(ctx context.Context) error {
+	if err := c.flush(ctx); err != nil {
+		return err
+	}
+	if err := c.confirm(ctx); err != nil {
+		return err
+	}
+	c.tell("stopped")
+	if err := c.wire.finish(ctx); err != nil && exit.Code(err) != exit.Transient {
+		return err
+	}
+	return nil
+}
+
+func (c *consumer) isDue() bool {
+	return c.rows > 0 && (c.rows >= c.Batch.MaxRows || c.bytes >= c.Batch.MaxBytes || time.Since(c.since) >= time.Duration(c.Batch.MaxAge))
+}
+
+// receiveFor takes messages until a beat has passed, a batch is full, or the end is near.
+func (c *consumer) receiveFor(ctx, stopping context.Context) error {
+	beatCtx, cancel := context.WithTimeout(ctx, beat)
+	defer cancel()
+	defer context.AfterFunc(stopping, cancel)()
+	for {
+		message, err := c.wire.receive(beatCtx)
+		if errors.Is(err, errQuiet) {
+			return ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+		if err := c.take(ctx, message); err != nil {
+			return err
+		}
+		if message.answer || c.rows >= c.Batch.MaxRows || c.bytes >= c.Batch.MaxBytes || c.received >= c.until || beatCtx.Err() != nil {
+			return nil
+		}
+	}
+}
+
+func (c *consumer) take(ctx context.Context, message received) error {
+	if message.data == nil {
+		// Within a transaction the position says nothing about that transaction's changes.
+		if !c.decoder.open && message.position > c.received {
+			c.received = message.position
+		}
+		return nil
+	}
+	change, err := c.decoder.decode(ctx, message.data)
+	if c.decoder.end > c.received {
+		c.received = c.decoder.end
+	}
+	if err != nil || change == nil {
+		return err
+	}
+	if c.rows == 0 {
+		c.since = time.Now()
+	}
+	last := len(c.batch) - 1
+	if last < 0 || c.batch[last].schemaID != c.decoder.schemaID {
+		c.batch = append(c.batch, segment{schema: c.decoder.schema, schemaID: c.decoder.schemaID})
+		last++
+	}
+	c.batch[last].changes = append(c.batch[last].changes, *change)
+	c.rows++
+	c.bytes += table.Size(change.Cells) + table.Size(change.OldKey)
+	return nil
+}
+
+// keepUp tells the server where we are, and us whether the table is still the same.
+func (c *consumer) keepUp(ctx context.Context) error {
+	if err := c.confirm(ctx); err != nil {
+		return err
+	}
+	if time.Since(c.total.told) >= tellEvery {
+		c.tell("progress")
+	}
+	if time.Since(c.checked) < c.CheckEvery {
+		return nil
+	}
+	c.checked = time.Now()
+	err := c.Keeper.StillWhole(ctx, c.catalog, c.at)
+	if exit.Code(err) == exit.Gap || exit.Code(err) == exit.Config {
+		// What was received before is good, and the next job need not fetch it again.
+		return errors.Join(err, c.flush(ctx), c.confirm(ctx))
+	}
+	return err
+}
+
+// confirm sends the place before which all is durable. Changes that wait in the
+// batch hold it back, and so does a transaction that is open.
+func (c *consumer) confirm(ctx context.Context) error {
+	if c.rows == 0 && !c.decoder.open && c.received > c.confirmed {
+		c.confirmed = c.received
+	}
+	return c.wire.confirm(ctx, c.confirmed)
+}
+
+// flush makes the batch durable. The server is kept company meanwhile, so that
+// a slow sink does not cost the connection.
+func (c *consumer) flush(ctx context.Context) error {
+	if c.rows == 0 {
+		return nil
+	}
+	written := make(chan error, 1)
+	go func() {
+		written <- exit.Guard(func() error { return c.write(ctx) })
+	}()
+	ticker := time.NewTicker(beat)
+	defer ticker.Stop()
+	for {
+		select {
+		case err := <-written:
+			if err != nil {
+				return err
+			}
+			c.total.rows += c.rows
+			c.batch, c.rows, c.bytes = nil, 0, 0
+			if !c.decoder.open {
+				return nil
+			}
+			// A transaction larger than a batch: its first part is durable, and confirmed only with the rest.
+			c.confirmed = max(c.confirmed, c.decoder.end)
+			return nil
+		case <-ticker.C:
+			if err := c.wire.confirm(ctx, c.confirmed); err != nil {
+				return errors.Join(err, <-written)
+			}
+		}
+	}
+}
+
+func (c *consumer) write(ctx context.Context) error {
+	for _, segment := range c.batch {
+		first, last := segment.changes[0], segment.changes[len(segment.changes)-1]
+		file := layout.ChangeFile{
+			Epoch:  c.at.Epoch.Number,
+			First:  layout.Place{LSN: first.LSN, Seq: first.Seq},
+			Last:   layout.Place{LSN: last.LSN, Seq: last.Seq},
+			Schema: segment.schemaID,
+			Format: c.Format,
+		}
+		data, err := rowfile.EncodeChanges(c.Format, segment.schema, c.Origin, segment.changes)
+		if err != nil {
+			return fmt.Errorf("changes from %s: %w", layout.LSN(first.LSN), err)
+		}
+		// The schema first: a file whose columns nobody knows could not be read.
+		if err := c.Sink.PutJSON(ctx, layout.SchemaKey(segment.schemaID), segment.schema); err != nil {
+			return err
+		}
+		if err := c.Sink.Put(ctx, file.Key(), data); err != nil {
+			return err
+		}
+		c.total.files++
+		c.total.bytes += len(data)
+		c.Log.Debug("wrote changes", "file", file.Key(), "rows", len(segment.changes), "bytes", len(data))
+	}
+	return nil
+}
+
+func (c *consumer) tell(what string) {
+	c.total.told = time.Now()
+	// Nothing new is not worth a line.
+	if what == "progress" && c.total.rows == c.total.toldRows && c.rows == 0 {
+		return
+	}
+	c.total.toldRows = c.total.rows
+	var lag uint64
+	if c.wire.serverEnd > c.confirmed {
+		lag = c.wire.serverEnd - c.confirmed
+	}
+	c.Log.Info(what, "rows", c.total.rows, "bytes", c.total.bytes, "files", c.total.files, "pending", c.rows,
+		"lsn", layout.LSN(c.confirmed).String(), "lagBytes", lag)
+}

@@ -1,0 +1,98 @@
+package table
+
+// This file maps PostgreSQL's types to the kinds that files know.
+
+// Kind is a way to write a column to a file. The README's type map lists what each becomes.
+type Kind string
+
+// The kinds.
+const (
+	Bool        Kind = "bool"
+	Int16       Kind = "int16"
+	Int32       Kind = "int32"
+	Int64       Kind = "int64"
+	Float32     Kind = "float32"
+	Float64     Kind = "float64"
+	Decimal     Kind = "decimal"
+	Date        Kind = "date"
+	Time        Kind = "time"
+	Timestamp   Kind = "timestamp"
+	TimestampTZ Kind = "timestamptz"
+	UUID        Kind = "uuid"
+	Bytes       Kind = "bytes"
+	JSON        Kind = "json"
+	Array       Kind = "array"
+	Text        Kind = "text"
+)
+
+// OIDs of PostgreSQL's own types: they are the same in every database since they were invented.
+const (
+	oidBool        = 16
+	oidBytea       = 17
+	oidInt8        = 20
+	oidInt2        = 21
+	oidInt4        = 23
+	oidOID         = 26
+	oidJSON        = 114
+	oidFloat4      = 700
+	oidFloat8      = 701
+	oidDate        = 1082
+	oidTime        = 1083
+	oidTimestamp   = 1114
+	oidTimestampTZ = 1184
+	oidNumeric     = 1700
+	oidUUID        = 2950
+	oidJSONB       = 3802
+)
+
+var kinds = map[uint32]Kind{
+	oidBool:        Bool,
+	oidBytea:       Bytes,
+	oidInt8:        Int64,
+	oidInt2:        Int16,
+	oidInt4:        Int32,
+	oidOID:         Int64,
+	oidJSON:        JSON,
+	oidJSONB:       JSON,
+	oidFloat4:      Float32,
+	oidFloat8:      Float64,
+	oidDate:        Date,
+	oidTime:        Time,
+	oidTimestamp:   Timestamp,
+	oidTimestampTZ: TimestampTZ,
+	oidUUID:        UUID,
+}
+
+// maxPrecision is the largest DECIMAL that Parquet's readers agree on: 16 bytes.
+const maxPrecision = 38
+
+// SetKind fills in how a column of a base type is written. Whatever has no
+// kind of its own is written as PostgreSQL's text, so that no type is refused.
+func (c *Column) SetKind(oid uint32, modifier int32, nativeDecimals bool) {
+	c.Kind = Text
+	if kind, known := kinds[oid]; known {
+		c.Kind = kind
+		return
+	}
+	if oid != oidNumeric || !nativeDecimals || modifier < 4 {
+		return
+	}
+	// PostgreSQL packs both into the modifier, the scale as eleven bits with a sign.
+	packed := modifier - 4
+	precision := int(packed>>16) & 0xffff
+	scale := int((packed&0x7ff)^1024) - 1024
+	if precision > maxPrecision || scale < 0 || scale > precision {
+		return
+	}
+	c.Kind, c.Precision, c.Scale = Decimal, precision, scale
+}
+
+// SetArray makes the column an array of what it was.
+func (c *Column) SetArray() {
+	c.Element, c.Kind = c.Kind, Array
+	c.Precision, c.Scale = 0, 0
+	// Numbers with a fixed scale lose their trailing zeros in many JSON readers.
+	if c.Element == Decimal {
+		c.Element = Text
+	}
+}

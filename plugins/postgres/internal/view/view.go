@@ -1,0 +1,259 @@
+package view
+
+// This file applies a backfill and the changes after it to an empty table.
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/layout"
+	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/table"
+)
+
+// View is a table, held in memory.
+type View struct {
+	rows map[string]row
+	// key are the names of the key's columns, in their own order.
+	key    []string
+	unions map[[2]*table.Schema]*table.Schema
+	// Applied counts the changes.
+	Applied int
+}
+
+type row struct {
+	schema *table.Schema
+	cells  []table.Cell
+}
+
+// Build makes the table that the manifest and the changes before until add up to.
+//
+// A part may have been read after changes that are applied to it again here.
+// That is right nonetheless: every change since StartLSN is applied in order, so
+// a column ends with the value of the last change that carries it; a column
+// that no change carries has had one value all the time, which is the part's,
+// whenever that was read. The exception is a row that got a new key by a change
+// that left a column out: its value stands under the former key, where the
+// backfill may not have met it. Such rows were read once more at EndLSN.
+func (r *Reader) Build(ctx context.Context, manifest *layout.Manifest, until uint64) (*View, error) {
+	if until < uint64(manifest.EndLSN) {
+		return nil, fmt.Errorf("the backfill is the table only from %s on, not yet at %s", manifest.EndLSN, layout.LSN(until))
+	}
+	v := &View{rows: map[string]row{}, key: slices.Sorted(slices.Values(manifest.Key)), unions: map[[2]*table.Schema]*table.Schema{}}
+	for _, part := range manifest.Parts {
+		if err := r.eachPartRow(ctx, part, v.put); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.EachChange(ctx, manifest.Epoch, uint64(manifest.StartLSN), uint64(manifest.EndLSN), v.apply); err != nil {
+		return nil, err
+	}
+	if manifest.Settled != nil {
+		if err := r.eachPartRow(ctx, *manifest.Settled, v.put); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.EachChange(ctx, manifest.Epoch, uint64(manifest.EndLSN), until, v.apply); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// Len is the number of rows.
+func (v *View) Len() int { return len(v.rows) }
+
+// put upserts a row as it was read from the table.
+func (v *View) put(schema *table.Schema, cells []table.Cell) error {
+	key, err := v.keyOf(schema, cells)
+	if err != nil {
+		return err
+	}
+	v.rows[key] = row{schema, cells}
+	return nil
+}
+
+// apply carries a change out.
+func (v *View) apply(schema *table.Schema, change table.Change) error {
+	v.Applied++
+	if change.Op == table.Truncate {
+		clear(v.rows)
+		return nil
+	}
+	if err := v.rekey(schema); err != nil {
+		return err
+	}
+	key, err := v.keyOf(schema, change.Cells)
+	if err != nil {
+		return err
+	}
+	switch change.Op {
+	case table.Delete:
+		delete(v.rows, key)
+		return nil
+	case table.Insert, table.Update:
+		from := key
+		if change.OldKey != nil {
+			if from, err = v.oldKeyOf(schema, change.OldKey); err != nil {
+				return err
+			}
+		}
+		before, found := v.rows[from]
+		if !found {
+			// The row was read under its new key already.
+			before = v.rows[key]
+		}
+		delete(v.rows, from)
+		v.rows[key] = v.merge(before, row{schema, change.Cells})
+		return nil
+	default:
+		return fmt.Errorf("unknown change %q", change.Op)
+	}
+}
+
+// keyOf is a row's key in a form that does not depend on the order of columns.
+func (v *View) keyOf(schema *table.Schema, cells []table.Cell) (string, error) {
+	key := make([]table.Cell, len(v.key))
+	for place, name := range v.key {
+		index := schema.Index(name)
+		if index < 0 || cells[index].State != table.Value {
+			return "", fmt.Errorf("%w: %q", errNoKey, name)
+		}
+		key[place] = cells[index]
+	}
+	return table.KeyText(key), nil
+}
+
+func (v *View) oldKeyOf(schema *table.Schema, oldKey []table.Cell) (string, error) {
+	cells := make([]table.Cell, len(schema.Columns))
+	for place, index := range schema.KeyColumns() {
+		cells[index] = oldKey[place]
+	}
+	return v.keyOf(schema, cells)
+}
+
+// rekey follows a table whose key was changed.
+func (v *View) rekey(schema *table.Schema) error {
+	var names []string
+	for _, index := range schema.KeyColumns() {
+		names = append(names, schema.Columns[index].Name)
+	}
+	slices.Sort(names)
+	if slices.Equal(names, v.key) {
+		return nil
+	}
+	former := v.rows
+	v.key, v.rows = names, make(map[string]row, len(former))
+	for _, row := range former {
+		if err := v.put(row.schema, row.cells); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// merge puts a change on top of the row before. What the change does not carry
+// stays: values that it left alone, and columns that the table did not have yet.
+func (v *View) merge(before, change row) row {
+	if before.schema == nil {
+		return change
+	}
+	schema := change.schema
+	if before.schema != schema {
+		schema = v.union(change.schema, before.schema)
+	}
+	cells := make([]table.Cell, len(schema.Columns))
+	copy(cells, change.cells)
+	for index, column := range schema.Columns {
+		if index < len(change.cells) && cells[index].State != table.Unchanged {
+			continue
+		}
+		if from := before.schema.Index(column.Name); from >= 0 {
+			cells[index] = before.cells[from]
+		}
+	}
+	return row{schema, cells}
+}
+
+// union has the columns of the first schema, and then those that only the second has.
+func (v *View) union(first, second *table.Schema) *table.Schema {
+	pair := [2]*table.Schema{first, second}
+	if known, found := v.unions[pair]; found {
+		return known
+	}
+	union := &table.Schema{Relation: first.Relation, Columns: slices.Clone(first.Columns)}
+	for _, column := range second.Columns {
+		if first.Index(column.Name) < 0 {
+			union.Columns = append(union.Columns, column)
+		}
+	}
+	if len(union.Columns) == len(first.Columns) {
+		union = first
+	}
+	v.unions[pair] = union
+	return union
+}
+
+// Difference is a key whose rows differ, and how.
+type Difference struct {
+	Key  string
+	What string
+}
+
+// Compare takes a row of the source out of the view and says how the two
+// differ; nil where they do not. What is left in the end is in the sink only.
+func (v *View) Compare(schema *table.Schema, cells []table.Cell) (*Difference, error) {
+	canonical := make([]table.Cell, len(cells))
+	for index, cell := range cells {
+		if cell.State == table.Value {
+			text, err := schema.Columns[index].Canonical(cell.Text)
+			if err != nil {
+				return nil, fmt.Errorf("column %q: %w", schema.Columns[index].Name, err)
+			}
+			canonical[index] = table.TextCell(text)
+		}
+	}
+	key, err := v.keyOf(schema, canonical)
+	if err != nil {
+		return nil, err
+	}
+	shown := v.show(schema, canonical)
+	have, found := v.rows[key]
+	if !found {
+		return &Difference{Key: shown, What: "is missing in the sink"}, nil
+	}
+	delete(v.rows, key)
+	var different []string
+	for index, column := range schema.Columns {
+		var cell table.Cell
+		if from := have.schema.Index(column.Name); from >= 0 {
+			cell = have.cells[from]
+		}
+		if cell != canonical[index] {
+			different = append(different, column.Name)
+		}
+	}
+	if different == nil {
+		return nil, nil //nolint:nilnil // no difference is an answer
+	}
+	return &Difference{Key: shown, What: "differs in " + strings.Join(different, ", ")}, nil
+}
+
+// Rest are the rows that Compare was not asked for.
+func (v *View) Rest() []Difference {
+	rest := make([]Difference, 0, len(v.rows))
+	for _, key := range slices.Sorted(maps.Keys(v.rows)) {
+		rest = append(rest, Difference{Key: v.show(v.rows[key].schema, v.rows[key].cells), What: "is in the sink only"})
+	}
+	return rest
+}
+
+// show is a key for people: (id=1, tenant=x).
+func (v *View) show(schema *table.Schema, cells []table.Cell) string {
+	parts := make([]string, len(v.key))
+	for place, name := range v.key {
+		parts[place] = name + "=" + cells[schema.Index(name)].Text
+	}
+	return "(" + strings.Join(parts, ", ") + ")"
+}
