@@ -272,6 +272,9 @@ func (p *pass) deleteLoose(ctx context.Context) error {
 // +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=backfillrequests,verbs=patch
 func (p *pass) completeRequest(ctx context.Context) error {
 	q := p.served
+	if q.Spec.Completed {
+		return nil // by this very job, and only the status is missing
+	}
 	patch := fmt.Sprintf(`{"metadata":{"uid":%q,"resourceVersion":%q,"annotations":{%q:%q}},"spec":{"completed":true}}`,
 		q.UID, q.ResourceVersion, v1.AnnotationCompletedBy, p.record.UID)
 	target := q.DeepCopy()

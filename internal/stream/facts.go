@@ -209,7 +209,7 @@ func (r *Reconciler) granted(w *world, q *v1.BackfillRequest) bool {
 // jobState folds the recorded job.
 func (r *Reconciler) jobState(ctx context.Context, w *world) (lifecycle.Job, error) {
 	if w.record.Outcome == v1.OutcomeSucceeded {
-		if w.served == nil || ended(w.served) {
+		if w.carriedOut() {
 			return lifecycle.Over, nil
 		}
 		return lifecycle.Done, nil
@@ -227,6 +227,13 @@ func (r *Reconciler) jobState(ctx context.Context, w *world) (lifecycle.Job, err
 		return lifecycle.Held, nil
 	}
 	return lifecycle.Active, nil
+}
+
+// carriedOut tells whether the recorded success has reached its request: it says
+// so in its status too, or there is nobody left to tell.
+func (w *world) carriedOut() bool {
+	q := w.served
+	return q == nil || ended(q) && (q.Status.Phase.Final() || q.Annotations[v1.AnnotationCompletedBy] != string(w.record.UID))
 }
 
 // success tells a trusted success from one that is not. A pod that the cache does

@@ -113,4 +113,3 @@ func (p *pass) requestLive(ctx context.Context, name string) (*v1.BackfillReques
 	}
 	return request, nil
 }
-
