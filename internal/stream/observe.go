@@ -181,7 +181,7 @@ func unsupported(d definition.Definition) *definition.Problem {
 	return nil
 }
 
-// input reads the template of a job and tries to build it.
+// input reads the template of a job and finds out whether the job can be built.
 func (r *Reconciler) input(ctx context.Context, w *world, mode v1.Mode, request *v1.BackfillRequest) (jobspec.Input, *definition.Problem, error) {
 	in := jobspec.Input{Definition: w.definition, Class: w.class, Mode: mode, Request: request, Run: w.nextRun()}
 	ref, problem := definition.Template(w.definition, w.class, mode, request)
@@ -196,12 +196,7 @@ func (r *Reconciler) input(ctx context.Context, w *world, mode v1.Mode, request 
 		return in, nil, fmt.Errorf("read the template: %w", err)
 	}
 	in.Template = template
-	trial := in
-	if mode == v1.ModeBackfill && request == nil {
-		trial.Request = &v1.BackfillRequest{} // a trial of what any request would get
-	}
-	_, problem = jobspec.Build(trial)
-	return in, problem, nil
+	return in, jobspec.Check(in), nil
 }
 
 // nextRun is the number of the next run. The first is the creation time in Unix
