@@ -1,0 +1,193 @@
+// The operator as a process of the test's own.
+
+package story
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Operator is the operator as a story sees it: something that runs or does not.
+type Operator interface {
+	// Start returns when the operator is ready. It may be running already.
+	Start(ctx context.Context) error
+	// Stop ends it gracefully and returns when it has ended.
+	Stop(ctx context.Context) error
+	// Kill ends it without warning and returns when it has ended.
+	Kill(ctx context.Context) error
+	// Log is the end of what it has printed.
+	Log(ctx context.Context) string
+}
+
+// Process is an operator that runs beside the test.
+type Process struct {
+	// Binary is the program; see BuildOperator.
+	Binary string
+	// Kubeconfig of the cluster.
+	Kubeconfig string
+	// LogFile receives what it prints, of all its lives.
+	LogFile string
+	// Args are added to those that every test gives.
+	Args []string
+
+	cmd   *exec.Cmd
+	ended chan struct{}
+	err   error
+	ready string
+}
+
+// How long a start and a graceful end may take.
+const (
+	startWithin = 30 * time.Second
+	stopWithin  = 20 * time.Second
+)
+
+// Start starts the process and waits for its readiness probe.
+func (p *Process) Start(ctx context.Context) error {
+	if p.Running() {
+		return nil
+	}
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	log, err := os.OpenFile(p.LogFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("open the operator's log: %w", err)
+	}
+	defer log.Close()
+	probe := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	args := append([]string{
+		"--kubeconfig", p.Kubeconfig, "--leader-elect=false", "--metrics-bind-address=0",
+		"--health-probe-bind-address=" + probe, "--log-level=debug",
+	}, p.Args...)
+	// The context of one call must not end a process that outlives it.
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), p.Binary, args...)
+	cmd.Stdout, cmd.Stderr = log, log
+	// No operator may stay behind when the test itself is killed.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start the operator: %w", err)
+	}
+	p.cmd, p.ended, p.ready = cmd, make(chan struct{}), "http://"+probe+"/readyz"
+	ended := p.ended
+	go func() {
+		p.err = cmd.Wait()
+		close(ended)
+	}()
+	return p.awaitReady(ctx)
+}
+
+// Running tells whether the process lives.
+func (p *Process) Running() bool {
+	if p.cmd == nil {
+		return false
+	}
+	select {
+	case <-p.ended:
+		return false
+	default:
+		return true
+	}
+}
+
+// Ready tells what the readiness probe answers.
+func (p *Process) Ready(ctx context.Context) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.ready, nil)
+	if err != nil {
+		return fmt.Errorf("ask whether the operator is ready: %w", err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return fmt.Errorf("ask whether the operator is ready: %w", err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("the operator is not ready: %s", response.Status)
+	}
+	return nil
+}
+
+func (p *Process) awaitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startWithin)
+	defer cancel()
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		err := p.Ready(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-p.ended:
+			return fmt.Errorf("the operator has ended by itself (%w):\n%s", errors.Join(p.err), p.Log(ctx))
+		case <-ctx.Done():
+			return fmt.Errorf("%w\n%s", err, p.Log(ctx))
+		case <-ticker.C:
+		}
+	}
+}
+
+// Stop sends SIGTERM. An operator that does not end in time, or not with success, is an error.
+func (p *Process) Stop(ctx context.Context) error {
+	if !p.Running() {
+		return nil
+	}
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return fmt.Errorf("send SIGTERM to the operator: %w", err)
+	}
+	select {
+	case <-p.ended:
+	case <-time.After(stopWithin):
+		return errors.Join(fmt.Errorf("the operator has not ended %s after SIGTERM", stopWithin), p.Kill(ctx))
+	}
+	if p.err != nil {
+		return fmt.Errorf("the operator's end after SIGTERM: %w\n%s", p.err, p.Log(ctx))
+	}
+	return nil
+}
+
+// Kill sends SIGKILL.
+func (p *Process) Kill(context.Context) error {
+	if !p.Running() {
+		return nil
+	}
+	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("kill the operator: %w", err)
+	}
+	<-p.ended
+	return nil
+}
+
+// Log is the end of the log.
+func (p *Process) Log(context.Context) string {
+	const lines = 80
+	raw, err := os.ReadFile(p.LogFile)
+	if err != nil {
+		return err.Error()
+	}
+	all := strings.Split(strings.TrimSpace(string(raw)), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, fmt.Errorf("find a free port: %w", err)
+	}
+	defer l.Close()
+	address, ok := l.Addr().(*net.TCPAddr)
+	if !ok {
+		return 0, fmt.Errorf("find a free port: %s", l.Addr())
+	}
+	return address.Port, nil
+}

@@ -1,0 +1,140 @@
+// Package story tells what users do with streams, over a real cluster: the same
+// sentences with played pods in test/integration and with real ones in test/e2e.
+//
+// A Stage is a cluster with everything that stories need. A World is one story's
+// own part of it: a namespace, a class, an operator that can be stopped, and a
+// witness that holds the whole history to the laws when the story ends.
+package story
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	kruntime "k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	streamingv1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/test/cluster/testbed"
+	"github.com/arcane-streaming/arcane-operator/test/player"
+)
+
+// user is the name under which the story's own requests go to the API server.
+const user = "arcane-story"
+
+// Stage is a cluster on which stories are told.
+type Stage struct {
+	// Cluster that all happens in.
+	Cluster *testbed.Cluster
+	// Client is the user's.
+	Client client.WithWatch
+	// Kube is the same for what Client cannot do: evictions, scales, logs.
+	Kube kubernetes.Interface
+	// Player plays the pods; nil where a node runs them.
+	Player *player.Player
+	// Operator is what is being tested; it belongs to one story at a time.
+	Operator Operator
+	// Patience is how long a fact may take that has no limit of its own.
+	Patience time.Duration
+}
+
+// NewStage makes the clients of a cluster that is up, and installs the kinds there.
+func NewStage(ctx context.Context, cluster *testbed.Cluster) (*Stage, error) {
+	cfg, err := cluster.RESTConfig()
+	if err != nil {
+		return nil, err
+	}
+	cfg = rest.AddUserAgent(cfg, user)
+	scheme, err := newScheme()
+	if err != nil {
+		return nil, err
+	}
+	s := &Stage{Cluster: cluster}
+	if s.Client, err = client.NewWithWatch(cfg, client.Options{Scheme: scheme}); err != nil {
+		return nil, fmt.Errorf("make the user's client: %w", err)
+	}
+	if s.Kube, err = kubernetes.NewForConfig(cfg); err != nil {
+		return nil, fmt.Errorf("make the user's client: %w", err)
+	}
+	return s, nil
+}
+
+// InstallKinds applies the CRDs as a user does, and waits until they are served.
+func (s *Stage) InstallKinds(ctx context.Context) error {
+	crds := filepath.Join(Root(), "config", "crd")
+	if _, err := s.Kubectl(ctx, "apply", "-k", crds); err != nil {
+		return err
+	}
+	_, err := s.Kubectl(ctx, "wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
+	return err
+}
+
+// Kubectl runs a command of the user's and returns what it prints.
+func (s *Stage) Kubectl(ctx context.Context, args ...string) (string, error) {
+	out, err := s.Cluster.Command(ctx, "kubectl", args...).CombinedOutput()
+	if err != nil {
+		return string(out), fmt.Errorf("kubectl %v: %w\n%s", args, err, out)
+	}
+	return string(out), nil
+}
+
+// Play lets a player take the node's place.
+func (s *Stage) Play(ctx context.Context) error {
+	var err error
+	s.Player, err = player.Start(ctx, s.Kube)
+	return err
+}
+
+func newScheme() (*kruntime.Scheme, error) {
+	scheme := kruntime.NewScheme()
+	for _, add := range []func(*kruntime.Scheme) error{
+		corev1.AddToScheme, batchv1.AddToScheme, eventsv1.AddToScheme, policyv1.AddToScheme, streamingv1.AddToScheme,
+	} {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("make the scheme: %w", err)
+		}
+	}
+	return scheme, nil
+}
+
+// Root is the folder of this module's source.
+func Root() string {
+	_, file, _, ok := runtime.Caller(0)
+	if ok && filepath.IsAbs(file) {
+		return filepath.Dir(filepath.Dir(filepath.Dir(file)))
+	}
+	// Built with -trimpath the program does not know; then it is run inside the checkout.
+	dir, err := os.Getwd()
+	for err == nil && dir != "/" {
+		if _, missing := os.Stat(filepath.Join(dir, "PROJECT")); missing == nil {
+			return dir
+		}
+		dir = filepath.Dir(dir)
+	}
+	return "."
+}
+
+// BuildOperator builds the operator's program into a folder.
+func BuildOperator(ctx context.Context, folder string, progress io.Writer) (string, error) {
+	// The name is part of how the API server knows the operator: its user agent.
+	binary := filepath.Join(folder, "arcane-operator")
+	// The Makefile's own flags, so that both share one build cache.
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-o", binary, "./cmd/arcane-operator")
+	cmd.Dir, cmd.Stdout, cmd.Stderr = Root(), progress, progress
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("build the operator: %w", err)
+	}
+	return binary, nil
+}
