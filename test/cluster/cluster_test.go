@@ -175,6 +175,26 @@ func TestAControlPlaneAlone(t *testing.T) {
 	bed.nothingIsLeft(c)
 }
 
+func TestAPartThatCannotStartIsNamedWithItsLog(t *testing.T) {
+	bed := newBed(t)
+	c := bed.up("blocked", false)
+	cfg, err := c.RESTConfig()
+	bed.Expect(err).NotTo(HaveOccurred())
+	bed.kill(c, "kube-apiserver")
+	var squatter net.Listener
+	bed.Eventually(func() error {
+		squatter, err = net.Listen("tcp", strings.TrimPrefix(cfg.Host, "https://"))
+		return err
+	}).WithTimeout(10 * time.Second).Should(Succeed())
+	started := time.Now()
+	err = c.Restart(t.Context())
+	bed.Expect(err).To(MatchError(And(
+		ContainSubstring("kube-apiserver ended"), ContainSubstring("address already in use"), ContainSubstring(c.LogFile("kube-apiserver")))))
+	bed.Expect(time.Since(started)).To(BeNumerically("<", 30*time.Second), "not only when the time is up")
+	bed.Expect(squatter.Close()).To(Succeed())
+	bed.Expect(c.Restart(t.Context())).To(Succeed())
+}
+
 // bed is one test with a folder of its own for its clusters.
 type bed struct {
 	*WithT

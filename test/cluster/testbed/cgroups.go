@@ -185,7 +185,11 @@ func cgroupProcesses(group string) ([]int, error) {
 				continue
 			}
 			for _, field := range strings.Fields(string(raw)) {
-				if pid, err := strconv.Atoi(field); err == nil && !isZombie(pid) {
+				pid, err := strconv.Atoi(field)
+				if err != nil {
+					continue
+				}
+				if _, ok := lookUp(pid); ok {
 					found[pid] = true
 				}
 			}
@@ -215,15 +219,6 @@ func foldersBelow(root string) []string {
 func inCgroup(pid int, group string) bool {
 	raw, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cgroup"))
 	return err == nil && strings.Contains(string(raw), "/"+group+"/")
-}
-
-func isZombie(pid int) bool {
-	raw, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
-	if err != nil {
-		return true
-	}
-	_, rest, ok := strings.Cut(string(raw), ") ")
-	return ok && strings.HasPrefix(rest, "Z")
 }
 
 // removeCgroups removes the cluster's folders from every hierarchy. The kernel may

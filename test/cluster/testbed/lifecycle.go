@@ -100,6 +100,8 @@ func (c *Cluster) converge(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	// What this program started earlier may have been killed and replaced since.
+	c.launched = map[string]*launch{}
 	missing := 0
 	for _, p := range c.parts() {
 		if _, ok := running[p.name]; !ok {
@@ -115,6 +117,9 @@ func (c *Cluster) converge(ctx context.Context) (bool, error) {
 }
 
 func (c *Cluster) startMissing(ctx context.Context, running map[string]int) error {
+	if err := c.awaitExits(ctx); err != nil {
+		return err
+	}
 	if c.state.Node {
 		var err error
 		if running, err = c.clearNode(ctx, running); err != nil {

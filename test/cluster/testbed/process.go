@@ -135,7 +135,7 @@ func (c *Cluster) running() (map[string]int, error) {
 	found := map[string]int{}
 	err := eachMarked(c.id, func(pid int, part string) {
 		// A part's own children carry its mark too; the part itself leads its session.
-		if session, err := getSession(pid); err == nil && session == pid {
+		if p, ok := lookUp(pid); ok && p.session == pid {
 			found[part] = pid
 		}
 	})
@@ -175,14 +175,6 @@ func markOf(pid int, id string) (string, bool) {
 	return "", false
 }
 
-func getSession(pid int) (int, error) {
-	session, _, errno := syscall.RawSyscall(syscall.SYS_GETSID, uintptr(pid), 0, 0)
-	if errno != 0 {
-		return 0, errno
-	}
-	return int(session), nil
-}
-
 // killIf ends a process unless it is no longer the one meant: the handle is taken
 // first and the question asked after, so that a reused id is never hit.
 func killIf(pid int, ours func() bool) error {
@@ -203,6 +195,7 @@ func killIf(pid int, ours func() bool) error {
 // killMarked ends the cluster's processes and waits until they are gone. Nothing
 // is asked to end gracefully: all that they would save is removed with them.
 func (c *Cluster) killMarked(ctx context.Context, which func(part string) bool) error {
+	killed := map[int]string{}
 	return poll(ctx, 10*time.Second, func() error {
 		var left []string
 		var failed error
@@ -211,14 +204,41 @@ func (c *Cluster) killMarked(ctx context.Context, which func(part string) bool) 
 				return
 			}
 			left = append(left, fmt.Sprintf("%s (%d)", part, pid))
+			killed[pid] = part
 			ours := func() bool { _, ok := markOf(pid, c.id); return ok }
 			failed = errors.Join(failed, killIf(pid, ours))
 		})
 		if err := errors.Join(err, failed); err != nil {
 			return stop{err}
 		}
+		// A dying process loses its mark before it lets go of its ports.
+		for pid, part := range killed {
+			if p, ok := lookUp(pid); ok && p.exiting {
+				left = append(left, fmt.Sprintf("%s (%d)", part, pid))
+			}
+		}
 		if len(left) > 0 {
 			return fmt.Errorf("still running: %s", strings.Join(left, ", "))
+		}
+		return nil
+	})
+}
+
+// awaitExits waits for parts that somebody else killed a moment ago and that still
+// hold their ports. They no longer carry the mark, so they are known by their names;
+// waiting for another cluster's does no harm.
+func (c *Cluster) awaitExits(ctx context.Context) error {
+	names := map[string]bool{}
+	for _, p := range c.parts() {
+		names[commandName(p.path)] = true
+	}
+	return poll(ctx, 10*time.Second, func() error {
+		dying, err := exiting(names)
+		if err != nil {
+			return stop{err}
+		}
+		if len(dying) > 0 {
+			return fmt.Errorf("still ending: %s", strings.Join(dying, ", "))
 		}
 		return nil
 	})
