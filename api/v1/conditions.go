@@ -44,6 +44,7 @@ const (
 	ReasonDisrupted            Reason = "Disrupted"
 	ReasonJobFailed            Reason = "JobFailed"
 	ReasonNameConflict         Reason = "NameConflict"
+	ReasonJobRefused           Reason = "JobRefused"
 	ReasonAccepted             Reason = "Accepted"
 	ReasonChangeWaits          Reason = "ChangeWaitsForBackfill"
 	ReasonDeleting             Reason = "Deleting"

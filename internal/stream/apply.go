@@ -29,13 +29,21 @@ type pass struct {
 	created *batchv1.Job
 	// initial is the UID of the request that CreateInitial left behind or found.
 	initial types.UID
-	// conflict names a foreign object that has a name that we need.
-	conflict string
+	// obstacle is what keeps the decision from being carried out, although the cluster answered.
+	obstacle *obstacle
 	// remembered: the stream's status has been patched in this pass.
 	remembered bool
 	// told: the requests' status has been patched where it had to be.
 	told bool
 }
+
+// obstacle is a verdict about the world outside: nothing is retried at once.
+type obstacle struct {
+	reason v1.Reason
+	detail string
+}
+
+func (o *obstacle) message() string { return o.reason.Meaning() + " " + o.detail }
 
 // hands do the verbs. Verbs that only change the stream's memory share one hand.
 var hands = map[lifecycle.Verb]func(*pass, context.Context) error{
@@ -74,7 +82,7 @@ func (p *pass) apply(ctx context.Context) error {
 		if err := hands[verb](p, ctx); err != nil {
 			return fmt.Errorf("%s: %w", verb, err)
 		}
-		if p.conflict != "" {
+		if p.obstacle != nil {
 			return nil
 		}
 	}
@@ -95,6 +103,10 @@ func (p *pass) createJob(ctx context.Context, in jobspec.Input) error {
 		p.created = job
 		return nil
 	}
+	if apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) {
+		p.obstacle = &obstacle{v1.ReasonJobRefused, "It says: " + err.Error()}
+		return nil
+	}
 	if !apierrors.IsAlreadyExists(err) {
 		return err
 	}
@@ -104,7 +116,7 @@ func (p *pass) createJob(ctx context.Context, in jobspec.Input) error {
 	}
 	switch {
 	case !ownedBy(there, p.stream.UID):
-		p.conflict = "job " + there.Name
+		p.obstacle = &obstacle{v1.ReasonNameConflict, "It is job " + there.Name + "."}
 		return nil
 	case !sameJob(there, job):
 		return fmt.Errorf("%w: job %s is there already, and is another", errObserveAgain, there.Name)
@@ -229,7 +241,7 @@ func (p *pass) createInitial(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", errObserveAgain, err)
 	}
 	if !p.isInitial(there) {
-		p.conflict = "backfillrequest " + there.Name
+		p.obstacle = &obstacle{v1.ReasonNameConflict, "It is backfillrequest " + there.Name + "."}
 		return nil
 	}
 	p.initial = there.UID

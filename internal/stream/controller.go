@@ -40,9 +40,9 @@ const (
 	// lookAgainAfter is when the world is observed again after a live look did not
 	// find what the cache said. The watch usually wakes us sooner.
 	lookAgainAfter = 250 * time.Millisecond
-	// conflictRecheck is when a name that is taken by a foreign object is tried
-	// again: such an object is not watched.
-	conflictRecheck = time.Minute
+	// obstacleRecheck is when something that stands in the way, and is not
+	// watched, is tried again: a foreign object with our name, a quota, another's webhook.
+	obstacleRecheck = time.Minute
 	// reconcileTimeout ends a pass that waits for a cache that does not catch up.
 	reconcileTimeout = time.Minute
 )
@@ -127,8 +127,8 @@ func (r *Reconciler) pass(ctx context.Context, key types.NamespacedName) (wake t
 		return 0, false, err
 	}
 	switch {
-	case p.conflict != "":
-		return conflictRecheck, false, nil
+	case p.obstacle != nil:
+		return obstacleRecheck, false, nil
 	case d.Timed:
 		return max(w.nextStart.Sub(w.now), time.Millisecond), false, nil
 	}

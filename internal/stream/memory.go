@@ -97,14 +97,14 @@ func withLock(patch []byte, o client.Object) ([]byte, error) {
 
 // nextStatus is the status that is true once the decision has been carried out.
 func (p *pass) nextStatus(s *v1.StreamStatus) *v1.StreamStatus {
-	if p.conflict == "" {
+	if p.obstacle == nil {
 		for _, verb := range p.decision.Do {
 			if change, ok := changes[verb]; ok {
 				change(p, s)
 			}
 		}
 	}
-	if p.decision.Phase == "" && p.conflict == "" {
+	if p.decision.Phase == "" && p.obstacle == nil {
 		return s
 	}
 	from := s.Phase
@@ -121,9 +121,9 @@ func (p *pass) nextStatus(s *v1.StreamStatus) *v1.StreamStatus {
 	return s
 }
 
-// phase is the decision's answer; a name that is taken keeps the stream from getting there.
+// phase is the decision's answer; an obstacle keeps the stream from getting there.
 func (p *pass) phase() v1.StreamPhase {
-	if p.conflict != "" {
+	if p.obstacle != nil {
 		return v1.StreamPending
 	}
 	return p.decision.Phase

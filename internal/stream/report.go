@@ -33,8 +33,8 @@ func (p *pass) report(ctx context.Context) error {
 // why is the reason of the decision, in a word and in a sentence.
 func (p *pass) why() (v1.Reason, string) {
 	switch {
-	case p.conflict != "":
-		return v1.ReasonNameConflict, v1.ReasonNameConflict.Meaning() + " It is: " + p.conflict + "."
+	case p.obstacle != nil:
+		return p.obstacle.reason, p.obstacle.message()
 	case p.decision.Reason == v1.ReasonNotAccepted && p.problem != nil:
 		return p.problem.Reason, p.problem.Message
 	case p.decision.Reason == v1.ReasonJobFailed:
@@ -112,6 +112,7 @@ var eventful = map[v1.Reason]bool{
 	v1.ReasonBackfillCompleted:   true,
 	v1.ReasonBackfillInterrupted: true,
 	v1.ReasonNameConflict:        true,
+	v1.ReasonJobRefused:          true,
 }
 
 // announce tells of a transition, after it was written: one event and one line in the log.
@@ -119,14 +120,14 @@ func (p *pass) announce(before, after *v1.StreamStatus) {
 	reason, message := p.why()
 	was := meta.FindStatusCondition(before.Conditions, v1.ConditionReady)
 	same := was != nil && was.Reason == string(reason)
-	accepted := meta.IsStatusConditionFalse(before.Conditions, v1.ConditionAccepted)
-	refused := meta.IsStatusConditionFalse(after.Conditions, v1.ConditionAccepted)
+	wasRefused := meta.IsStatusConditionFalse(before.Conditions, v1.ConditionAccepted)
+	isRefused := meta.IsStatusConditionFalse(after.Conditions, v1.ConditionAccepted)
 	switch {
-	case !accepted && refused:
+	case !wasRefused && isRefused:
 		p.event(corev1.EventTypeWarning, p.problem.Reason, p.problem.Message)
 	case before.Phase != after.Phase, !same && eventful[reason]:
 		kind := corev1.EventTypeNormal
-		if after.Phase == v1.StreamFailed || reason == v1.ReasonNameConflict || reason == v1.ReasonBackfillInterrupted {
+		if after.Phase == v1.StreamFailed || p.obstacle != nil || reason == v1.ReasonBackfillInterrupted {
 			kind = corev1.EventTypeWarning
 		}
 		p.event(kind, reason, message)

@@ -1,0 +1,49 @@
+package main
+
+// This file reads flags, right and wrong ones.
+
+import (
+	"errors"
+	"flag"
+	"io"
+	"strings"
+	"testing"
+
+	"go.uber.org/zap/zapcore"
+)
+
+func TestParse(t *testing.T) {
+	o, err := parse(nil, io.Discard)
+	if err != nil || !o.leaderElect || o.workers != 16 || o.logLevel != zapcore.InfoLevel {
+		t.Errorf("defaults: %+v, %v", o, err)
+	}
+	o, err = parse([]string{"--leader-elect=false", "--log-level=debug", "--workers=3", "--metrics-bind-address=0"}, io.Discard)
+	if err != nil || o.leaderElect || o.workers != 3 || o.logLevel != zapcore.DebugLevel || o.metricsAddress != "0" {
+		t.Errorf("given: %+v, %v", o, err)
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	for args, want := range map[string]string{
+		"--workers=0":     "must be at least 1",
+		"extra":           `unexpected argument "extra"`,
+		"--log-level=all": "log-level",
+		"--no-such-flag":  "no-such-flag",
+	} {
+		if _, err := parse([]string{args}, io.Discard); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", args, err, want)
+		}
+	}
+}
+
+func TestHelpNamesEveryFlag(t *testing.T) {
+	var out strings.Builder
+	if _, err := parse([]string{"--help"}, &out); !errors.Is(err, flag.ErrHelp) {
+		t.Errorf("--help: %v", err)
+	}
+	for _, name := range []string{"kubeconfig", "leader-elect", "log-level", "workers", "metrics-bind-address", "health-probe-bind-address", "version"} {
+		if !strings.Contains(out.String(), "-"+name) {
+			t.Errorf("--help does not speak of --%s", name)
+		}
+	}
+}

@@ -1,0 +1,93 @@
+package stream
+
+// This file tells trusted successes from others.
+
+import (
+	"testing"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+)
+
+// at is a moment, in seconds of the test's own time.
+func at(second int) metav1.Time {
+	return metav1.NewTime(time.Date(2026, 1, 2, 3, 0, second, 0, time.UTC))
+}
+
+func completeJob(change func(*batchv1.Job)) *batchv1.Job {
+	j := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{UID: "job"}}
+	j.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobComplete, Status: corev1.ConditionTrue, LastTransitionTime: at(30)}}
+	if change != nil {
+		change(j)
+	}
+	return j
+}
+
+func succeededPod(change func(*corev1.Pod)) []corev1.Pod {
+	p := corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{OwnerReferences: []metav1.OwnerReference{{UID: "job", Controller: ptr.To(true)}}},
+		Status: corev1.PodStatus{Phase: corev1.PodSucceeded, ContainerStatuses: []corev1.ContainerStatus{{
+			Name: "main", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{FinishedAt: at(20)}},
+		}}},
+	}
+	if change != nil {
+		change(&p)
+	}
+	return []corev1.Pod{p}
+}
+
+func deletedAt(second, grace int) func(*corev1.Pod) {
+	return func(p *corev1.Pod) {
+		p.DeletionTimestamp, p.DeletionGracePeriodSeconds = ptr.To(at(second+grace)), ptr.To(int64(grace))
+	}
+}
+
+func TestTrusted(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		job  func(*batchv1.Job)
+		pods []corev1.Pod
+		want bool
+	}{
+		{"a success that nobody disturbed", nil, succeededPod(nil), true},
+		{"the pod is gone", nil, nil, false},
+		{"the pod is another job's", nil, succeededPod(func(p *corev1.Pod) { p.OwnerReferences[0].UID = "other" }), false},
+		{"the pod was evicted", nil, succeededPod(func(p *corev1.Pod) {
+			p.Status.Conditions = []corev1.PodCondition{{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue}}
+		}), false},
+		{"the pod was deleted before its end", nil, succeededPod(deletedAt(10, 30)), false},
+		{"the pod was deleted in the second of its end", nil, succeededPod(deletedAt(20, 30)), false},
+		{"the pod was deleted after its end", nil, succeededPod(deletedAt(21, 30)), true},
+		{"the pod's end is not known", nil, succeededPod(func(p *corev1.Pod) {
+			deletedAt(21, 0)(p)
+			p.Status.ContainerStatuses[0].State.Terminated = nil
+		}), false},
+		{"the pod failed", nil, succeededPod(func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed }), false},
+		{"the job was deleted before its end", func(j *batchv1.Job) { j.DeletionTimestamp = ptr.To(at(29)) }, succeededPod(nil), false},
+		{"the job was deleted in the second of its end", func(j *batchv1.Job) { j.DeletionTimestamp = ptr.To(at(30)) }, succeededPod(nil), false},
+		{"the job was deleted after its end", func(j *batchv1.Job) { j.DeletionTimestamp = ptr.To(at(31)) }, succeededPod(nil), true},
+		{"the job has not ended", func(j *batchv1.Job) { j.Status.Conditions = nil }, succeededPod(nil), false},
+		{"the job failed", func(j *batchv1.Job) { j.Status.Conditions[0].Type = batchv1.JobFailed }, succeededPod(nil), false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := trusted(completeJob(c.job), c.pods); got != c.want {
+				t.Errorf("trusted: %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestDelayDoublesUpToItsMaximum(t *testing.T) {
+	want := []time.Duration{10, 20, 40, 80, 160, 320, 600, 600}
+	for i, w := range want {
+		if got := delay(int32(i+1), 10*time.Second, 10*time.Minute); got != w*time.Second {
+			t.Errorf("start %d waits %s, want %s", i+1, got, w*time.Second)
+		}
+	}
+	if got := delay(1<<30, 10*time.Second, 10*time.Minute); got != 10*time.Minute {
+		t.Errorf("a great number waits %s", got)
+	}
+}
