@@ -99,13 +99,9 @@ func build(ctx context.Context, progress io.Writer, names []string) error {
 }
 
 func buildOne(ctx context.Context, progress io.Writer, label, module, name string) error {
-	pkg := "k8s.io/kubernetes/cmd/" + name
-	if name == "etcd" {
-		pkg = etcdPackage
-	}
 	next := filepath.Join(binFolder(), "."+name+".next")
 	// -v names each package as it is compiled: that is what shows that it goes on.
-	args := []string{"build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", linkerFlags(), "-o", next, pkg}
+	args := []string{"build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", linkerFlags(), "-o", next, packageOf(name)}
 	if err := goBuild(ctx, progress, label, module, args); err != nil {
 		return fmt.Errorf("build %s: %w", name, err)
 	}
@@ -113,6 +109,13 @@ func buildOne(ctx context.Context, progress io.Writer, label, module, name strin
 		return fmt.Errorf("build %s: %w", name, err)
 	}
 	return nil
+}
+
+func packageOf(binary string) string {
+	if binary == "etcd" {
+		return etcdPackage
+	}
+	return "k8s.io/kubernetes/cmd/" + binary
 }
 
 // linkerFlags set the version that the binaries report and that clients compare.

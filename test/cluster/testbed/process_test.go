@@ -1,0 +1,130 @@
+// Only the cluster's own processes are ever found or ended.
+
+package testbed
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+)
+
+// sleeper starts a process that does nothing, in a session of its own.
+func sleeper(t *testing.T, env ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command("sleep", "300")
+	cmd.Env = append(os.Environ(), env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_, _ = cmd.Process.Wait()
+	})
+	return cmd
+}
+
+func alive(cmd *exec.Cmd) bool {
+	_, ok := lookUp(cmd.Process.Pid)
+	return ok
+}
+
+func TestOnlyMarkedProcessesAreTheClusters(t *testing.T) {
+	g := NewWithT(t)
+	isolate(t)
+	c, err := locate("marked")
+	g.Expect(err).NotTo(HaveOccurred())
+	ours := sleeper(t, clusterMark+c.id, partMark+"etcd")
+	sameStart := sleeper(t, clusterMark+c.id+"0", partMark+"etcd")
+	unmarked := sleeper(t)
+
+	g.Expect(c.running()).To(Equal(map[string]int{"etcd": ours.Process.Pid}))
+	pid, err := c.PID("etcd")
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(pid).To(Equal(ours.Process.Pid))
+	_, err = c.PID("kubelet")
+	g.Expect(err).To(MatchError(ContainSubstring("kubelet is not running")))
+
+	g.Expect(c.killMarked(t.Context(), func(part string) bool { return part == "kubelet" })).To(Succeed())
+	g.Expect(alive(ours)).To(BeTrue())
+	g.Expect(c.Down(t.Context())).To(Succeed())
+	g.Expect(alive(ours)).To(BeFalse())
+	g.Expect(alive(sameStart)).To(BeTrue())
+	g.Expect(alive(unmarked)).To(BeTrue())
+}
+
+func TestAProcessIsSparedWhenItsIDWasReused(t *testing.T) {
+	g := NewWithT(t)
+	cmd := sleeper(t)
+	g.Expect(killIf(cmd.Process.Pid, func() bool { return false })).To(Succeed())
+	g.Expect(alive(cmd)).To(BeTrue())
+	g.Expect(killIf(cmd.Process.Pid, func() bool { return true })).To(Succeed())
+	g.Eventually(func() bool { return alive(cmd) }).Should(BeFalse())
+}
+
+func TestADownedClusterLeavesNoFolder(t *testing.T) {
+	g := NewWithT(t)
+	isolate(t)
+	c, err := locate("half")
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(os.MkdirAll(filepath.Join(c.dir, "pki"), 0o755)).To(Succeed())
+	g.Expect(Down(t.Context(), "half")).To(Succeed())
+	g.Expect(c.dir).NotTo(BeADirectory())
+	g.Expect(Down(t.Context(), "half")).To(Succeed(), "a second time")
+}
+
+func TestParseStat(t *testing.T) {
+	g := NewWithT(t)
+	const rest = " 1 7 7 0 -1 %FLAGS% 0 0 0 0 0 0 0 0 20 0 %THREADS% 0 1"
+	line := func(head, flags, threads string) string {
+		return head + strings.NewReplacer("%FLAGS%", flags, "%THREADS%", threads).Replace(rest)
+	}
+	p, ok := parseStat(line("7 (a (b) c) S", "4194304", "1"))
+	g.Expect(ok).To(BeTrue())
+	g.Expect(p).To(Equal(process{command: "a (b) c", session: 7}))
+
+	p, ok = parseStat(line("7 (etcd) R", "4194308", "9"))
+	g.Expect(ok).To(BeTrue())
+	g.Expect(p.exiting).To(BeTrue())
+
+	p, ok = parseStat(line("7 (etcd) Z", "4194316", "5"))
+	g.Expect(ok).To(BeTrue(), "its other threads still run")
+	g.Expect(p.exiting).To(BeTrue())
+
+	_, ok = parseStat(line("7 (etcd) Z", "4194316", "1"))
+	g.Expect(ok).To(BeFalse())
+	_, ok = parseStat("")
+	g.Expect(ok).To(BeFalse())
+}
+
+func TestOneWaitsForTheOther(t *testing.T) {
+	g := NewWithT(t)
+	isolate(t)
+	path := filepath.Join(t.TempDir(), "lock")
+	unlock, err := lockFile(t.Context(), path, nil)
+	g.Expect(err).NotTo(HaveOccurred())
+
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err = lockFile(ctx, path, nil)
+	g.Expect(err).To(MatchError(context.DeadlineExceeded))
+
+	waiting, entered := make(chan struct{}), make(chan error, 1)
+	go func() {
+		release, err := lockFile(t.Context(), path, func() { close(waiting) })
+		if err == nil {
+			release()
+		}
+		entered <- err
+	}()
+	g.Eventually(waiting).Should(BeClosed())
+	unlock()
+	g.Eventually(entered).Should(Receive(BeNil()))
+}
