@@ -180,7 +180,7 @@ func (c *consumer) confirm(ctx context.Context) error {
 	if c.rows == 0 && !c.decoder.open && c.received > c.confirmed {
 		c.confirmed = c.received
 	}
-	return c.wire.confirm(ctx, c.confirmed)
+	return c.wire.confirm(ctx, c.received, c.confirmed)
 }
 
 // flush makes the batch durable. The server is kept company meanwhile, so that
@@ -210,7 +210,7 @@ func (c *consumer) flush(ctx context.Context) error {
 			c.confirmed = max(c.confirmed, c.decoder.end)
 			return nil
 		case <-ticker.C:
-			if err := c.wire.confirm(ctx, c.confirmed); err != nil {
+			if err := c.wire.confirm(ctx, c.received, c.confirmed); err != nil {
 				return errors.Join(err, <-written)
 			}
 		}

@@ -109,11 +109,14 @@ func (w *wire) read(data []byte) (received, error) {
 	}
 }
 
-// confirm tells the server that everything before the position is durable, and
-// asks it to tell its own in return.
-func (w *wire) confirm(ctx context.Context, position uint64) error {
+// confirm tells the server that everything before durable may be forgotten, and
+// everything before received need not be sent again on this connection. It asks
+// the server to tell its own position in return.
+func (w *wire) confirm(ctx context.Context, received, durable uint64) error {
 	err := pglogrepl.SendStandbyStatusUpdate(ctx, w.conn, pglogrepl.StandbyStatusUpdate{
-		WALWritePosition: pglogrepl.LSN(position),
+		WALWritePosition: pglogrepl.LSN(received),
+		WALFlushPosition: pglogrepl.LSN(durable),
+		WALApplyPosition: pglogrepl.LSN(durable),
 		ReplyRequested:   true,
 	})
 	return source.JudgeSlot(w.slot, err)

@@ -1,0 +1,45 @@
+// Package e2e tests the whole program, as processes of its own, over a real PostgreSQL.
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/cli"
+	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/pgserver"
+)
+
+// asPlugin makes this test binary behave as the program itself: the processes
+// that are killed here are it, with buckets that fail on demand.
+const asPlugin = "ARCANE_TEST_AS_PLUGIN"
+
+// server is shared by all tests that do not stop or reconfigure it.
+var server *pgserver.Server
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asPlugin) != "" {
+		registerTestBuckets()
+		os.Exit(cli.Main("test", os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr))
+	}
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	folder, err := os.MkdirTemp("", "arcane-postgres-")
+	if err == nil {
+		defer os.RemoveAll(folder)
+		server, err = pgserver.Start(context.Background(), folder, nil)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	code := m.Run()
+	if err := server.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
