@@ -1,0 +1,217 @@
+package backfill
+
+// This file decides what is left to do for a request: a pure function.
+
+import (
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+)
+
+const (
+	// patience is how long a request may wait before it is written down why: most
+	// are served at once, and their stream may be a moment behind.
+	patience = time.Second
+	// keepEnded is how many ended requests of the operator's own are kept for each stream.
+	keepEnded = 3
+	// maxAttempts is how many attempts a status holds.
+	maxAttempts = 10
+	// maxMessage is the longest message of an attempt.
+	maxMessage = 256
+)
+
+// action is what is to be done next.
+type action string
+
+const (
+	nothing action = ""
+	own     action = "own"
+	tell    action = "tell"
+	remove  action = "remove"
+)
+
+// decision is what to do next; where that is nothing, when to look again.
+type decision struct {
+	does   action
+	status v1.BackfillRequestStatus
+	wake   time.Duration
+}
+
+func decide(w *world) decision {
+	q := w.request
+	switch {
+	case q.Status.Phase.Final():
+		return w.cleanUp()
+	case q.Spec.Completed:
+		return w.ending()
+	case w.stream != nil && w.stream.DeletionTimestamp == nil && matches(w.stream, q) && !owned(q):
+		return decision{does: own}
+	case q.Status.Phase == v1.RequestRunning, q.Status.Phase == v1.RequestFailed:
+		return decision{} // told by whoever runs the job
+	}
+	return w.queued()
+}
+
+// owned tells whether a request has a Stream for an owner, be it one that is gone:
+// then the garbage collector is about to take it.
+func owned(q *v1.BackfillRequest) bool {
+	for _, ref := range q.OwnerReferences {
+		if ref.Kind == v1.KindStream && ref.APIVersion == v1.GroupVersion.String() {
+			return true
+		}
+	}
+	return false
+}
+
+// queued tells what an open request waits for.
+func (w *world) queued() decision {
+	q := w.request
+	reason, message := w.why()
+	blocked := blocked(w.stream, q) != "" || w.problem != nil
+	young := patience - w.now.Sub(q.CreationTimestamp.Time)
+	switch {
+	case recorded(w.stream, q), q.Status.Phase == v1.RequestGranted && !blocked:
+		return decision{} // the stream takes it up, and tells it
+	case q.Status.Phase == v1.RequestPaused && (reason == v1.ReasonStreamSuspended || reason == v1.ReasonStreamNotFound):
+		return decision{} // Paused says it, and that it was begun
+	case young > 0 && (!blocked || reason == v1.ReasonStreamNotFound):
+		return decision{wake: young}
+	}
+	return w.telling(v1.RequestQueued, reason, message, nil)
+}
+
+// why is what the request waits for, in a word and in a sentence.
+func (w *world) why() (v1.Reason, string) {
+	q := w.request
+	switch reason := blocked(w.stream, q); reason {
+	case "":
+	case v1.ReasonStreamNotFound:
+		return reason, fmt.Sprintf("There is no Stream %s in namespace %s; the request waits until there is.", q.Spec.StreamID, q.Namespace)
+	case v1.ReasonClassMismatch:
+		return reason, fmt.Sprintf("spec.streamClass: Stream %s is of StreamClass %s, not %s; correct it, or delete the request.",
+			q.Spec.StreamID, w.stream.Spec.StreamClass, q.Spec.StreamClass)
+	case v1.ReasonStreamSuspended:
+		return reason, "The stream is suspended; the backfill runs when it is resumed."
+	case v1.ReasonStreamFailed:
+		return reason, "The stream has failed; suspend it and resume it, and this backfill runs first."
+	default:
+		return reason, "The stream's definition is not accepted; its condition Accepted says why."
+	}
+	if w.problem != nil {
+		return w.problem.Reason, w.problem.Message
+	}
+	if !isNext(w.stream, q, w.others) {
+		return v1.ReasonWaitingForTurn, "Another backfill of the stream comes first."
+	}
+	if most, limited := limit(w.class); limited {
+		return v1.ReasonWaitingForSlot, fmt.Sprintf("StreamClass %s allows %d at once; the request waits for its turn among all of the class.", w.class.Name, most)
+	}
+	return v1.ReasonWaitingForJob, "It is next; it starts as soon as the stream's former job and its pods are gone."
+}
+
+// ending carries out what spec.completed means: with the annotation of a job, that
+// this job has completed the request; without, that its user has cancelled it.
+func (w *world) ending() decision {
+	q := w.request
+	now := metav1.NewTime(w.now)
+	if job := types.UID(q.Annotations[v1.AnnotationCompletedBy]); job != "" {
+		if recorded(w.stream, q) {
+			return decision{} // the stream is about to tell it itself
+		}
+		d := w.telling(v1.RequestCompleted, v1.ReasonRequestCompleted, "The backfill has completed.", &now)
+		succeeded(&d.status, job, now)
+		return d
+	}
+	if _, admitted := q.Annotations[v1.AnnotationAdmitted]; q.Status.Phase == "" && !admitted {
+		return w.telling(v1.RequestCompleted, v1.ReasonRequestCompleted, "It had been completed before this version of Arcane first saw it.", &now)
+	}
+	return w.telling(v1.RequestCancelled, v1.ReasonRequestCancelled, "Cancelled: spec.completed was set by its user.", &now)
+}
+
+// succeeded notes the attempt of a job whose success was recorded, once.
+func succeeded(s *v1.BackfillRequestStatus, job types.UID, now metav1.Time) {
+	for _, a := range s.Attempts {
+		if a.JobUID == job {
+			return
+		}
+	}
+	s.AttemptCount++
+	s.Attempts = append(s.Attempts, v1.Attempt{Job: s.Job, JobUID: job, Result: v1.AttemptSucceeded, Time: now})
+	s.Attempts = s.Attempts[max(0, len(s.Attempts)-maxAttempts):]
+}
+
+// telling is a status with this phase; nothing where it says so already.
+func (w *world) telling(phase v1.RequestPhase, reason v1.Reason, message string, end *metav1.Time) decision {
+	status := *w.request.Status.DeepCopy()
+	setPhase(&status, phase, reason, message, w.request.Generation, w.now)
+	if end != nil {
+		status.CompletionTime = end
+	}
+	if equality.Semantic.DeepEqual(w.request.Status, status) {
+		return decision{}
+	}
+	return decision{does: tell, status: status}
+}
+
+// setPhase sets a phase and the condition Ready that goes with it.
+func setPhase(s *v1.BackfillRequestStatus, phase v1.RequestPhase, reason v1.Reason, message string, generation int64, now time.Time) {
+	s.Phase, s.Message = phase, shorten(message, 1024)
+	ready := metav1.ConditionFalse
+	if phase == v1.RequestCompleted {
+		ready = metav1.ConditionTrue
+	}
+	meta.SetStatusCondition(&s.Conditions, metav1.Condition{
+		Type: v1.ConditionReady, Status: ready, Reason: string(reason), Message: s.Message,
+		ObservedGeneration: generation, LastTransitionTime: metav1.NewTime(now),
+	})
+}
+
+// cleanUp deletes an ended request when its time has come: the user's where they
+// set one, the operator's own also where enough newer ones are kept.
+func (w *world) cleanUp() decision {
+	q := w.request
+	if madeByUs(q) && w.newer() >= keepEnded {
+		return decision{does: remove}
+	}
+	if q.Spec.TTLSecondsAfterFinished == nil {
+		return decision{}
+	}
+	left := endOf(q).Add(time.Duration(*q.Spec.TTLSecondsAfterFinished) * time.Second).Sub(w.now)
+	if left <= 0 {
+		return decision{does: remove}
+	}
+	return decision{wake: left}
+}
+
+// newer counts the operator's own requests for the stream that ended after this one.
+func (w *world) newer() int {
+	q, n := w.request, 0
+	for i := range w.others {
+		o := &w.others[i]
+		if !madeByUs(o) || !o.Status.Phase.Final() {
+			continue
+		}
+		if by := endOf(o).Compare(endOf(q).Time); by > 0 || by == 0 && o.Name > q.Name {
+			n++
+		}
+	}
+	return n
+}
+
+// shorten cuts a text to at most so many bytes, not within a character.
+func shorten(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	cut := most - len("…")
+	for cut > 0 && text[cut]&0xC0 == 0x80 {
+		cut--
+	}
+	return text[:cut] + "…"
+}

@@ -1,0 +1,100 @@
+package backfill
+
+// This file says which requests wait, for what, and in which order: pure functions.
+
+import (
+	"cmp"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+)
+
+// ended tells whether a request will never be served again: completed by a job,
+// cancelled by its user, or on its way out.
+func ended(q *v1.BackfillRequest) bool {
+	return q.DeletionTimestamp != nil || q.Spec.Completed || q.Status.Phase.Final()
+}
+
+// madeByUs tells the operator's own requests from those of users.
+func madeByUs(q *v1.BackfillRequest) bool {
+	_, ours := q.Annotations[v1.AnnotationMadeBy]
+	return ours
+}
+
+// blocked is why no request for this stream, or not this one, can be served now;
+// empty where it can.
+func blocked(s *v1.Stream, q *v1.BackfillRequest) v1.Reason {
+	switch {
+	case s == nil || s.DeletionTimestamp != nil:
+		return v1.ReasonStreamNotFound
+	case !matches(s, q):
+		return v1.ReasonClassMismatch
+	case s.Spec.Suspended:
+		return v1.ReasonStreamSuspended
+	case s.Status.Failure != nil:
+		return v1.ReasonStreamFailed
+	case meta.IsStatusConditionFalse(s.Status.Conditions, v1.ConditionAccepted):
+		return v1.ReasonStreamNotReady
+	default:
+		return ""
+	}
+}
+
+// matches tells whether a request is for this stream's class: it may leave the class out.
+func matches(s *v1.Stream, q *v1.BackfillRequest) bool {
+	return q.Spec.StreamClass == "" || q.Spec.StreamClass == s.Spec.StreamClass
+}
+
+// limit is how many backfills of a class may run at once; unlimited without one.
+func limit(class *v1.StreamClass) (most int, limited bool) {
+	if class == nil || class.Spec.Backfill == nil || class.Spec.Backfill.MaxConcurrent == nil {
+		return 0, false
+	}
+	return int(*class.Spec.Backfill.MaxConcurrent), true
+}
+
+// recorded tells whether the stream's recorded job is the one that serves the request.
+func recorded(s *v1.Stream, q *v1.BackfillRequest) bool {
+	return backfilling(s) && s.Status.Job.RequestUID == q.UID
+}
+
+// backfilling tells whether the stream's recorded job is a backfill: running, on
+// its way out, or ended and not yet carried out.
+func backfilling(s *v1.Stream) bool {
+	return s != nil && s.Status.Job != nil && s.Status.Job.Mode == v1.ModeBackfill
+}
+
+// waiting tells whether a request stands in its stream's line. An initial request
+// that the stream does not know is about to be deleted by it.
+func waiting(s *v1.Stream, q *v1.BackfillRequest) bool {
+	unknown := q.Annotations[v1.AnnotationMadeBy] == v1.RequestInitial &&
+		s.Status.InitialBackfill != "" && s.Status.InitialRequestUID != q.UID
+	return !ended(q) && matches(s, q) && !unknown
+}
+
+// isNext tells whether no other request comes before this one: the one whose job
+// is recorded comes first, then the oldest, then by name.
+func isNext(s *v1.Stream, q *v1.BackfillRequest, others []v1.BackfillRequest) bool {
+	if backfilling(s) {
+		return recorded(s, q)
+	}
+	return !slices.ContainsFunc(others, func(o v1.BackfillRequest) bool {
+		return waiting(s, &o) && inOrder(&o, q) < 0
+	})
+}
+
+// inOrder sorts requests: the oldest first, then by name, then, across namespaces, by namespace.
+func inOrder(a, b *v1.BackfillRequest) int {
+	return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Namespace, b.Namespace))
+}
+
+// endOf is when a request ended.
+func endOf(q *v1.BackfillRequest) metav1.Time {
+	if q.Status.CompletionTime != nil {
+		return *q.Status.CompletionTime
+	}
+	return q.CreationTimestamp
+}

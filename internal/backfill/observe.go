@@ -1,0 +1,152 @@
+package backfill
+
+// This file is the only reader: it reads all that one decision needs.
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/definition"
+	"github.com/arcane-streaming/arcane-operator/internal/jobspec"
+)
+
+// world is what was read of a request's world.
+type world struct {
+	now     time.Time
+	request *v1.BackfillRequest
+	// stream that the request is for, nil where there is none.
+	stream *v1.Stream
+	// class of the stream, nil where there is none.
+	class *v1.StreamClass
+	// others are the stream's other requests. Read only.
+	others []v1.BackfillRequest
+	// problem is what is wrong with the request's own template or payload.
+	problem *definition.Problem
+}
+
+// observe reads the world of a request. It returns nil for one that is not
+// there, or not for long.
+func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName) (*world, error) {
+	w := &world{now: r.Clock.Now(), request: &v1.BackfillRequest{}}
+	if err := r.Client.Get(ctx, key, w.request); err != nil {
+		if apierrors.IsNotFound(err) {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("read the request: %w", err)
+	}
+	if w.request.DeletionTimestamp != nil {
+		return nil, nil
+	}
+	if kept(w.request) {
+		return w, nil // nothing that happens to its stream concerns it any more
+	}
+	for _, read := range []func(context.Context, *world) error{r.readStream, r.readOthers, r.readProblem} {
+		if err := read(ctx, w); err != nil {
+			return nil, err
+		}
+	}
+	return w, nil
+}
+
+// kept tells whether a request has ended and belongs to its user, who may have set a time for it.
+func kept(q *v1.BackfillRequest) bool {
+	return q.Status.Phase.Final() && !madeByUs(q)
+}
+
+func (r *Reconciler) readStream(ctx context.Context, w *world) error {
+	stream := &v1.Stream{}
+	err := r.Client.Get(ctx, types.NamespacedName{Namespace: w.request.Namespace, Name: w.request.Spec.StreamID}, stream)
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the stream: %w", err)
+	}
+	w.stream = stream
+	class := &v1.StreamClass{}
+	err = r.Client.Get(ctx, types.NamespacedName{Name: stream.Spec.StreamClass}, class)
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the class: %w", err)
+	}
+	w.class = class
+	return nil
+}
+
+func (r *Reconciler) readOthers(ctx context.Context, w *world) error {
+	all, err := requestsFor(ctx, r.Client, w.request.Namespace, w.request.Spec.StreamID)
+	if err != nil {
+		return err
+	}
+	for i := range all {
+		if all[i].UID != w.request.UID {
+			w.others = append(w.others, all[i])
+		}
+	}
+	return nil
+}
+
+// requestsFor lists the requests for a stream. Read only, so not copied; and one
+// that comes a moment late is followed by the event that corrects what was made
+// of it, so nothing is waited for.
+func requestsFor(ctx context.Context, c client.Reader, namespace, streamID string) ([]v1.BackfillRequest, error) {
+	var list v1.BackfillRequestList
+	err := c.List(ctx, &list, client.InNamespace(namespace), client.MatchingFields{byStreamID: streamID},
+		client.UnsafeDisableDeepCopy, &client.ListOptions{DisableReadYourWritesConsistency: true})
+	if err != nil {
+		return nil, fmt.Errorf("list the requests for stream %s: %w", streamID, err)
+	}
+	return list.Items, nil
+}
+
+func (r *Reconciler) readProblem(ctx context.Context, w *world) error {
+	if ended(w.request) || blocked(w.stream, w.request) != "" {
+		return nil
+	}
+	var err error
+	w.problem, err = problemOf(ctx, r.Client, w.stream, w.class, w.request)
+	return err
+}
+
+// problemOf is what keeps a request from being served that is its own fault: the
+// template that it names, or its payload. Where the stream itself is not accepted
+// that is the stream's to tell.
+func problemOf(ctx context.Context, c client.Reader, stream *v1.Stream, class *v1.StreamClass, q *v1.BackfillRequest) (*definition.Problem, error) {
+	if q.Spec.JobTemplateRef == nil && q.Spec.Payload == nil {
+		return nil, nil
+	}
+	d, p := definition.FromStream(stream, class)
+	if p != nil {
+		return nil, nil
+	}
+	ref, p := definition.Template(d, class, v1.ModeBackfill, q)
+	if p != nil {
+		return ofRequest(p, q), nil
+	}
+	template := &v1.StreamingJobTemplate{}
+	switch err := c.Get(ctx, types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}, template); {
+	case apierrors.IsNotFound(err):
+		template = nil
+	case err != nil:
+		return nil, fmt.Errorf("read the template: %w", err)
+	}
+	p = jobspec.Check(jobspec.Input{Definition: d, Class: class, Template: template, Mode: v1.ModeBackfill, Request: q})
+	return ofRequest(p, q), nil
+}
+
+// ofRequest leaves out what would be wrong for any request: a template is this
+// request's own concern only where this request names it.
+func ofRequest(p *definition.Problem, q *v1.BackfillRequest) *definition.Problem {
+	if p == nil || p.Kind != v1.KindBackfillRequest && q.Spec.JobTemplateRef == nil {
+		return nil
+	}
+	return p
+}

@@ -1,0 +1,87 @@
+package backfill
+
+// This file says whose turn it is within a class: pure functions.
+
+import (
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
+
+	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+)
+
+// queue is what was read of a class's queue.
+type queue struct {
+	now   time.Time
+	class *v1.StreamClass
+	// streams of the class. Read only, like the requests.
+	streams map[types.NamespacedName]*v1.Stream
+	// requests that have not ended, for streams of any class.
+	requests []v1.BackfillRequest
+}
+
+// candidate is a request that may be granted a slot.
+type candidate struct {
+	request *v1.BackfillRequest
+	stream  *v1.Stream
+	// claimed: its stream has recorded a job for it although the grant was taken
+	// back in the same moment. It holds a slot anyway, so it gets its grant back.
+	claimed bool
+}
+
+// streamOf is the stream of the class that a request is for, nil where it is for another one.
+func (q *queue) streamOf(r *v1.BackfillRequest) *v1.Stream {
+	return q.streams[types.NamespacedName{Namespace: r.Namespace, Name: r.Spec.StreamID}]
+}
+
+// occupied are the streams that hold a slot: one of their requests has been
+// granted or runs, or a backfill's job is still recorded, perhaps on its way out.
+func (q *queue) occupied() map[types.UID]bool {
+	occupied := map[types.UID]bool{}
+	for _, s := range q.streams {
+		if backfilling(s) {
+			occupied[s.UID] = true
+		}
+	}
+	for i := range q.requests {
+		r := &q.requests[i]
+		if s := q.streamOf(r); s != nil && !ended(r) && holds(r.Status.Phase) {
+			occupied[s.UID] = true
+		}
+	}
+	return occupied
+}
+
+// holds tells whether a request in this phase holds a slot.
+func holds(phase v1.RequestPhase) bool {
+	return phase == v1.RequestGranted || phase == v1.RequestRunning
+}
+
+// free is how many slots are left. A limit that was lowered takes nothing back.
+func (q *queue) free() int {
+	most, _ := limit(q.class)
+	return max(0, most-len(q.occupied()))
+}
+
+// candidates are the requests that may be granted a slot, in the order in which
+// they get one: the oldest first, then by name. Empty where no slot is free and
+// none has to be given back.
+func (q *queue) candidates() []candidate {
+	occupied, full := q.occupied(), q.free() == 0
+	var list []candidate
+	for i := range q.requests {
+		r := &q.requests[i]
+		s := q.streamOf(r)
+		if s == nil || !waiting(s, r) || blocked(s, r) != "" || !meta.IsStatusConditionTrue(s.Status.Conditions, v1.ConditionAccepted) {
+			continue
+		}
+		claimed := recorded(s, r) && r.Status.Phase == v1.RequestQueued
+		if claimed || !full && !occupied[s.UID] {
+			list = append(list, candidate{request: r, stream: s, claimed: claimed})
+		}
+	}
+	slices.SortFunc(list, func(a, b candidate) int { return inOrder(a.request, b.request) })
+	return list
+}
