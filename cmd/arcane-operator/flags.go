@@ -43,7 +43,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	f.TextVar(&o.logLevel, "log-level", zapcore.InfoLevel, "`level` of the log: debug (each decision with its rule), info, warn or error")
 	f.BoolVar(&o.printVersion, "version", false, "print the version and end")
 	if err := f.Parse(args); err != nil {
-		return o, err
+		return o, fmt.Errorf("read the flags: %w", err)
 	}
 	if f.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q; --help lists the flags", f.Arg(0))

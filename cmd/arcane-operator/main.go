@@ -98,7 +98,7 @@ func newManager(cfg *rest.Config, o options) (ctrl.Manager, error) {
 		NewClient: func(c *rest.Config, co client.Options) (client.Client, error) {
 			cl, err := client.New(c, co)
 			if err != nil {
-				return nil, err
+				return nil, fmt.Errorf("make the client: %w", err)
 			}
 			return client.WithFieldOwner(cl, v1.ManagedBy), nil
 		},
@@ -163,12 +163,16 @@ func addProbes(ctx context.Context, mgr manager.Manager) error {
 	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
 		return fmt.Errorf("add the health check: %w", err)
 	}
-	return mgr.AddReadyzCheck("caches", func(*http.Request) error {
+	err = mgr.AddReadyzCheck("caches", func(*http.Request) error {
 		if !synced.Load() {
 			return errors.New("the caches are not synced yet")
 		}
 		return nil
 	})
+	if err != nil {
+		return fmt.Errorf("add the readiness check: %w", err)
+	}
+	return nil
 }
 
 // runnable runs on the standby too.
@@ -179,4 +183,3 @@ func (r runnable) Start(ctx context.Context) error { return r(ctx) }
 
 // NeedLeaderElection says that a standby runs it as well.
 func (runnable) NeedLeaderElection() bool { return false }
-

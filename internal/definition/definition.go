@@ -89,7 +89,3 @@ type Problem struct {
 	// Message names the object, the field and the way out.
 	Message string
 }
-
-// Error makes a Problem readable where it meets a log; it is a verdict about the
-// user's world and is never returned as an error.
-func (p *Problem) Error() string { return string(p.Reason) + ": " + p.Message }

@@ -89,11 +89,31 @@ var verbs = []struct {
 	verb Verb
 	kind Kind
 }{
-	{LookFormer, Look}, {LookAgain, Look}, {LookJob, Look}, {LookStopped, Look}, {LookEnded, Look}, {LookReady, Look},
-	{CreateBackfill, Write}, {CreateStream, Write}, {ReleaseJob, Write}, {DeleteJob, Write}, {DeleteStray, Write},
-	{DeleteOrphans, Write}, {CreateInitial, Write}, {DeleteLoose, Write}, {CompleteRequest, Write},
-	{Claim, Remember}, {ClaimStop, Remember}, {ClaimDiscard, Remember}, {Forget, Remember}, {RecordInitial, Remember},
-	{Waive, Remember}, {RecordSuccess, Remember}, {RecordInterrupted, Remember}, {RecordFailure, Remember}, {RecordEnd, Remember},
+	{LookFormer, Look},
+	{LookAgain, Look},
+	{LookJob, Look},
+	{LookStopped, Look},
+	{LookEnded, Look},
+	{LookReady, Look},
+	{CreateBackfill, Write},
+	{CreateStream, Write},
+	{ReleaseJob, Write},
+	{DeleteJob, Write},
+	{DeleteStray, Write},
+	{DeleteOrphans, Write},
+	{CreateInitial, Write},
+	{DeleteLoose, Write},
+	{CompleteRequest, Write},
+	{Claim, Remember},
+	{ClaimStop, Remember},
+	{ClaimDiscard, Remember},
+	{Forget, Remember},
+	{RecordInitial, Remember},
+	{Waive, Remember},
+	{RecordSuccess, Remember},
+	{RecordInterrupted, Remember},
+	{RecordFailure, Remember},
+	{RecordEnd, Remember},
 }
 
 // Verbs lists every verb.

@@ -112,9 +112,9 @@ func suspendedIsStopped(o Observation, d Decision) bool {
 	if d.Phase != v1.StreamSuspended {
 		return true
 	}
-	clear := o.Job == NoJob && !o.Failure && !o.BackingOff || has(d, Forget)
+	forgotten := o.Job == NoJob && !o.Failure && !o.BackingOff || has(d, Forget)
 	stopped := o.Job == NoJob || o.Job == Vanished || o.Job == Over
-	return o.Suspended && clear && stopped && nobodyElse(o)
+	return o.Suspended && forgotten && stopped && nobodyElse(o)
 }
 
 func phaseIsTrue(o Observation, d Decision) bool {
@@ -203,7 +203,7 @@ func memoryIsJustified(o Observation, d Decision) bool {
 // wakesUp: a pass whose writes change only memory or requests is followed by
 // another at once, since no watch tells us of our own writes; one that waits for
 // a time says so.
-func wakesUp(o Observation, d Decision) bool {
+func wakesUp(_ Observation, d Decision) bool {
 	answered := has(d, DeleteJob) || has(d, DeleteStray) || has(d, DeleteOrphans) || has(d, ReleaseJob) || has(d, Forget)
 	if d.Again != (len(d.Do) > 0 && !answered) {
 		return false

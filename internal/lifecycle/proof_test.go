@@ -134,8 +134,10 @@ func finish(d Decision, o Observation) (done Observation, partial []Observation)
 	return done, partial
 }
 
-var errNotHome = errors.New("the world stops in a state that was not declared")
-var errCircle = errors.New("the operator goes in a circle")
+var (
+	errNotHome = errors.New("the world stops in a state that was not declared")
+	errCircle  = errors.New("the operator goes in a circle")
+)
 
 // settle checks that each way from each observation ends at home: with the
 // operator and the cluster moving in any order nothing goes in a circle, and where

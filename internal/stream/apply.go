@@ -108,7 +108,7 @@ func (p *pass) createJob(ctx context.Context, in jobspec.Input) error {
 		return nil
 	}
 	if !apierrors.IsAlreadyExists(err) {
-		return err
+		return fmt.Errorf("create job %s: %w", job.Name, err)
 	}
 	there := &batchv1.Job{}
 	if err := p.Live.Get(ctx, client.ObjectKeyFromObject(job), there); err != nil {
@@ -151,10 +151,13 @@ func (p *pass) patchJob(ctx context.Context, j *batchv1.Job, spec string) error 
 	patch := fmt.Sprintf(`{"metadata":{"uid":%q,"resourceVersion":%q},"spec":{%s}}`, j.UID, j.ResourceVersion, spec)
 	target := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: j.Namespace, Name: j.Name}}
 	err := p.Client.Patch(ctx, target, client.RawPatch(types.MergePatchType, []byte(patch)))
-	if apierrors.IsNotFound(err) {
+	switch {
+	case apierrors.IsNotFound(err):
 		return fmt.Errorf("%w: %w", errObserveAgain, err)
+	case err != nil:
+		return fmt.Errorf("patch job %s: %w", j.Name, err)
 	}
-	return err
+	return nil
 }
 
 // deleteJob deletes the very version of the recorded job that was judged; in the
@@ -234,7 +237,7 @@ func (p *pass) createInitial(ctx context.Context) error {
 		return nil
 	}
 	if !apierrors.IsAlreadyExists(err) {
-		return err
+		return fmt.Errorf("create request %s: %w", want.Name, err)
 	}
 	there := &v1.BackfillRequest{}
 	if err := p.Live.Get(ctx, client.ObjectKeyFromObject(want), there); err != nil {
@@ -295,7 +298,7 @@ func (p *pass) completeRequest(ctx context.Context) error {
 		return nil // its user deleted it: nothing is left to complete
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("complete request %s: %w", q.Name, err)
 	}
 	*q = *target
 	return nil

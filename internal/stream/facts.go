@@ -12,6 +12,7 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -263,10 +264,12 @@ func (r *Reconciler) success(ctx context.Context, w *world) (lifecycle.Job, erro
 func (r *Reconciler) recordedLive(ctx context.Context, w *world) (*batchv1.Job, error) {
 	job := &batchv1.Job{}
 	err := r.Live.Get(ctx, types.NamespacedName{Namespace: w.stream.Namespace, Name: w.record.Name}, job)
-	if client.IgnoreNotFound(err) != nil {
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, nil
+	case err != nil:
 		return nil, fmt.Errorf("look at the recorded job: %w", err)
-	}
-	if err != nil || job.UID != w.record.UID {
+	case job.UID != w.record.UID:
 		return nil, nil
 	}
 	return job, nil
@@ -312,8 +315,11 @@ func (r *Reconciler) inputs(ctx context.Context, w *world) (lifecycle.Inputs, er
 			return lifecycle.Same, nil
 		}
 		in, problem, err := r.input(ctx, w, v1.ModeBackfill, w.served)
-		if err != nil || problem != nil {
+		if err != nil {
 			return lifecycle.Same, err
+		}
+		if problem != nil {
+			return lifecycle.Same, nil // nothing could be built in its place
 		}
 		want = in
 	}

@@ -6,8 +6,8 @@ import (
 	"context"
 	"fmt"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/internal/lifecycle"
@@ -105,11 +105,11 @@ func (p *pass) lookAlive(ctx context.Context, judged *v1.BackfillRequest) error 
 func (p *pass) requestLive(ctx context.Context, name string) (*v1.BackfillRequest, error) {
 	request := &v1.BackfillRequest{}
 	err := p.Live.Get(ctx, types.NamespacedName{Namespace: p.stream.Namespace, Name: name}, request)
-	if client.IgnoreNotFound(err) != nil {
-		return nil, fmt.Errorf("look at request %s: %w", name, err)
-	}
-	if err != nil {
+	switch {
+	case apierrors.IsNotFound(err):
 		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("look at request %s: %w", name, err)
 	}
 	return request, nil
 }

@@ -144,7 +144,8 @@ func (r *Reconciler) readRequests(ctx context.Context, w *world) error {
 // readDefinition reads class and templates and finds out whether jobs can be built from them.
 func (r *Reconciler) readDefinition(ctx context.Context, w *world) error {
 	class := &v1.StreamClass{}
-	switch err := r.Client.Get(ctx, types.NamespacedName{Name: w.stream.Spec.StreamClass}, class); {
+	err := r.Client.Get(ctx, types.NamespacedName{Name: w.stream.Spec.StreamClass}, class)
+	switch {
 	case err == nil:
 		w.class = class
 	case !apierrors.IsNotFound(err):
@@ -157,8 +158,8 @@ func (r *Reconciler) readDefinition(ctx context.Context, w *world) error {
 	if w.problem != nil {
 		return nil
 	}
-	var err error
-	if w.streaming, w.problem, err = r.input(ctx, w, v1.ModeStream, nil); err != nil || w.problem != nil {
+	w.streaming, w.problem, err = r.input(ctx, w, v1.ModeStream, nil)
+	if err != nil || w.problem != nil {
 		return err
 	}
 	// The template of backfills has to be there too, or a new stream would begin

@@ -80,6 +80,8 @@ func (p *pass) tell(q *v1.BackfillRequest) {
 		if q.Spec.Completed {
 			p.tellCompleted(q)
 		}
+	case lifecycle.NoJob, lifecycle.Stopping, lifecycle.Succeeded, lifecycle.Over:
+		// Nothing new: on its way, or told already.
 	}
 }
 

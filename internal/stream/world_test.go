@@ -30,9 +30,8 @@ import (
 type fault int
 
 const (
-	none fault = iota
 	// dropped: the request never arrives.
-	dropped
+	dropped fault = iota + 1
 	// replyLost: it is carried out, and nobody hears of it.
 	replyLost
 )
@@ -99,7 +98,7 @@ func (c *cluster) restart() {
 				return w.Create(ctx, o, opts...)
 			})
 		},
-		Delete: func(ctx context.Context, w client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
+		Delete: func(ctx context.Context, w client.WithWatch, o client.Object, _ ...client.DeleteOption) error {
 			return c.write("delete", o, func() error { return c.delete(ctx, w, o) })
 		},
 		Patch: func(ctx context.Context, w client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
@@ -129,7 +128,11 @@ func (c *cluster) write(verb string, o client.Object, do func() error) error {
 // delete plays the garbage collector too: with a Job go its pods.
 func (c *cluster) delete(ctx context.Context, w client.WithWatch, o client.Object) error {
 	if j, ok := o.(*batchv1.Job); ok {
-		for _, p := range c.pods() {
+		var pods corev1.PodList
+		if err := w.List(ctx, &pods); err != nil {
+			return err
+		}
+		for _, p := range pods.Items {
 			if metav1.IsControlledBy(&p, j) {
 				if err := w.Delete(ctx, &p); err != nil {
 					return err
@@ -181,13 +184,6 @@ func (c *cluster) must(err error) {
 func (c *cluster) jobs() []batchv1.Job {
 	c.t.Helper()
 	var list batchv1.JobList
-	c.must(c.api.List(c.t.Context(), &list))
-	return list.Items
-}
-
-func (c *cluster) pods() []corev1.Pod {
-	c.t.Helper()
-	var list corev1.PodList
 	c.must(c.api.List(c.t.Context(), &list))
 	return list.Items
 }
