@@ -123,9 +123,10 @@ func TTL(seconds int32) TemplateOption {
 	return func(t *streamingv1.StreamingJobTemplate) { t.Spec.Spec.TTLSecondsAfterFinished = &seconds }
 }
 
-// Job is somebody else's Job, with a pod that does nothing.
+// Job is somebody else's Job. It makes no pods, as nobody would play them.
 func Job(namespace, name string) *batchv1.Job {
-	t := Template(namespace, name)
+	t, none := Template(namespace, name), int32(0)
+	t.Spec.Spec.Parallelism = &none
 	return &batchv1.Job{
 		TypeMeta:   metav1.TypeMeta{APIVersion: batchv1.SchemeGroupVersion.String(), Kind: "Job"},
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: map[string]string{"app": "somebody-else"}},

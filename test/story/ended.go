@@ -145,7 +145,7 @@ func Disrupted(stage func() *Stage, exitCode, times int) {
 				given.Script(func(s *script.Source) { s.Stream.OnSigterm.ExitCode = exitCode }))
 			p := w.AwaitPod(ctx, "orders", streamingv1.ModeStream)
 			for round := range times {
-				w.awaitAge(ctx, p, healthy)
+				w.AwaitAge(ctx, p, healthy)
 				if round%2 == 0 {
 					w.Delete(ctx, p)
 				} else {
@@ -192,9 +192,9 @@ func CrashLooping(stage func() *Stage) {
 	})
 }
 
-// awaitAge waits until a pod's container has run for so long. Its start is told in
+// AwaitAge waits until a pod's container has run for so long. Its start is told in
 // whole seconds, hence one more.
-func (w *World) awaitAge(ctx context.Context, p *corev1.Pod, age time.Duration) {
+func (w *World) AwaitAge(ctx context.Context, p *corev1.Pod, age time.Duration) {
 	ginkgo.GinkgoHelper()
 	started := p.Status.ContainerStatuses[0].State.Running.StartedAt.Time
 	w.Await(ctx, func(g gomega.Gomega) {

@@ -246,3 +246,20 @@ func modeOf(j *batchv1.Job) streamingv1.Mode {
 }
 
 func runNumber(j *batchv1.Job) string { return j.Annotations[streamingv1.AnnotationRun] }
+
+// OldestFirst names the requests for a stream in the order in which they are to run.
+func (w *World) OldestFirst(ctx context.Context, name string) []string {
+	ginkgo.GinkgoHelper()
+	requests := w.Requests(ctx, name)
+	slices.SortFunc(requests, func(a, b streamingv1.BackfillRequest) int {
+		if c := a.CreationTimestamp.Compare(b.CreationTimestamp.Time); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	var names []string
+	for _, r := range requests {
+		names = append(names, r.Name)
+	}
+	return names
+}

@@ -24,8 +24,8 @@ type Operator interface {
 	Stop(ctx context.Context) error
 	// Kill ends it without warning and returns when it has ended.
 	Kill(ctx context.Context) error
-	// Log is the end of what it has printed.
-	Log(ctx context.Context) string
+	// Log is the end of what it has printed about a namespace.
+	Log(ctx context.Context, namespace string) string
 }
 
 // Process is an operator that runs beside the test.
@@ -129,9 +129,9 @@ func (p *Process) awaitReady(ctx context.Context) error {
 		}
 		select {
 		case <-p.ended:
-			return fmt.Errorf("the operator has ended by itself (%w):\n%s", errors.Join(p.err), p.Log(ctx))
+			return fmt.Errorf("the operator has ended by itself (%w):\n%s", errors.Join(p.err), p.Log(ctx, ""))
 		case <-ctx.Done():
-			return fmt.Errorf("%w\n%s", err, p.Log(ctx))
+			return fmt.Errorf("%w\n%s", err, p.Log(ctx, ""))
 		case <-ticker.C:
 		}
 	}
@@ -151,7 +151,7 @@ func (p *Process) Stop(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("the operator has not ended %s after SIGTERM", stopWithin), p.Kill(ctx))
 	}
 	if p.err != nil {
-		return fmt.Errorf("the operator's end after SIGTERM: %w\n%s", p.err, p.Log(ctx))
+		return fmt.Errorf("the operator's end after SIGTERM: %w\n%s", p.err, p.Log(ctx, ""))
 	}
 	return nil
 }
@@ -168,15 +168,25 @@ func (p *Process) Kill(context.Context) error {
 	return nil
 }
 
-// Log is the end of the log.
-func (p *Process) Log(context.Context) string {
-	const lines = 80
+// Log is the end of what the process has printed about a namespace, and of what is
+// no record at all: how it died.
+func (p *Process) Log(_ context.Context, namespace string) string {
 	raw, err := os.ReadFile(p.LogFile)
 	if err != nil {
 		return err.Error()
 	}
-	all := strings.Split(strings.TrimSpace(string(raw)), "\n")
-	return strings.Join(all[max(0, len(all)-lines):], "\n")
+	return lastOf(string(raw), namespace)
+}
+
+func lastOf(log, namespace string) string {
+	const lines, width = 60, 500
+	var kept []string
+	for line := range strings.Lines(log) {
+		if strings.Contains(line, namespace) || !strings.HasPrefix(line, "{") {
+			kept = append(kept, strings.TrimSpace(line[:min(len(line), width)]))
+		}
+	}
+	return strings.Join(kept[max(0, len(kept)-lines):], "\n")
 }
 
 func freePort() (int, error) {

@@ -88,7 +88,7 @@ func (w *World) leave(ctx context.Context) {
 	violations := law.Check(history)
 	if failed || len(violations) > 0 {
 		ginkgo.AddReportEntry("history", law.Timeline(history), ginkgo.ReportEntryVisibilityFailureOrVerbose)
-		ginkgo.AddReportEntry("operator", w.Operator.Log(ctx), ginkgo.ReportEntryVisibilityFailureOrVerbose)
+		ginkgo.AddReportEntry("operator", w.Operator.Log(ctx, w.Namespace), ginkgo.ReportEntryVisibilityFailureOrVerbose)
 	}
 	gomega.Expect(violations).To(gomega.BeEmpty(), "the laws must hold over the whole history")
 }

@@ -1,0 +1,191 @@
+// Scenarios 18 and 20: what is deleted by hand comes again where it is wanted, and
+// a stream that is deleted leaves nothing behind.
+
+package integration_test
+
+import (
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	streamingv1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/jobspec"
+	"github.com/arcane-streaming/arcane-operator/test/given"
+	"github.com/arcane-streaming/arcane-operator/test/scripted/script"
+	"github.com/arcane-streaming/arcane-operator/test/story"
+)
+
+// slowToEnd lets pods live on for two seconds, in which a hasty start would show.
+func slowToEnd(s *script.Source) {
+	s.Backfill.RunFor = script.Forever
+	s.Backfill.OnSigterm.After = script.Duration(2 * time.Second)
+	s.Stream.OnSigterm.After = script.Duration(2 * time.Second)
+}
+
+func environment(p *corev1.Pod, name string) string {
+	GinkgoHelper()
+	for _, e := range p.Spec.Containers[0].Env {
+		if e.Name == name {
+			return e.Value
+		}
+	}
+	Fail("pod " + p.Name + " has no " + name)
+	return ""
+}
+
+var _ = Describe("A job that I delete by hand", func() {
+	var w *story.World
+	BeforeEach(func(ctx SpecContext) { w = stage().Enter(ctx) })
+	onlyJob := func(ctx SpecContext) *batchv1.Job {
+		jobs := w.Jobs(ctx, "orders")
+		Expect(jobs).To(HaveLen(1))
+		return &jobs[0]
+	}
+
+	DescribeTable("of a running stream comes again when its pod is gone",
+		func(ctx SpecContext, how metav1.DeletionPropagation) {
+			w.Given(ctx, "orders", given.NoInitialBackfill, given.Script(slowToEnd))
+			first := w.AwaitPod(ctx, "orders", streamingv1.ModeStream)
+			w.Delete(ctx, onlyJob(ctx), client.PropagationPolicy(how))
+			w.AwaitPod(ctx, "orders", streamingv1.ModeStream, first)
+			w.AwaitPhase(ctx, "orders", streamingv1.StreamRunning)
+			Expect(w.PhasesEver(ctx, "orders")).NotTo(ContainElement(streamingv1.StreamFailed))
+		},
+		Entry("deleted in the foreground", metav1.DeletePropagationForeground),
+		Entry("deleted in the background", metav1.DeletePropagationBackground),
+		Entry("deleted without its pod", metav1.DeletePropagationOrphan),
+	)
+
+	DescribeTable("of a backfill comes again with the same id",
+		func(ctx SpecContext, how metav1.DeletionPropagation) {
+			w.Given(ctx, "orders", given.Script(slowToEnd))
+			first := w.AwaitPod(ctx, "orders", streamingv1.ModeBackfill)
+			w.Delete(ctx, onlyJob(ctx), client.PropagationPolicy(how))
+			second := w.AwaitPod(ctx, "orders", streamingv1.ModeBackfill, first)
+			for _, name := range []string{streamingv1.EnvBackfillID, streamingv1.EnvBackfillUID} {
+				Expect(environment(second, name)).To(Equal(environment(first, name)))
+			}
+			Expect(w.Player.Exit(second, 0)).To(Succeed())
+			w.AwaitPod(ctx, "orders", streamingv1.ModeStream)
+			done := w.AwaitCompleted(ctx, environment(first, streamingv1.EnvBackfillID))
+			Expect(done.Annotations[streamingv1.AnnotationCompletedBy]).To(Equal(second.Labels[batchv1.ControllerUidLabel]))
+			Expect(w.RequestsEver(ctx, "orders")).To(Equal(1))
+		},
+		Entry("deleted in the foreground", metav1.DeletePropagationForeground),
+		Entry("deleted in the background", metav1.DeletePropagationBackground),
+		Entry("deleted without its pod", metav1.DeletePropagationOrphan),
+	)
+
+	It("does not come again where I suspend the stream meanwhile", func(ctx SpecContext) {
+		w.Given(ctx, "orders", given.NoInitialBackfill, given.Script(slowToEnd))
+		w.AwaitPod(ctx, "orders", streamingv1.ModeStream)
+		w.Delete(ctx, onlyJob(ctx), client.PropagationPolicy(metav1.DeletePropagationOrphan))
+		w.Suspend(ctx, "orders")
+		w.AwaitPhase(ctx, "orders", streamingv1.StreamSuspended)
+		w.AwaitQuiet(ctx)
+		Expect(w.Started(ctx, "orders")).To(HaveLen(1))
+	})
+})
+
+var _ = Describe("A stream that I delete", func() {
+	var w *story.World
+	BeforeEach(func(ctx SpecContext) { w = stage().Enter(ctx) })
+	leavesNothing := func(ctx SpecContext) {
+		w.Await(ctx, func(g Gomega) {
+			err := w.Client.Get(ctx, w.Key("orders"), &streamingv1.Stream{})
+			g.Expect(apierrors.IsNotFound(err)).To(BeTrue())
+			g.Expect(w.Jobs(ctx, "orders")).To(BeEmpty())
+			g.Expect(w.Pods(ctx, "orders")).To(BeEmpty())
+			g.Expect(w.Requests(ctx, "orders")).To(BeEmpty())
+		})
+		w.AwaitQuiet(ctx)
+	}
+	beginsAnew := func(ctx SpecContext, former *corev1.Pod) {
+		s := w.Given(ctx, "orders")
+		backfill := w.AwaitPod(ctx, "orders", streamingv1.ModeBackfill, former)
+		Expect(environment(backfill, streamingv1.EnvBackfillID)).To(Equal("orders-initial-" + string(s.UID)[:8]))
+		Expect(environment(backfill, streamingv1.EnvStreamUID)).To(Equal(string(s.UID)))
+		w.AwaitPod(ctx, "orders", streamingv1.ModeStream, former)
+		w.AwaitPhase(ctx, "orders", streamingv1.StreamRunning)
+	}
+
+	DescribeTable("leaves nothing behind, and its name begins anew",
+		func(ctx SpecContext, mode streamingv1.Mode, how metav1.DeletionPropagation) {
+			var options []given.StreamOption
+			if mode == streamingv1.ModeStream {
+				options = append(options, given.NoInitialBackfill)
+			}
+			s := w.Given(ctx, "orders", append(options, given.Script(slowToEnd))...)
+			former := w.AwaitPod(ctx, "orders", mode)
+			w.Delete(ctx, s, client.PropagationPolicy(how))
+			leavesNothing(ctx)
+			beginsAnew(ctx, former)
+		},
+		Entry("while it runs", streamingv1.ModeStream, metav1.DeletePropagationBackground),
+		Entry("while it runs, in the foreground", streamingv1.ModeStream, metav1.DeletePropagationForeground),
+		Entry("while it backfills", streamingv1.ModeBackfill, metav1.DeletePropagationBackground),
+		Entry("while it backfills, in the foreground", streamingv1.ModeBackfill, metav1.DeletePropagationForeground),
+	)
+
+	It("does not disturb the next one of its name while its pod still winds up", func(ctx SpecContext) {
+		s := w.Given(ctx, "orders", given.NoInitialBackfill, given.Script(slowToEnd))
+		former := w.AwaitPod(ctx, "orders", streamingv1.ModeStream)
+		w.Delete(ctx, s, client.PropagationPolicy(metav1.DeletePropagationBackground))
+		beginsAnew(ctx, former)
+	})
+
+	It("takes my requests for it along", func(ctx SpecContext) {
+		s := w.Given(ctx, "orders", given.Suspended)
+		w.AwaitPhase(ctx, "orders", streamingv1.StreamSuspended)
+		w.Request(ctx, "again", "orders")
+		w.AwaitRequest(ctx, "again", streamingv1.RequestQueued)
+		w.Delete(ctx, s)
+		leavesNothing(ctx)
+	})
+})
+
+var _ = Describe("A foreign job with the name that a stream wants", func() {
+	It("is reported and never touched", func(ctx SpecContext) {
+		w := stage().Enter(ctx)
+		w.Delete(ctx, given.Template(w.Namespace, story.Template))
+		s := w.Given(ctx, "orders", given.NoInitialBackfill)
+		w.AwaitPhase(ctx, "orders", streamingv1.StreamPending)
+		name := jobspec.Name(s.Name, s.UID, streamingv1.KindStream, s.CreationTimestamp.Unix()+1)
+		foreign := given.Job(w.Namespace, name)
+		w.Create(ctx, foreign)
+		w.Create(ctx, given.Template(w.Namespace, story.Template))
+
+		w.AwaitCondition(ctx, "orders", streamingv1.ConditionReady, metav1.ConditionFalse, streamingv1.ReasonNameConflict)
+		w.Await(ctx, func(g Gomega) {
+			var told []string
+			for _, e := range w.Events(ctx, s, corev1.EventTypeWarning) {
+				told = append(told, e.Reason)
+			}
+			g.Expect(told).To(ContainElement(string(streamingv1.ReasonNameConflict)))
+		})
+		w.AwaitQuiet(ctx)
+		now := &batchv1.Job{}
+		Expect(w.Client.Get(ctx, types.NamespacedName{Namespace: w.Namespace, Name: name}, now)).To(Succeed())
+		Expect(now.UID).To(Equal(foreign.UID))
+		Expect(now.Generation).To(Equal(foreign.Generation))
+		Expect(now.OwnerReferences).To(BeEmpty())
+		Expect(now.Labels).To(HaveKeyWithValue("app", "somebody-else"))
+
+		w.Suspend(ctx, "orders")
+		w.AwaitPhase(ctx, "orders", streamingv1.StreamSuspended)
+		w.Delete(ctx, foreign, client.PropagationPolicy(metav1.DeletePropagationForeground))
+		w.Await(ctx, func(g Gomega) {
+			g.Expect(apierrors.IsNotFound(w.Client.Get(ctx, w.Key(name), now))).To(BeTrue())
+		})
+		w.Resume(ctx, "orders")
+		w.AwaitPod(ctx, "orders", streamingv1.ModeStream)
+		w.AwaitPhase(ctx, "orders", streamingv1.StreamRunning)
+	})
+})
