@@ -43,12 +43,17 @@ func (p *pass) tidy(ctx context.Context) error {
 	return nil
 }
 
-// history lists the finished jobs whose end is recorded and carried out, oldest first.
+// history lists the finished jobs whose end is recorded and carried out, oldest
+// first. One of a later run than the status knows is not history: the status that
+// was read is old, and that job's end may not have been recorded yet.
 func (w *world) history() []*batchv1.Job {
 	var list []*batchv1.Job
 	for i := range w.jobs {
 		j := &w.jobs[i]
 		if !finished(j) || j.DeletionTimestamp != nil || !ownedBy(j, w.stream.UID) || w.isRecorded(j.UID) && w.record.Outcome == "" {
+			continue
+		}
+		if runOf(j) > w.stream.Status.Runs {
 			continue
 		}
 		if f := w.stream.Status.Failure; f != nil && f.JobUID == j.UID {
