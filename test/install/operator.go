@@ -1,0 +1,78 @@
+// The operator on a testbed cluster, as config/default installs it.
+
+package install
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/arcane-streaming/arcane-operator/test/cluster/testbed"
+)
+
+// OperatorNamespace and OperatorDeployment are what config/default names.
+const (
+	OperatorNamespace  = "arcane-system"
+	OperatorDeployment = "arcane-operator"
+)
+
+// Operator loads the operator's image, as `make image` packs it, applies
+// config/default and waits until the Deployment is ready. Where an older image
+// runs already, it is replaced.
+func Operator(ctx context.Context, cluster *testbed.Cluster, progress io.Writer) error {
+	root, err := checkout()
+	if err != nil {
+		return err
+	}
+	tar := filepath.Join(root, "bin", "arcane-operator.tar")
+	if err := loadImage(ctx, cluster, tar); err != nil {
+		return err
+	}
+	if err := kubectl(ctx, cluster, "apply", "--server-side", "--force-conflicts", "--kustomize", filepath.Join(root, "config", "default")); err != nil {
+		return fmt.Errorf("apply config/default: %w", err)
+	}
+	if err := replaceOlder(ctx, cluster, tar); err != nil {
+		return err
+	}
+	fmt.Fprintf(progress, "waiting for deployment %s/%s\n", OperatorNamespace, OperatorDeployment)
+	if err := kubectl(ctx, cluster, "--namespace", OperatorNamespace, "rollout", "status", "deployment/"+OperatorDeployment, "--timeout=120s"); err != nil {
+		return fmt.Errorf("wait for the operator: %w", err)
+	}
+	return nil
+}
+
+// replaceOlder restarts the Deployment where its pods run another image of the same
+// name, which the Deployment itself cannot see. A file in the run folder remembers
+// the image that was last installed.
+func replaceOlder(ctx context.Context, cluster *testbed.Cluster, tar string) error {
+	raw, err := os.ReadFile(tar)
+	if err != nil {
+		return fmt.Errorf("read the operator's image: %w", err)
+	}
+	file, present := filepath.Join(cluster.Dir(), "operator-image"), fmt.Sprintf("%x", sha256.Sum256(raw))
+	before, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read which image was installed before: %w", err)
+	}
+	if len(before) > 0 && string(before) != present {
+		if err := kubectl(ctx, cluster, "--namespace", OperatorNamespace, "rollout", "restart", "deployment/"+OperatorDeployment); err != nil {
+			return fmt.Errorf("restart the operator with its new image: %w", err)
+		}
+	}
+	if err := os.WriteFile(file, []byte(present), 0o600); err != nil {
+		return fmt.Errorf("remember which image is installed: %w", err)
+	}
+	return nil
+}
+
+func kubectl(ctx context.Context, cluster *testbed.Cluster, args ...string) error {
+	if out, err := cluster.Command(ctx, "kubectl", args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("kubectl %s: %w\n%s", args[0], err, out)
+	}
+	return nil
+}
