@@ -28,7 +28,9 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/backfill"
 	"github.com/arcane-streaming/arcane-operator/internal/stream"
+	"github.com/arcane-streaming/arcane-operator/internal/streamclass"
 )
 
 // version is set when the binary is built.
@@ -64,7 +66,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	if err := stream.Register(ctx, mgr, stream.Options{Workers: o.workers}); err != nil {
+	if err := register(ctx, mgr, o); err != nil {
 		return err
 	}
 	if err := addProbes(ctx, mgr); err != nil {
@@ -75,6 +77,20 @@ func run(ctx context.Context, o options) error {
 		return fmt.Errorf("run the manager: %w", err)
 	}
 	ctrl.Log.Info("stopped")
+	return nil
+}
+
+// register adds the controllers.
+func register(ctx context.Context, mgr ctrl.Manager, o options) error {
+	if err := stream.Register(ctx, mgr, stream.Options{Workers: o.workers}); err != nil {
+		return fmt.Errorf("streams: %w", err)
+	}
+	if err := backfill.Register(ctx, mgr, backfill.Options{Workers: o.workers}); err != nil {
+		return fmt.Errorf("backfill requests: %w", err)
+	}
+	if err := streamclass.Register(ctx, mgr); err != nil {
+		return fmt.Errorf("stream classes: %w", err)
+	}
 	return nil
 }
 
