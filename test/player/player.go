@@ -13,7 +13,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
@@ -95,30 +94,29 @@ func (p *Player) Exit(pod *corev1.Pod, code int) error {
 // register makes the node that the scheduler puts the pods on.
 func register(ctx context.Context, cluster kubernetes.Interface) error {
 	nodes := cluster.CoreV1().Nodes()
-	node, err := nodes.Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: Node}}, metav1.CreateOptions{})
-	if apierrors.IsAlreadyExists(err) {
-		node, err = nodes.Get(ctx, Node, metav1.GetOptions{})
-	}
-	if err != nil {
+	_, err := nodes.Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: Node}}, metav1.CreateOptions{})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("register the node: %w", err)
 	}
 	// Every new node is tainted until the node lifecycle controller, which does not
 	// run here, has seen it ready.
-	node.Spec.Taints = nil
-	if node, err = nodes.Update(ctx, node, metav1.UpdateOptions{}); err != nil {
+	_, err = nodes.Patch(ctx, Node, types.MergePatchType, []byte(`{"spec":{"taints":null}}`), metav1.PatchOptions{})
+	if err != nil {
 		return fmt.Errorf("remove the taint of the node: %w", err)
 	}
-	room := corev1.ResourceList{
-		corev1.ResourceCPU: resource.MustParse("10000"), corev1.ResourceMemory: resource.MustParse("10Ti"),
-		corev1.ResourcePods: resource.MustParse("100000"),
-	}
-	node.Status.Capacity, node.Status.Allocatable = room, room
-	node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue, Reason: "Played"}}
-	if _, err = nodes.UpdateStatus(ctx, node, metav1.UpdateOptions{}); err != nil {
+	_, err = nodes.Patch(ctx, Node, types.MergePatchType, []byte(readyNode), metav1.PatchOptions{}, "status")
+	if err != nil {
 		return fmt.Errorf("make the node ready: %w", err)
 	}
 	return nil
 }
+
+// readyNode is the status of a node with room for every pod.
+const readyNode = `{"status":{
+	"capacity":{"cpu":"10000","memory":"10Ti","pods":"100000"},
+	"allocatable":{"cpu":"10000","memory":"10Ti","pods":"100000"},
+	"conditions":[{"type":"Ready","status":"True","reason":"Played"}]
+}}`
 
 // see hands a version of a pod to its actor; a pod without one gets it when the
 // scheduler has put it on the node, as a kubelet does.

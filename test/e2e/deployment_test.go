@@ -1,0 +1,169 @@
+// The operator as it runs in production: a Deployment of config/default.
+
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/utils/ptr"
+
+	"github.com/arcane-streaming/arcane-operator/test/install"
+)
+
+// lease is what the acting replica holds.
+const lease = "arcane-operator"
+
+// deployment starts and ends the operator's pod.
+type deployment struct {
+	cluster kubernetes.Interface
+}
+
+// Start returns when one pod is ready and acts: it holds the Lease.
+func (d deployment) Start(ctx context.Context) error {
+	if err := d.scale(ctx, 1); err != nil {
+		return err
+	}
+	return d.await(ctx, func() error {
+		pods, err := d.pods(ctx)
+		if err != nil {
+			return err
+		}
+		if len(pods) != 1 || !ready(&pods[0]) {
+			return fmt.Errorf("the operator is not ready: %d pods", len(pods))
+		}
+		held, err := d.cluster.CoordinationV1().Leases(install.OperatorNamespace).Get(ctx, lease, metav1.GetOptions{})
+		if err != nil {
+			return fmt.Errorf("read the Lease: %w", err)
+		}
+		if holder := ptr.Deref(held.Spec.HolderIdentity, ""); !strings.HasPrefix(holder, pods[0].Name+"_") {
+			return fmt.Errorf("the Lease is held by %q, not by pod %s", holder, pods[0].Name)
+		}
+		return nil
+	})
+}
+
+// Stop takes the pod away as an administrator does.
+func (d deployment) Stop(ctx context.Context) error {
+	if err := d.scale(ctx, 0); err != nil {
+		return err
+	}
+	return d.awaitGone(ctx, nil)
+}
+
+// Kill lets the pod die without a word to its operator: no grace period, so the
+// Lease is not given back. The Deployment makes another one.
+func (d deployment) Kill(ctx context.Context) error {
+	pods, err := d.pods(ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range pods {
+		options := metav1.DeleteOptions{GracePeriodSeconds: ptr.To(int64(0)), Preconditions: &metav1.Preconditions{UID: &p.UID}}
+		if err := d.cluster.CoreV1().Pods(p.Namespace).Delete(ctx, p.Name, options); err != nil {
+			return fmt.Errorf("kill the operator: %w", err)
+		}
+	}
+	return d.awaitGone(ctx, pods)
+}
+
+// Log is the end of what the pods have printed about a namespace.
+func (d deployment) Log(ctx context.Context, namespace string) string {
+	pods, err := d.pods(ctx)
+	if err != nil {
+		return err.Error()
+	}
+	var kept []string
+	for _, p := range pods {
+		stream, err := d.cluster.CoreV1().Pods(p.Namespace).GetLogs(p.Name, &corev1.PodLogOptions{}).Stream(ctx)
+		if err != nil {
+			return err.Error()
+		}
+		text, err := io.ReadAll(stream)
+		if err != nil {
+			return err.Error()
+		}
+		for line := range strings.Lines(string(text)) {
+			if strings.Contains(line, namespace) || !strings.HasPrefix(line, "{") {
+				kept = append(kept, strings.TrimSpace(line))
+			}
+		}
+	}
+	return strings.Join(kept[max(0, len(kept)-60):], "\n")
+}
+
+func (d deployment) scale(ctx context.Context, replicas int32) error {
+	_, err := d.cluster.AppsV1().Deployments(install.OperatorNamespace).UpdateScale(ctx, install.OperatorDeployment, &autoscalingv1.Scale{
+		ObjectMeta: metav1.ObjectMeta{Namespace: install.OperatorNamespace, Name: install.OperatorDeployment},
+		Spec:       autoscalingv1.ScaleSpec{Replicas: replicas},
+	}, metav1.UpdateOptions{})
+	if err != nil {
+		return fmt.Errorf("scale the operator to %d: %w", replicas, err)
+	}
+	return nil
+}
+
+func (d deployment) pods(ctx context.Context) ([]corev1.Pod, error) {
+	list, err := d.cluster.CoreV1().Pods(install.OperatorNamespace).List(ctx, metav1.ListOptions{
+		LabelSelector: "app.kubernetes.io/component=operator",
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the operator's pods: %w", err)
+	}
+	return list.Items, nil
+}
+
+// awaitGone waits until these pods are gone, or all where none are named.
+func (d deployment) awaitGone(ctx context.Context, those []corev1.Pod) error {
+	return d.await(ctx, func() error {
+		left, err := d.pods(ctx)
+		if err != nil {
+			return err
+		}
+		for _, p := range left {
+			for _, gone := range those {
+				if p.UID == gone.UID {
+					return fmt.Errorf("pod %s is still there", p.Name)
+				}
+			}
+		}
+		if those == nil && len(left) > 0 {
+			return fmt.Errorf("%d pods of the operator are still there", len(left))
+		}
+		return nil
+	})
+}
+
+func (d deployment) await(ctx context.Context, fact func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		err := fact()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-ticker.C:
+		}
+	}
+}
+
+func ready(p *corev1.Pod) bool {
+	for _, c := range p.Status.Conditions {
+		if c.Type == corev1.PodReady {
+			return c.Status == corev1.ConditionTrue && p.DeletionTimestamp == nil
+		}
+	}
+	return false
+}

@@ -1,0 +1,70 @@
+// Package e2e_test tells the stories of streams on a real node: real pods of the
+// scripted plugin and of the postgres plugin, and the operator as config/default
+// installs it, with the rights that it has there and no others.
+package e2e_test
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/arcane-streaming/arcane-operator/test/cluster/testbed"
+	"github.com/arcane-streaming/arcane-operator/test/install"
+	"github.com/arcane-streaming/arcane-operator/test/story"
+)
+
+func TestE2E(t *testing.T) {
+	// Here and not in the suite, which hides what it prints: a first build takes minutes.
+	if err := testbed.BuildAll(t.Context(), os.Stderr); err != nil {
+		t.Fatal(err)
+	}
+	// The images are those of the source as it is now, however this test was started.
+	images := exec.CommandContext(t.Context(), "make", "--no-print-directory", "image")
+	images.Dir, images.Stdout, images.Stderr = story.Root(), os.Stderr, os.Stderr
+	if err := images.Run(); err != nil {
+		t.Fatalf("make image: %v", err)
+	}
+	RegisterFailHandler(Fail)
+	ctrllog.SetLogger(GinkgoLogr)
+	RunSpecs(t, "On real pods")
+}
+
+var theStage *story.Stage
+
+func stage() *story.Stage { return theStage }
+
+var _ = BeforeSuite(func(ctx SpecContext) {
+	slot, err := story.TakeSlot(ctx, "e2e")
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(slot.Release)
+	// What an earlier run left behind when it was killed is of no use to this one.
+	Expect(testbed.Down(ctx, slot.Name)).To(Succeed())
+	cluster, err := testbed.Up(ctx, testbed.Options{Name: slot.Name, Node: true, Progress: GinkgoWriter})
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(func(ctx context.Context) {
+		Expect(install.StopPostgres(ctx, cluster)).To(Succeed())
+		Expect(cluster.Down(ctx)).To(Succeed())
+	})
+	Expect(cluster.Load(ctx, filepath.Join(story.Root(), "bin", "plugin-scripted.tar"))).To(Succeed())
+	Expect(install.Operator(ctx, cluster, GinkgoWriter)).To(Succeed())
+
+	theStage, err = story.NewStage(ctx, cluster)
+	Expect(err).NotTo(HaveOccurred())
+	theStage.Patience = time.Minute
+	theStage.Operator = deployment{theStage.Kube}
+})
+
+var _ = Describe("On a node with the scripted plugin", func() {
+	story.Born(stage)
+	story.Switched(stage)
+	story.Asked(stage)
+	story.Failed(stage)
+	story.Disrupted(stage, 0, 10)
+})
