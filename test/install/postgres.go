@@ -80,10 +80,14 @@ func (d *Database) Host() string { return d.cluster.NodeIP() }
 // Password of DatabaseUser.
 func (d *Database) Password() string { return d.password }
 
-// Command prepares one of PostgreSQL's client programs, such as pgbench, inside the
-// cluster's network. Its environment says which server, database and user.
+// Command prepares one of PostgreSQL's client programs, such as pgbench, or any
+// program by its path, inside the cluster's network. Its environment says which
+// server, database and user.
 func (d *Database) Command(ctx context.Context, program string, args ...string) *exec.Cmd {
-	cmd := d.cluster.Command(ctx, filepath.Join(d.programs, program), args...)
+	if !filepath.IsAbs(program) {
+		program = filepath.Join(d.programs, program)
+	}
+	cmd := d.cluster.Command(ctx, program, args...)
 	cmd.Env = append(cmd.Env, "PGHOST="+d.Host(), "PGPORT="+strconv.Itoa(DatabasePort), "PGDATABASE="+DatabaseName,
 		"PGUSER="+DatabaseUser, "PGPASSWORD="+d.password, "PGSSLMODE=disable", "PGCONNECT_TIMEOUT=10")
 	return cmd
