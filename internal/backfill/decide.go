@@ -16,14 +16,13 @@ import (
 
 const (
 	// patience is how long a request may wait before it is written down why: most
-	// are served at once, and their stream may be a moment behind.
-	patience = time.Second
+	// are served at once, and their stream may be a moment behind. A creation time
+	// is in whole seconds, so up to one of these two is over at once.
+	patience = 2 * time.Second
 	// keepEnded is how many ended requests of the operator's own are kept for each stream.
 	keepEnded = 3
 	// maxAttempts is how many attempts a status holds.
 	maxAttempts = 10
-	// maxMessage is the longest message of an attempt.
-	maxMessage = 256
 )
 
 // action is what is to be done next.
@@ -50,23 +49,14 @@ func decide(w *world) decision {
 		return w.cleanUp()
 	case q.Spec.Completed:
 		return w.ending()
-	case w.stream != nil && w.stream.DeletionTimestamp == nil && matches(w.stream, q) && !owned(q):
+	case orphaned(w.stream, q):
+		return decision{} // the garbage collector is about to take it
+	case w.stream != nil && matches(w.stream, q) && ownerOf(q) == "":
 		return decision{does: own}
 	case q.Status.Phase == v1.RequestRunning, q.Status.Phase == v1.RequestFailed:
 		return decision{} // told by whoever runs the job
 	}
 	return w.queued()
-}
-
-// owned tells whether a request has a Stream for an owner, be it one that is gone:
-// then the garbage collector is about to take it.
-func owned(q *v1.BackfillRequest) bool {
-	for _, ref := range q.OwnerReferences {
-		if ref.Kind == v1.KindStream && ref.APIVersion == v1.GroupVersion.String() {
-			return true
-		}
-	}
-	return false
 }
 
 // queued tells what an open request waits for.

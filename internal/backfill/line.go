@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 )
@@ -28,7 +29,7 @@ func madeByUs(q *v1.BackfillRequest) bool {
 // empty where it can.
 func blocked(s *v1.Stream, q *v1.BackfillRequest) v1.Reason {
 	switch {
-	case s == nil || s.DeletionTimestamp != nil:
+	case s == nil:
 		return v1.ReasonStreamNotFound
 	case !matches(s, q):
 		return v1.ReasonClassMismatch
@@ -41,6 +42,26 @@ func blocked(s *v1.Stream, q *v1.BackfillRequest) v1.Reason {
 	default:
 		return ""
 	}
+}
+
+// ownerOf is the UID of the Stream that owns a request; empty where none does.
+func ownerOf(q *v1.BackfillRequest) types.UID {
+	for _, ref := range q.OwnerReferences {
+		if ref.Kind == v1.KindStream && ref.APIVersion == v1.GroupVersion.String() {
+			return ref.UID
+		}
+	}
+	return ""
+}
+
+// orphaned tells whether a request is deleted because its stream is: also where
+// another stream has taken the name since. It is not that one's.
+func orphaned(s *v1.Stream, q *v1.BackfillRequest) bool {
+	if s != nil && s.DeletionTimestamp != nil {
+		return true
+	}
+	owner := ownerOf(q)
+	return owner != "" && (s == nil || owner != s.UID)
 }
 
 // matches tells whether a request is for this stream's class: it may leave the class out.
@@ -72,7 +93,7 @@ func backfilling(s *v1.Stream) bool {
 func waiting(s *v1.Stream, q *v1.BackfillRequest) bool {
 	unknown := q.Annotations[v1.AnnotationMadeBy] == v1.RequestInitial &&
 		s.Status.InitialBackfill != "" && s.Status.InitialRequestUID != q.UID
-	return !ended(q) && matches(s, q) && !unknown
+	return !ended(q) && !orphaned(s, q) && matches(s, q) && !unknown
 }
 
 // isNext tells whether no other request comes before this one: the one whose job

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -84,6 +85,9 @@ func indexes(ctx context.Context, indexer client.FieldIndexer) error {
 	return nil
 }
 
+// moment is what a stream is given to carry on its requests before they are looked at.
+const moment = time.Second
+
 // later wakes requests after a moment: what happens to a stream usually makes the
 // stream itself carry its requests on, and then there is nothing to be told. At
 // the start every request is looked at anyway.
@@ -91,7 +95,7 @@ func later(whom func(context.Context, client.Object) []reconcile.Request) handle
 	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 	add := func(ctx context.Context, o client.Object, q queue) {
 		for _, request := range whom(ctx, o) {
-			q.AddAfter(request, patience)
+			q.AddAfter(request, moment)
 		}
 	}
 	return handler.Funcs{

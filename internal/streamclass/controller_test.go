@@ -82,16 +82,16 @@ func (c *cluster) patch(ctx context.Context, cl client.Client, sub string, o cli
 	return cl.SubResource(sub).Patch(ctx, o, p, opts...)
 }
 
-func (c *cluster) reconcile(name string) (ctrl.Result, error) {
-	return c.r.Reconcile(c.t.Context(), ctrl.Request{NamespacedName: types.NamespacedName{Name: name}})
+func (c *cluster) reconcile() (ctrl.Result, error) {
+	return c.r.Reconcile(c.t.Context(), ctrl.Request{NamespacedName: types.NamespacedName{Name: "c"}})
 }
 
 // settle reconciles until nothing more is written, and returns when to look again.
-func (c *cluster) settle(name string) time.Duration {
+func (c *cluster) settle() time.Duration {
 	c.t.Helper()
 	for range 10 {
 		before := c.writes
-		result, err := c.reconcile(name)
+		result, err := c.reconcile()
 		if err == nil && c.writes == before && result.RequeueAfter != lookAgainAfter {
 			return result.RequeueAfter
 		}
@@ -100,10 +100,10 @@ func (c *cluster) settle(name string) time.Duration {
 	return 0
 }
 
-func (c *cluster) class(name string) *v1.StreamClass {
+func (c *cluster) class() *v1.StreamClass {
 	c.t.Helper()
 	class := &v1.StreamClass{}
-	if err := c.api.Get(c.t.Context(), types.NamespacedName{Name: name}, class); err != nil {
+	if err := c.api.Get(c.t.Context(), types.NamespacedName{Name: "c"}, class); err != nil {
 		c.t.Fatal(err)
 	}
 	return class
@@ -140,8 +140,8 @@ func brief(s v1.StreamClassStatus) string {
 func TestCountsStreams(t *testing.T) {
 	c := newCluster(t, streamClass("c", "Stream"), streamClass("other", "Stream"),
 		stream(1, "c", v1.StreamRunning), stream(2, "c", v1.StreamRunning), stream(3, "c", ""), stream(4, "other", v1.StreamFailed))
-	c.settle("c")
-	if got, want := brief(c.class("c").Status), "Ready 1 True Served map[Pending:1 Running:2]"; got != want {
+	c.settle()
+	if got, want := brief(c.class().Status), "Ready 1 True Served map[Pending:1 Running:2]"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	if got := c.told(); got != nil {
@@ -149,7 +149,7 @@ func TestCountsStreams(t *testing.T) {
 	}
 	c.writes = 0
 	c.restart()
-	if wake := c.settle("c"); c.writes != 0 || wake != 0 {
+	if wake := c.settle(); c.writes != 0 || wake != 0 {
 		t.Errorf("%d writes and a wake in %s with nothing changing", c.writes, wake)
 	}
 }
@@ -157,7 +157,7 @@ func TestCountsStreams(t *testing.T) {
 // TestCountsAreSpaced: a change at once, the next one thirty seconds later.
 func TestCountsAreSpaced(t *testing.T) {
 	c := newCluster(t, streamClass("c", "Stream"), stream(1, "c", v1.StreamPending))
-	c.settle("c")
+	c.settle()
 	c.writes = 0
 	for i, phase := range []v1.StreamPhase{v1.StreamBackfilling, v1.StreamRunning} {
 		s := stream(1, "c", "")
@@ -169,15 +169,15 @@ func TestCountsAreSpaced(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.clock.SetTime(now.Add(time.Duration(i+1) * time.Second))
-		if wake, want := c.settle("c"), time.Duration(29-i)*time.Second; wake != want || c.writes != 0 {
+		if wake, want := c.settle(), time.Duration(29-i)*time.Second; wake != want || c.writes != 0 {
 			t.Errorf("%s: %d writes, wake in %s, want %s", phase, c.writes, wake, want)
 		}
 	}
 	c.clock.SetTime(now.Add(countEvery))
-	if wake := c.settle("c"); wake != 0 || c.writes != 1 {
+	if wake := c.settle(); wake != 0 || c.writes != 1 {
 		t.Errorf("%d writes, wake in %s", c.writes, wake)
 	}
-	if got, want := c.class("c").Status.Streams, (counts{"Running": 1}); !reflect.DeepEqual(got, want) {
+	if got, want := c.class().Status.Streams, (counts{"Running": 1}); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
@@ -185,21 +185,21 @@ func TestCountsAreSpaced(t *testing.T) {
 // TestTransitionsAreTold: one event for each, after the write.
 func TestTransitionsAreTold(t *testing.T) {
 	c := newCluster(t, streamClass("c", "Stream"))
-	c.settle("c")
+	c.settle()
 	change := func(edit func(*v1.StreamClassSpec)) {
 		t.Helper()
-		class := c.class("c")
+		class := c.class()
 		class.Generation++
 		edit(&class.Spec)
 		if err := c.api.Update(t.Context(), class); err != nil {
 			t.Fatal(err)
 		}
-		c.settle("c")
+		c.settle()
 	}
 	change(func(s *v1.StreamClassSpec) {
 		s.FailureClasses = []v1.FailureClass{{Name: "a", ExitCodes: []int32{0}, Action: v1.ActionFail}}
 	})
-	if got, want := brief(c.class("c").Status), "Failed 2 False FailureClassesInvalid map[]"; got != want {
+	if got, want := brief(c.class().Status), "Failed 2 False FailureClassesInvalid map[]"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	change(func(s *v1.StreamClassSpec) { s.ContainerName = "main" })
@@ -215,8 +215,8 @@ func TestTransitionsAreTold(t *testing.T) {
 
 func TestOwnKindsWait(t *testing.T) {
 	c := newCluster(t, streamClass("c", "SqlServerStream"))
-	c.settle("c")
-	if got, want := brief(c.class("c").Status), "Pending 1 False KindNotSupported map[]"; got != want {
+	c.settle()
+	if got, want := brief(c.class().Status), "Pending 1 False KindNotSupported map[]"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
@@ -232,7 +232,7 @@ func TestLostWrites(t *testing.T) {
 				}
 				return arrives
 			}
-			result, err := c.reconcile("c")
+			result, err := c.reconcile()
 			if f == conflicts && (err != nil || result.RequeueAfter != lookAgainAfter) {
 				t.Errorf("a conflict is an error: %v, %v", result, err)
 			}
@@ -243,8 +243,8 @@ func TestLostWrites(t *testing.T) {
 				t.Errorf("told before it was written: %v", told)
 			}
 			c.restart()
-			c.settle("c")
-			if got, want := brief(c.class("c").Status), "Ready 1 True Served map[Running:1]"; got != want {
+			c.settle()
+			if got, want := brief(c.class().Status), "Ready 1 True Served map[Running:1]"; got != want {
 				t.Errorf("got %s, want %s", got, want)
 			}
 		})
@@ -253,7 +253,7 @@ func TestLostWrites(t *testing.T) {
 
 func TestClassThatIsGone(t *testing.T) {
 	c := newCluster(t)
-	if wake := c.settle("c"); wake != 0 || c.writes != 0 {
+	if wake := c.settle(); wake != 0 || c.writes != 0 {
 		t.Errorf("%d writes, wake in %s", c.writes, wake)
 	}
 }
@@ -265,7 +265,7 @@ func TestClassDeletedMeanwhile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.api.Delete(t.Context(), c.class("c")); err != nil {
+	if err := c.api.Delete(t.Context(), c.class()); err != nil {
 		t.Fatal(err)
 	}
 	status, _ := decide(w)

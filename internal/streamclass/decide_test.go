@@ -56,20 +56,24 @@ func TestDecide(t *testing.T) {
 		},
 		"first count": {ready(2, earlier, nil), world{streams: counts{"Running": 1}}, ready(2, earlier, counts{"Running": 1}), 0},
 		"count changed long ago": {
-			ready(2, earlier, counts{"Running": 1}), world{streams: counts{"Running": 2}, counted: now.Add(-30 * time.Second)},
+			ready(2, earlier, counts{"Running": 1}),
+			world{streams: counts{"Running": 2}, counted: now.Add(-30 * time.Second)},
 			ready(2, earlier, counts{"Running": 2}), 0,
 		},
 		"count changed just now": {
-			ready(2, earlier, counts{"Running": 1}), world{streams: counts{"Running": 2}, counted: now.Add(-10 * time.Second)},
+			ready(2, earlier, counts{"Running": 1}),
+			world{streams: counts{"Running": 2}, counted: now.Add(-10 * time.Second)},
 			ready(2, earlier, counts{"Running": 1}), 20 * time.Second,
 		},
 		"count changed and changed back": {
-			ready(2, earlier, counts{"Running": 1}), world{streams: counts{"Running": 1}, counted: now},
+			ready(2, earlier, counts{"Running": 1}),
+			world{streams: counts{"Running": 1}, counted: now},
 			ready(2, earlier, counts{"Running": 1}), 0,
 		},
 		"the last one is gone": {ready(2, earlier, counts{"Running": 1}), world{}, ready(2, earlier, nil), 0},
 		"the count rides along": {
-			ready(1, earlier, counts{"Running": 1}), world{streams: counts{"Running": 2}, counted: now},
+			ready(1, earlier, counts{"Running": 1}),
+			world{streams: counts{"Running": 2}, counted: now},
 			ready(2, earlier, counts{"Running": 2}), 0,
 		},
 	} {
