@@ -84,6 +84,8 @@ func newUID() string {
 
 // dropDatabase also drops the slot: slots of a shared server are few.
 func (s *stream) dropDatabase(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
 	conn, err := pgx.Connect(ctx, s.server.URL("postgres"))
 	if err != nil {
 		return // the test stopped its server
@@ -436,4 +438,24 @@ func (s *stream) received() {
 		return s.query(`SELECT coalesce((SELECT r.write_lsn >= $1::text::pg_lsn FROM pg_stat_replication r
 			JOIN pg_replication_slots s ON s.active_pid = r.pid WHERE s.slot_name = $2), false)::text`, lsn, s.slot()) == "true"
 	})
+}
+
+// startServer starts a server for one test alone, which may stop or reconfigure it.
+func startServer(t *testing.T, settings map[string]string) *pgserver.Server {
+	t.Helper()
+	folder, err := os.MkdirTemp("", "arcane-postgres-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(folder) })
+	own, err := pgserver.Start(t.Context(), folder, settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := own.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return own
 }

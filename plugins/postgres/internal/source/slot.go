@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pglogrepl"
@@ -130,31 +131,37 @@ func (s Source) CurrentLSN(ctx context.Context, conn *pgx.Conn) (layout.LSN, err
 	return layout.ParseLSN(text)
 }
 
+// runningWriters are the transactions of this database that have written
+// something and have not ended: each holds a lock on its own number until others
+// can see what it did. A snapshot would not do: it does not tell the newest of them.
+const runningWriters = `
+	SELECT l.transactionid::text FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+	WHERE l.locktype = 'transactionid' AND l.mode = 'ExclusiveLock' AND l.granted
+	  AND (l.pid IS NULL OR a.datname = current_database())`
+
 // AwaitWriters waits until every transaction that is writing now has ended.
 //
 // A commit is in the log, and thus before the slot's position, a moment before
-// others can see it. A backfill that read the table in that moment would miss a
-// row whose change is not replayed either. After this wait, everything that was
-// committed before the slot's position is visible.
+// others can see it; with synchronous replication that moment may be long. A
+// backfill that read the table within it would miss a row whose change is not
+// replayed either. After this wait, everything that was committed before the
+// slot's position is visible.
 func (s Source) AwaitWriters(ctx context.Context, conn *pgx.Conn, waiting func(transactions int)) error {
-	var horizon string
-	if err := conn.QueryRow(ctx, `SELECT pg_snapshot_xmax(pg_current_snapshot())::text`).Scan(&horizon); err != nil {
-		return Judge("look at running transactions", err)
-	}
+	var before []string
 	for pause := 5 * time.Millisecond; ; pause = min(2*pause, time.Second) {
-		var done bool
-		var running int
-		err := conn.QueryRow(ctx, `
-			SELECT pg_snapshot_xmin(now) >= $1::text::xid8, (SELECT count(*) FROM pg_snapshot_xip(now) AS x WHERE x < $1::text::xid8)
-			FROM pg_current_snapshot() AS now`, horizon).Scan(&done, &running)
+		running, err := s.writers(ctx, conn)
 		if err != nil {
-			return Judge("look at running transactions", err)
+			return err
 		}
-		if done {
+		if before == nil {
+			before = running
+		}
+		before = slices.DeleteFunc(before, func(transaction string) bool { return !slices.Contains(running, transaction) })
+		if len(before) == 0 {
 			return nil
 		}
 		if pause >= time.Second {
-			waiting(running)
+			waiting(len(before))
 		}
 		select {
 		case <-ctx.Done():
@@ -162,6 +169,18 @@ func (s Source) AwaitWriters(ctx context.Context, conn *pgx.Conn, waiting func(t
 		case <-time.After(pause):
 		}
 	}
+}
+
+func (s Source) writers(ctx context.Context, conn *pgx.Conn) ([]string, error) {
+	rows, err := conn.Query(ctx, runningWriters)
+	if err != nil {
+		return nil, Judge("look at running transactions", err)
+	}
+	transactions, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, Judge("look at running transactions", err)
+	}
+	return transactions, nil
 }
 
 type exportedSnapshot struct {
