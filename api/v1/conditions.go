@@ -44,6 +44,7 @@ const (
 	ReasonDisrupted            Reason = "Disrupted"
 	ReasonJobFailed            Reason = "JobFailed"
 	ReasonNameConflict         Reason = "NameConflict"
+	ReasonRestartRequested     Reason = "RestartRequested"
 	ReasonJobRefused           Reason = "JobRefused"
 	ReasonAccepted             Reason = "Accepted"
 	ReasonChangeWaits          Reason = "ChangeWaitsForBackfill"

@@ -23,6 +23,7 @@ var meanings = map[Reason]string{
 	ReasonDisrupted:            "The pod was deleted or evicted; its job is replaced.",
 	ReasonJobFailed:            "The job failed. Suspend the stream to acknowledge it, then resume it; a BackfillRequest made in between runs first.",
 	ReasonNameConflict:         "An object that is not ours has a name that the stream needs; it is left alone. Rename or delete it.",
+	ReasonRestartRequested:     "A restart was asked for by the annotation streaming.sneaksanddata.com/restartedAt.",
 	ReasonJobRefused:           "The API server refused the job that was built from the template. Correct what it says; it is tried again every minute.",
 	ReasonAccepted:             "The definition can be turned into a job.",
 	ReasonChangeWaits:          "A change of the configuration waits for the end of the running backfill (spec.backfill.onSpecChange is Finish).",

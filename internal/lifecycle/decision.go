@@ -57,6 +57,8 @@ const (
 	ClaimDiscard Verb = "ClaimDiscard"
 	// Forget clears what suspension clears: job, failure and restarts.
 	Forget Verb = "Forget"
+	// NoteRestart notes the restart annotation's value, and clears failure and restarts.
+	NoteRestart Verb = "NoteRestart"
 	// RecordInitial notes that the initial backfill was requested, and by which request.
 	RecordInitial Verb = "RecordInitial"
 	// Waive notes that the stream gives up its initial backfill.
@@ -108,6 +110,7 @@ var verbs = []struct {
 	{ClaimStop, Remember},
 	{ClaimDiscard, Remember},
 	{Forget, Remember},
+	{NoteRestart, Remember},
 	{RecordInitial, Remember},
 	{Waive, Remember},
 	{RecordSuccess, Remember},

@@ -20,6 +20,8 @@ var (
 	acceptable = guard{"acceptable", func(o Observation) bool { return o.Acceptable }}
 	failure    = guard{"failure", func(o Observation) bool { return o.Failure }}
 
+	restartAsked = guard{"restart asked", func(o Observation) bool { return o.RestartAsked }}
+
 	held        = guard{"held", func(o Observation) bool { return o.Job == Held }}
 	active      = guard{"active", func(o Observation) bool { return o.Job == Active }}
 	succeeded   = guard{"succeeded", func(o Observation) bool { return o.Job == Succeeded }}

@@ -41,7 +41,7 @@ func has(d Decision, v Verb) bool { return slices.Contains(d.Do, v) }
 func nobodyElse(o Observation) bool { return o.Stray == NoStray && o.Pods == NoPods }
 
 func mayRun(o Observation) bool {
-	return !o.Deleting && !o.Suspended && o.Acceptable && !o.Failure && o.Initial == Decided
+	return !o.Deleting && !o.Suspended && o.Acceptable && !o.Failure && !o.RestartAsked && o.Initial == Decided
 }
 
 func createIsFree(o Observation, d Decision) bool {
@@ -86,7 +86,8 @@ func endsAreRecorded(o Observation, d Decision) bool {
 
 func runsWellIsLeftAlone(o Observation, d Decision) bool {
 	quiet := o.Stray != StrayUnfinished && o.Pods != OrphanPods && !o.LooseInitial && o.Initial == Decided
-	well := o.Job == Active && !o.Suspended && !o.Deleting && o.Wanted && o.Inputs != Changed && !o.Disrupted && !o.Failure
+	well := o.Job == Active && !o.Suspended && !o.Deleting && o.Wanted && o.Inputs != Changed && !o.Disrupted && !o.Failure &&
+		(!o.RestartAsked || !o.Acceptable)
 	if !quiet || !well || o.Mode == v1.ModeStream && o.Request == RequestReady && o.Acceptable {
 		return true
 	}
@@ -101,7 +102,7 @@ func deleteHasReason(o Observation, d Decision) bool {
 	if !has(d, DeleteJob) {
 		return true
 	}
-	reason := o.Suspended || !o.Wanted
+	reason := o.Suspended || !o.Wanted || o.RestartAsked && o.Acceptable
 	if mayRun(o) {
 		reason = reason || o.Inputs == Changed || o.Disrupted || o.Mode == v1.ModeStream && o.Request == RequestReady
 	}
@@ -131,7 +132,7 @@ func phaseIsTrue(o Observation, d Decision) bool {
 	case v1.StreamSuspended:
 		return o.Suspended
 	case v1.StreamPending:
-		return mayRun(o) || !o.Failure || o.Suspended || !o.Acceptable || o.Job == Held || o.Job == Active || endsNow(d)
+		return mayRun(o) || !o.Failure || o.Suspended || !o.Acceptable || o.Job == Held || o.Job == Active || endsNow(d) || has(d, NoteRestart)
 	}
 	return d.Phase == keep
 }
@@ -172,7 +173,7 @@ func protocolIsKept(o Observation, d Decision) bool {
 		has(d, ClaimStop) == has(d, DeleteJob) && has(d, ClaimDiscard) == has(d, DeleteStray) &&
 		has(d, CreateInitial) == has(d, RecordInitial) && has(d, LookStopped) == has(d, Forget) &&
 		has(d, LookEnded) == (stops && !o.Wanted) &&
-		has(d, LookReady) == (stops && o.Wanted && o.Mode == v1.ModeStream && o.Request == RequestReady)
+		has(d, LookReady) == (stops && o.Wanted && !o.RestartAsked && o.Mode == v1.ModeStream && o.Request == RequestReady)
 }
 
 func deletingIsLeft(o Observation, d Decision) bool {
@@ -195,6 +196,9 @@ func strangersAreRemoved(o Observation, d Decision) bool {
 
 func memoryIsJustified(o Observation, d Decision) bool {
 	if has(d, Forget) && !o.Suspended || has(d, RecordInitial) && (o.Initial != ToRequest || o.Suspended || !o.Acceptable || o.Failure) {
+		return false
+	}
+	if has(d, NoteRestart) && (!o.RestartAsked || o.Suspended || !o.Acceptable || o.Job == Held || o.Job == Active) {
 		return false
 	}
 	return !has(d, Waive) || o.Initial == ToWaive
@@ -220,6 +224,8 @@ func isHome(o Observation, d Decision) bool {
 		return d.Phase == v1.StreamSuspended && o.Job == NoJob && !o.Failure
 	case !o.Acceptable:
 		return o.Job != Active || d.Phase == v1.StreamRunning
+	case o.RestartAsked:
+		return false
 	case o.Failure:
 		return d.Phase == v1.StreamFailed
 	case o.Request == RequestFirst && o.Job != Active:

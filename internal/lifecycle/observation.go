@@ -22,6 +22,9 @@ type Observation struct {
 	// Failure: an unacknowledged failure. Durable: the failed Job may be deleted
 	// by anybody, and the stream must still wait for its user.
 	Failure bool
+	// RestartAsked: the restart annotation has a value that was not carried out yet.
+	// Durable: which value was, only we know.
+	RestartAsked bool
 	// Job is the recorded job's state. Durable by UID: without the record a Job
 	// that vanished could not be told from one that never was.
 	Job Job

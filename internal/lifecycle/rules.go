@@ -75,6 +75,10 @@ var rules = []rule{
 	{"unacceptable-running", all(not(acceptable), active), nothing, v1.StreamRunning, v1.ReasonNotAccepted, watched},
 	{"unacceptable", all(not(acceptable)), nothing, v1.StreamPending, v1.ReasonNotAccepted, watched},
 
+	// A restart that was asked for: once the job is on its way out, it is carried out.
+	{"restart", all(restartAsked, unfinished), do(LookJob, ClaimStop, DeleteJob), v1.StreamPending, v1.ReasonRestartRequested, watched},
+	{"note-restart", all(restartAsked), do(NoteRestart), v1.StreamPending, v1.ReasonRestartRequested, again},
+
 	// A failure waits for its user: start nothing, delete nothing.
 	{"failed", all(failure), nothing, v1.StreamFailed, v1.ReasonJobFailed, watched},
 

@@ -10,10 +10,11 @@ var bools = []bool{false, true}
 func observations() []Observation {
 	var list []Observation
 	for _, base := range workloads() {
-		for i := range 1 << 6 {
+		for i := range 1 << 7 {
 			o := base
 			o.Deleting, o.Suspended, o.Acceptable = i&1 > 0, i&2 > 0, i&4 > 0
 			o.Failure, o.LooseInitial, o.BackingOff = i&8 > 0, i&16 > 0, i&32 > 0
+			o.RestartAsked = i&64 > 0
 			list = append(list, others(o)...)
 		}
 	}
@@ -102,6 +103,8 @@ func effect(d Decision, v Verb, o Observation) Observation {
 		o.Job = Over
 	case Forget:
 		o.Job, o.Failure, o.BackingOff = NoJob, false, false
+	case NoteRestart:
+		o.RestartAsked, o.Failure, o.BackingOff = false, false, false
 	case RecordInitial:
 		o.Initial, o.Request = Decided, RequestReady
 	case Waive:

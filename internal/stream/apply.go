@@ -68,6 +68,7 @@ var hands = map[lifecycle.Verb]func(*pass, context.Context) error{
 	lifecycle.ClaimStop:         (*pass).remember,
 	lifecycle.ClaimDiscard:      (*pass).remember,
 	lifecycle.Forget:            (*pass).remember,
+	lifecycle.NoteRestart:       (*pass).remember,
 	lifecycle.RecordInitial:     (*pass).remember,
 	lifecycle.Waive:             (*pass).remember,
 	lifecycle.RecordSuccess:     (*pass).rememberAfterRequests,

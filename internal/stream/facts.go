@@ -6,8 +6,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -27,6 +25,7 @@ func (r *Reconciler) fold(ctx context.Context, w *world) error {
 	f.Suspended = w.stream.Spec.Suspended
 	f.Acceptable = w.problem == nil
 	f.Failure = w.stream.Status.Failure != nil
+	f.RestartAsked = w.definition.RestartedAt != "" && w.definition.RestartedAt != w.stream.Status.ObservedRestartedAt
 	f.Initial = w.initial()
 	f.LooseInitial = f.Initial == lifecycle.Decided && len(w.loose()) > 0
 	f.Stray = w.stray()
@@ -152,8 +151,7 @@ func (w *world) isOrphan(p *corev1.Pod) bool {
 // name carries the stream's UID, so no stream of another life has the same.
 func (w *world) isOurs(p *corev1.Pod) bool {
 	job := p.Labels[batchv1.JobNameLabel]
-	run, err := strconv.ParseInt(job[strings.LastIndex(job, "-")+1:], 10, 64)
-	return err == nil && job == jobspec.Name(w.stream.Name, w.stream.UID, v1.KindStream, run)
+	return job == jobspec.Name(w.stream.Name, w.stream.UID, v1.KindStream, runOfName(job))
 }
 
 // nextRequest finds the request to serve next and tries its job. The request of a

@@ -29,6 +29,7 @@ var changes = map[lifecycle.Verb]func(*pass, *v1.StreamStatus){
 	lifecycle.ClaimStop:         func(*pass, *v1.StreamStatus) {},
 	lifecycle.ClaimDiscard:      (*pass).claimDiscard,
 	lifecycle.Forget:            func(_ *pass, s *v1.StreamStatus) { s.Job, s.Failure, s.Restarts = nil, nil, nil },
+	lifecycle.NoteRestart:       (*pass).noteRestart,
 	lifecycle.Waive:             func(_ *pass, s *v1.StreamStatus) { s.InitialBackfill = v1.InitialWaived },
 	lifecycle.RecordInitial:     (*pass).recordInitial,
 	lifecycle.RecordSuccess:     func(_ *pass, s *v1.StreamStatus) { s.Job.Outcome = v1.OutcomeSucceeded },
@@ -160,6 +161,12 @@ func (p *pass) claimDiscard(s *v1.StreamStatus) {
 	for _, j := range p.strays() {
 		s.Runs = max(s.Runs, runOf(j))
 	}
+}
+
+// noteRestart clears what a suspension would clear, but for the job's record: the
+// job may still be on its way out.
+func (p *pass) noteRestart(s *v1.StreamStatus) {
+	s.ObservedRestartedAt, s.Failure, s.Restarts = p.definition.RestartedAt, nil, nil
 }
 
 func (p *pass) recordInitial(s *v1.StreamStatus) {

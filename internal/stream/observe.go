@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -201,16 +202,27 @@ func (r *Reconciler) input(ctx context.Context, w *world, mode v1.Mode, request 
 }
 
 // nextRun is the number of the next run. The first is the creation time in Unix
-// seconds plus one, so that a stream that is created anew never uses one again. A
-// finished Job counts even where the status has lost it.
+// seconds plus one, so that a stream that is created anew never uses one again; and
+// it is past every run that can still be seen under the stream's name, also of a
+// former stream that was deleted in the very second of the new one's creation.
 func (w *world) nextRun() int64 {
 	last := max(w.stream.Status.Runs, w.stream.CreationTimestamp.Unix())
 	for i := range w.jobs {
-		if j := &w.jobs[i]; finished(j) && ownedBy(j, w.stream.UID) {
-			last = max(last, runOf(j))
-		}
+		last = max(last, runOf(&w.jobs[i]))
+	}
+	for i := range w.pods {
+		last = max(last, runOfName(w.pods[i].Labels[batchv1.JobNameLabel]))
 	}
 	return last + 1
+}
+
+// runOfName is the run at the end of a Job's name; 0 where it has none.
+func runOfName(job string) int64 {
+	run, err := strconv.ParseInt(job[strings.LastIndex(job, "-")+1:], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return run
 }
 
 // runOf is the number of the run that a Job of ours was made for; 0 where it says none.

@@ -18,6 +18,7 @@ import (
 
 func suspend(s *v1.Stream) { s.Spec.Suspended = true }
 func resume(s *v1.Stream)  { s.Spec.Suspended = false }
+func restart(s *v1.Stream) { s.Annotations = map[string]string{v1.AnnotationRestartedAt: "now"} }
 
 // stories are what happens to a stream, by name.
 var stories = []struct {
@@ -113,6 +114,22 @@ var stories = []struct {
 		c.must(c.api.Delete(c.t.Context(), &q))
 		c.settle()
 	}, "Running [Stream] "},
+	{"a restart is asked for while it streams", nil, func(c *cluster) {
+		c.settle()
+		c.end(0)
+		c.settle()
+		c.change(restart)
+		c.settle()
+	}, "Running [Stream] orders-initial-0a1b2c3d=Completed"},
+	{"a restart is asked for after a failure", nil, func(c *cluster) {
+		c.settle()
+		c.end(0)
+		c.settle()
+		c.end(3)
+		c.settle()
+		c.change(restart)
+		c.settle()
+	}, "Running [Stream] orders-initial-0a1b2c3d=Completed"},
 	{"the streaming job ends by itself", nil, func(c *cluster) {
 		c.settle()
 		c.end(0)
@@ -189,6 +206,26 @@ func TestLedger(t *testing.T) {
 	}
 	if got := strings.Join(c.writes, "\n"); got != strings.Join(want, "\n") {
 		t.Errorf("writes:\n%s\nwant:\n%s", got, strings.Join(want, "\n"))
+	}
+}
+
+// TestARestartIsCarriedOutOnce: a value that was seen is not carried out again.
+func TestARestartIsCarriedOutOnce(t *testing.T) {
+	c := newCluster(t, orders()...)
+	c.settle()
+	c.end(0)
+	c.settle()
+	before := c.running().UID
+	c.change(restart)
+	c.settle()
+	after := c.running().UID
+	if after == before {
+		t.Error("nothing was restarted")
+	}
+	c.change(func(s *v1.Stream) { s.Labels = map[string]string{"a": "b"} })
+	c.settle()
+	if c.running().UID != after {
+		t.Error("it was restarted twice")
 	}
 }
 

@@ -27,8 +27,9 @@ func (p *pass) tidy(ctx context.Context) error {
 	for _, j := range p.history() {
 		ttl, held := j.Annotations[v1.AnnotationTTL]
 		switch {
-		case !held:
+		case !held && !p.failedLast(j):
 			kept = append(kept, j)
+		case !held:
 		case j.Spec.TTLSecondsAfterFinished == nil:
 			if err := p.patchJob(ctx, j, `"ttlSecondsAfterFinished":`+ttl); err != nil {
 				return fmt.Errorf("set the TTL of job %s: %w", j.Name, err)
@@ -43,6 +44,12 @@ func (p *pass) tidy(ctx context.Context) error {
 	return nil
 }
 
+// failedLast tells whether the job's failure has not been acknowledged: its logs
+// are what its user needs, for as long as the template's own TTL leaves them.
+func (w *world) failedLast(j *batchv1.Job) bool {
+	return w.stream.Status.Failure != nil && w.stream.Status.Failure.JobUID == j.UID
+}
+
 // history lists the finished jobs whose end is recorded and carried out, oldest
 // first. One of a later run than the status knows is not history: the status that
 // was read is old, and that job's end may not have been recorded yet.
@@ -54,9 +61,6 @@ func (w *world) history() []*batchv1.Job {
 			continue
 		}
 		if runOf(j) > w.stream.Status.Runs {
-			continue
-		}
-		if f := w.stream.Status.Failure; f != nil && f.JobUID == j.UID {
 			continue
 		}
 		list = append(list, j)

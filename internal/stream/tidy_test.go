@@ -40,7 +40,7 @@ func TestHistoryIsOnlyWhatIsRecorded(t *testing.T) {
 			finishedJob(7), // recorded, its end is not
 			finishedJob(5),
 			finishedJob(4, func(j *batchv1.Job) { j.OwnerReferences = nil }),
-			finishedJob(3), // its failure waits for the user
+			finishedJob(3),
 			finishedJob(2, func(j *batchv1.Job) { j.Status.Conditions = nil }),
 			finishedJob(1),
 		},
@@ -49,11 +49,11 @@ func TestHistoryIsOnlyWhatIsRecorded(t *testing.T) {
 	for _, j := range w.history() {
 		got = append(got, j.Name)
 	}
-	if want := []string{"job-1", "job-5"}; !slices.Equal(got, want) {
+	if want := []string{"job-1", "job-3", "job-5"}; !slices.Equal(got, want) {
 		t.Errorf("history: %v, want %v", got, want)
 	}
 	w.record.Outcome = v1.OutcomeSucceeded
-	if got := len(w.history()); got != 3 {
-		t.Errorf("%d jobs once the outcome is recorded, want 3", got)
+	if got := len(w.history()); got != 4 {
+		t.Errorf("%d jobs once the outcome is recorded, want 4", got)
 	}
 }
