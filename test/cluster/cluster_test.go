@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -364,21 +365,26 @@ func (b bed) killEverything(c *testbed.Cluster) {
 func cgroupPIDs(c *testbed.Cluster) []int {
 	var pids []int
 	for _, root := range cgroupFolders(c) {
+		// What vanishes while the tree is walked is what this waits for.
 		_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-			if err != nil || d.Name() != "cgroup.procs" {
-				return nil
-			}
-			raw, _ := os.ReadFile(path)
-			for _, line := range bytes.Fields(raw) {
-				var pid int
-				if _, err := fmt.Sscan(string(line), &pid); err == nil {
-					pids = append(pids, pid)
-				}
+			if err == nil && d.Name() == "cgroup.procs" {
+				pids = append(pids, numbersIn(path)...)
 			}
 			return nil
 		})
 	}
 	return pids
+}
+
+func numbersIn(path string) []int {
+	raw, _ := os.ReadFile(path)
+	var numbers []int
+	for _, field := range strings.Fields(string(raw)) {
+		if n, err := strconv.Atoi(field); err == nil {
+			numbers = append(numbers, n)
+		}
+	}
+	return numbers
 }
 
 func cgroupFolders(c *testbed.Cluster) []string {

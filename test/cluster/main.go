@@ -16,6 +16,7 @@ import (
 	"github.com/arcane-streaming/arcane-operator/test/cluster/testbed"
 )
 
+//nolint:dupword // "build" is a command of its own in a list of commands
 const usage = `Runs real Kubernetes on this machine, without a container registry or a container engine.
 
   go run ./test/cluster COMMAND [flags]
@@ -139,12 +140,12 @@ func load(ctx context.Context, c command) error {
 
 // execute hands the terminal over; an interrupt reaches the command itself, so it
 // is not ended a second time from here.
-func execute(_ context.Context, c command) error {
+func execute(ctx context.Context, c command) error {
 	cluster, err := testbed.Find(c.name)
 	if err != nil {
 		return err
 	}
-	cmd := cluster.Command(context.Background(), c.args[0], c.args[1:]...)
+	cmd := cluster.Command(context.WithoutCancel(ctx), c.args[0], c.args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	return cmd.Run()
 }

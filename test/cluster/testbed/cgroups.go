@@ -52,11 +52,7 @@ func mountedHierarchies() ([]hierarchy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the control groups: %w", err)
 	}
-	found := hierarchies(string(raw))
-	if len(found) == 0 {
-		return nil, fmt.Errorf("a node needs control groups, and none are mounted below %s", cgroupRoot)
-	}
-	return found, nil
+	return hierarchies(string(raw)), nil
 }
 
 // createCgroups makes the folder that kubelet is given as its root, because kubelet
@@ -65,6 +61,9 @@ func (c *Cluster) createCgroups() error {
 	all, err := mountedHierarchies()
 	if err != nil {
 		return err
+	}
+	if len(all) == 0 {
+		return fmt.Errorf("a node needs control groups, and none are mounted below %s", cgroupRoot)
 	}
 	for _, h := range all {
 		if err := h.delegate(c.id); err != nil {
@@ -134,13 +133,13 @@ func (c *Cluster) processCgroup(all []hierarchy) string {
 
 // cgroupEntry is a command line that joins the cluster's group before it becomes
 // the command after it, so that no moment is left in which the process is nobody's.
-func (c *Cluster) cgroupEntry() []string {
+func (c *Cluster) cgroupEntry() ([]string, error) {
 	all, err := mountedHierarchies()
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	script := `echo $$ >"$0/cgroup.procs" && exec "$@"`
-	return []string{"sh", "-c", script, c.processCgroup(all)}
+	return []string{"sh", "-c", script, c.processCgroup(all)}, nil
 }
 
 // killCgroups ends every process in the cluster's groups below one of the given
@@ -174,8 +173,7 @@ func (c *Cluster) killCgroups(ctx context.Context, folders ...string) error {
 func cgroupProcesses(group string) ([]int, error) {
 	all, err := mountedHierarchies()
 	if err != nil {
-		// Without control groups there never was a node.
-		return nil, nil
+		return nil, err
 	}
 	found := map[int]bool{}
 	for _, h := range all {
@@ -226,7 +224,7 @@ func inCgroup(pid int, group string) bool {
 func (c *Cluster) removeCgroups(ctx context.Context) error {
 	all, err := mountedHierarchies()
 	if err != nil {
-		return nil
+		return err
 	}
 	return poll(ctx, 10*time.Second, func() error {
 		var failed error

@@ -30,15 +30,17 @@ func lockFile(ctx context.Context, path string, waiting func()) (func(), error) 
 	if err != nil {
 		return nil, fmt.Errorf("lock: %w", err)
 	}
+	// Nothing was written, and closing is what gives the lock back.
+	release := func() { _ = f.Close() }
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
 	for {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
-			return func() { f.Close() }, nil
+			return release, nil
 		}
 		if !errors.Is(err, unix.EWOULDBLOCK) {
-			f.Close()
+			release()
 			return nil, fmt.Errorf("lock %s: %w", path, err)
 		}
 		if waiting != nil {
@@ -47,7 +49,7 @@ func lockFile(ctx context.Context, path string, waiting func()) (func(), error) 
 		}
 		select {
 		case <-ctx.Done():
-			f.Close()
+			release()
 			return nil, fmt.Errorf("wait for the lock %s: %w", path, context.Cause(ctx))
 		case <-ticker.C:
 		}

@@ -44,23 +44,16 @@ type part struct {
 // launch is a process that this very program started; it tells at once when the
 // process has ended, and why.
 type launch struct {
-	ended chan struct{}
-	err   error
+	ended   chan struct{}
+	outcome string
 }
 
 // start launches a part so that it outlives this program: in a session of its own
 // and with its output in a file.
 func (c *Cluster) start(p part) error {
-	argv := append([]string{p.path}, p.args...)
-	if len(p.inside) > 0 {
-		enter, err := c.enter(p.inside...)
-		if err != nil {
-			return fmt.Errorf("start %s: %w", p.name, err)
-		}
-		argv = append(enter, argv...)
-	}
-	if c.state.Node {
-		argv = append(c.cgroupEntry(), argv...)
+	argv, err := c.commandLine(p)
+	if err != nil {
+		return fmt.Errorf("start %s: %w", p.name, err)
 	}
 	log, err := os.OpenFile(c.LogFile(p.name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -87,10 +80,30 @@ func (c *Cluster) start(p part) error {
 	c.launched[p.name] = l
 	// The process must be waited for, or it stays a zombie while a test runs on.
 	go func() {
-		l.err = cmd.Wait()
+		l.outcome = "exit status 0"
+		if err := cmd.Wait(); err != nil {
+			l.outcome = err.Error()
+		}
 		close(l.ended)
 	}()
 	return nil
+}
+
+// commandLine leads a part into its namespaces and its control group first.
+func (c *Cluster) commandLine(p part) ([]string, error) {
+	argv := append([]string{p.path}, p.args...)
+	if len(p.inside) > 0 {
+		enter, err := c.enter(p.inside...)
+		if err != nil {
+			return nil, err
+		}
+		argv = append(enter, argv...)
+	}
+	if !c.state.Node {
+		return argv, nil
+	}
+	join, err := c.cgroupEntry()
+	return append(join, argv...), err
 }
 
 // systemPath is spelled out because root's often lacks the sbin folders, where
@@ -182,7 +195,7 @@ func killIf(pid int, ours func() bool) error {
 	if err != nil {
 		return nil
 	}
-	defer p.Release()
+	defer func() { _ = p.Release() }()
 	if !ours() {
 		return nil
 	}
@@ -253,7 +266,7 @@ func (c *Cluster) failed(name string) error {
 	}
 	select {
 	case <-l.ended:
-		return fmt.Errorf("%s ended (%v); the end of %s:\n%s", name, l.err, c.LogFile(name), tail(c.LogFile(name), 12))
+		return fmt.Errorf("%s ended: %s; the end of %s:\n%s", name, l.outcome, c.LogFile(name), tail(c.LogFile(name), 12))
 	default:
 		return nil
 	}

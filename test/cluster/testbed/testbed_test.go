@@ -199,14 +199,14 @@ func TestClustersGetPortsOfTheirOwn(t *testing.T) {
 
 func TestHierarchies(t *testing.T) {
 	g := NewWithT(t)
-	g.Expect(hierarchies("31 23 0:28 / /sys/fs/cgroup rw,relatime - cgroup2 cgroup2 rw,nsdelegate\n")).To(Equal([]hierarchy{
+	g.Expect(hierarchies("31 23 0:28 / /sys/fs/cgroup rw,relatime - cgroup2 none rw,nsdelegate\n")).To(Equal([]hierarchy{
 		{path: "/sys/fs/cgroup", unified: true, options: []string{"rw", "nsdelegate"}},
 	}))
-	hybrid := `31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
-34 31 0:31 / /sys/fs/cgroup/cpuset rw,relatime - cgroup cgroup rw,cpuset
-39 31 0:36 / /sys/fs/cgroup/pids rw,relatime shared:7 - cgroup cgroup rw,pids
-41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw
-42 27 0:39 / /elsewhere/cgroup rw,relatime - cgroup2 cgroup2 rw
+	hybrid := `31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs none rw,mode=755
+34 31 0:31 / /sys/fs/cgroup/cpuset rw,relatime - cgroup none rw,cpuset
+39 31 0:36 / /sys/fs/cgroup/pids rw,relatime shared:7 - cgroup none rw,pids
+41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 none rw
+42 27 0:39 / /elsewhere/cgroup rw,relatime - cgroup2 none rw
 `
 	found := hierarchies(hybrid)
 	g.Expect(found).To(HaveLen(3))
