@@ -1,6 +1,6 @@
 package v1
 
-// This file holds the small types that several kinds share.
+// This file holds what several kinds say about jobs and their templates.
 
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
