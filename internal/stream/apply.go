@@ -113,7 +113,7 @@ func (p *pass) createJob(ctx context.Context, in jobspec.Input) error {
 	}
 	there := &batchv1.Job{}
 	if err := p.Live.Get(ctx, client.ObjectKeyFromObject(job), there); err != nil {
-		return client.IgnoreNotFound(err)
+		return fmt.Errorf("%w: look at the job that is there: %w", errObserveAgain, err)
 	}
 	switch {
 	case !ownedBy(there, p.stream.UID):
