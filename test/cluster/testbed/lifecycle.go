@@ -11,6 +11,10 @@ import (
 	"time"
 )
 
+// startLimit is generous because a part that cannot start ends, and that is noticed
+// at once: it only has to be enough for the slowest machine.
+const startLimit = 5 * time.Minute
+
 // parts lists the cluster's processes in the order of their start.
 func (c *Cluster) parts() []part {
 	if !c.state.Node {
@@ -175,7 +179,7 @@ func (c *Cluster) waitUsable(ctx context.Context) error {
 // await waits for a fact, and fails at once when any process that was started for
 // it has ended.
 func (c *Cluster) await(ctx context.Context, name string, fact func(context.Context) error) error {
-	err := poll(ctx, 2*time.Minute, func() error {
+	err := poll(ctx, startLimit, func() error {
 		for _, p := range c.parts() {
 			if err := c.failed(p.name); err != nil {
 				return stop{err}
