@@ -5,6 +5,8 @@ package e2e
 import (
 	"strings"
 	"testing"
+
+	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/pgserver"
 )
 
 // big is a text that PostgreSQL stores out of line: long, and not to be compressed.
@@ -15,10 +17,15 @@ var formats = []string{"parquet", "jsonl"}
 // inBothFormats runs a test once per format, each with a stream of its own.
 func inBothFormats(t *testing.T, test func(t *testing.T, s *stream), statements ...string) {
 	t.Helper()
+	inBothFormatsOn(t, func() *pgserver.Server { return server }, test, statements...)
+}
+
+func inBothFormatsOn(t *testing.T, on func() *pgserver.Server, test func(t *testing.T, s *stream), statements ...string) {
+	t.Helper()
 	for _, format := range formats {
 		t.Run(format, func(t *testing.T) {
 			t.Parallel()
-			s := newStream(t, server, statements...)
+			s := newStream(t, on(), statements...)
 			s.target["format"] = format
 			test(t, s)
 		})

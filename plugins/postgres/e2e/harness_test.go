@@ -42,6 +42,8 @@ type stream struct {
 	// env is added to the processes' environment.
 	env []string
 	run int
+	// midway is called in the middle of a test that kills.
+	midway func()
 }
 
 // newStream makes a database with what the statements create, and a stream of its table t.
@@ -158,23 +160,24 @@ func (s *stream) spec() string {
 
 // environment is what the operator gives a job; backfill is empty for streaming.
 func (s *stream) environment(backfill string) []string {
-	env := append(slices.Clone(s.env),
-		asPlugin+"=1",
-		"PATH="+os.Getenv("PATH"),
-		"PGUSER="+pgserver.User,
-		"PGPASSWORD="+s.server.Password,
-		job.EnvStreamID+"="+s.stream.Name,
-		job.EnvStreamNamespace+"="+s.stream.Namespace,
-		job.EnvStreamUID+"="+s.stream.UID,
+	env := []string{
+		asPlugin + "=1",
+		"PATH=" + os.Getenv("PATH"),
+		"PGUSER=" + pgserver.User,
+		"PGPASSWORD=" + s.server.Password,
+		job.EnvStreamID + "=" + s.stream.Name,
+		job.EnvStreamNamespace + "=" + s.stream.Namespace,
+		job.EnvStreamUID + "=" + s.stream.UID,
 		"STREAMCONTEXT__STREAM_KIND=Stream",
-		job.EnvSpec+"="+s.spec(),
-		job.EnvRun+"="+strconv.Itoa(s.run),
-		job.EnvBackfill+"="+strconv.FormatBool(backfill != ""),
-	)
+		job.EnvSpec + "=" + s.spec(),
+		job.EnvRun + "=" + strconv.Itoa(s.run),
+		job.EnvBackfill + "=" + strconv.FormatBool(backfill != ""),
+	}
 	if backfill != "" {
 		env = append(env, job.EnvBackfillID+"=orders-"+backfill, job.EnvBackfillUID+"="+backfill)
 	}
-	return env
+	// Of two values of one name, the last counts.
+	return append(env, s.env...)
 }
 
 // process is one job.
@@ -206,6 +209,9 @@ func (o *output) String() string {
 }
 
 var processes atomic.Int64
+
+// shownLog is how much of a process's log a failed test shows.
+const shownLog = 2500
 
 // launch starts the program with an environment.
 func launch(t *testing.T, env []string, args ...string) *process {
@@ -242,7 +248,7 @@ func launch(t *testing.T, env []string, args ...string) *process {
 		<-p.done
 		if t.Failed() {
 			log := p.output.String()
-			t.Logf("%v ended with %d, its log:\n%s", args, p.command.ProcessState.ExitCode(), log[max(0, len(log)-4000):])
+			t.Logf("%s ended with %d, its log:\n%s", args[0], p.command.ProcessState.ExitCode(), log[max(0, len(log)-shownLog):])
 		}
 	})
 	return p
@@ -458,4 +464,29 @@ func startServer(t *testing.T, settings map[string]string) *pgserver.Server {
 		}
 	})
 	return own
+}
+
+// script makes a file of a script for pgbench.
+func (s *stream) script(statements ...string) string {
+	s.t.Helper()
+	folder, err := os.MkdirTemp("", "arcane-script-")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = os.RemoveAll(folder) })
+	file := filepath.Join(folder, "script.sql")
+	// pgbench runs as another user.
+	if err := errors.Join(os.Chmod(folder, 0o755), os.WriteFile(file, []byte(strings.Join(statements, ";\n")+";\n"), 0o644)); err != nil {
+		s.t.Fatal(err)
+	}
+	return file
+}
+
+// loseSlot drops the slot as soon as the last job's connection has let go of it.
+func (s *stream) loseSlot() {
+	s.t.Helper()
+	eventually(s.t, "the slot is free", func() bool {
+		return s.query(`SELECT active::text FROM pg_replication_slots WHERE slot_name = $1`, s.slot()) == "false"
+	})
+	s.exec(`SELECT pg_drop_replication_slot($1)`, s.slot())
 }

@@ -3,6 +3,7 @@ package e2e
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -26,7 +27,14 @@ func TestMain(m *testing.M) {
 	os.Exit(run(m))
 }
 
+// parallel is how many tests run at once. They mostly wait for each other's disk and clock, not for the processor.
+const parallel = "6"
+
 func run(m *testing.M) int {
+	if err := flag.Set("test.parallel", parallel); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	folder, err := os.MkdirTemp("", "arcane-postgres-")
 	if err == nil {
 		defer os.RemoveAll(folder)

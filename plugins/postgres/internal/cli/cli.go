@@ -129,10 +129,16 @@ func (p *program) parse(command string, args []string) error {
 }
 
 // stopping is done after SIGTERM or SIGINT. A second one ends the process at once.
-func stopping(ctx context.Context) (context.Context, context.CancelFunc) {
+func (p *program) stopping(ctx context.Context) (context.Context, context.CancelFunc) {
 	stop, release := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
-	context.AfterFunc(stop, release)
-	return stop, release
+	tell := context.AfterFunc(stop, func() {
+		p.log.Info("asked to stop")
+		release()
+	})
+	return stop, func() {
+		tell()
+		release()
+	}
 }
 
 // terminationLog is where Kubernetes looks for a container's last words.

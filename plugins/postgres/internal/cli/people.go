@@ -63,7 +63,7 @@ func (p *program) readStream() (job.Job, error) {
 }
 
 func (p *program) verify(ctx context.Context) (err error) {
-	stop, release := stopping(ctx)
+	stop, release := p.stopping(ctx)
 	defer release()
 	j, err := p.readJob()
 	if err != nil {
@@ -82,7 +82,7 @@ func (p *program) verify(ctx context.Context) (err error) {
 // cleanup drops the slot, which would make the source keep its log for ever, and
 // the publication. A publication that the user named is the user's.
 func (p *program) cleanup(ctx context.Context) (err error) {
-	stop, release := stopping(ctx)
+	stop, release := p.stopping(ctx)
 	defer release()
 	j, err := p.readJob()
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 )
 
 func (p *program) run(ctx context.Context) (err error) {
-	stop, release := stopping(ctx)
+	stop, release := p.stopping(ctx)
 	defer release()
 	j, err := job.Read(p.lookup)
 	if err != nil {

@@ -172,18 +172,19 @@ func (k Keeper) begin(ctx context.Context, conn *pgx.Conn, known *layout.Epoch, 
 // StillWhole looks, while a job streams, whether the table is still the one that
 // is followed: a table that was dropped and created anew is silent otherwise.
 func (k Keeper) StillWhole(ctx context.Context, conn *pgx.Conn, at Position) error {
-	found, err := k.Source.Describe(ctx, conn)
-	if err != nil {
-		return err
-	}
-	if found.OID != at.RelationOID {
-		return exit.Gapf("table %s was dropped and created anew; a backfill has to read it", at.Relation)
-	}
+	// The publication first: a table that goes takes its place in the publication
+	// with it, and the message had better say that the table is gone.
 	publishes, err := k.Source.Publishes(ctx, conn, at.Publication, at.RelationOID)
 	if err != nil {
 		return err
 	}
-	if !publishes {
+	found, err := k.Source.Describe(ctx, conn)
+	switch {
+	case err != nil:
+		return err
+	case found.OID != at.RelationOID:
+		return exit.Gapf("table %s was dropped and created anew; a backfill has to read it", at.Relation)
+	case !publishes:
 		return exit.Gapf("publication %s does not exist any more, or leaves out some of the table's changes; a backfill has to make up for them", at.Publication)
 	}
 	return nil
