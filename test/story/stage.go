@@ -76,13 +76,24 @@ func (s *Stage) InstallKinds(ctx context.Context) error {
 	if _, err := s.Kubectl(ctx, "apply", "-k", crds); err != nil {
 		return err
 	}
-	_, err := s.Kubectl(ctx, "wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
-	return err
+	if _, err := s.Kubectl(ctx, "wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"); err != nil {
+		return err
+	}
+	// kubectl remembers for hours which kinds there are, from before there were these.
+	return os.RemoveAll(s.kubectlCache())
 }
+
+// kubectlCache is apart from the user's own: a port that an earlier cluster had
+// would bring its kinds back to mind.
+func (s *Stage) kubectlCache() string { return filepath.Join(s.Cluster.Dir(), "kubectl-cache") }
 
 // Kubectl runs a command of the user's and returns what it prints.
 func (s *Stage) Kubectl(ctx context.Context, args ...string) (string, error) {
-	out, err := s.Cluster.Command(ctx, "kubectl", args...).CombinedOutput()
+	cmd := s.Cluster.Command(ctx, "kubectl", args...)
+	if !s.Cluster.Existing() {
+		cmd.Env = append(cmd.Env, "KUBECACHEDIR="+s.kubectlCache())
+	}
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return string(out), fmt.Errorf("kubectl %v: %w\n%s", args, err, out)
 	}
