@@ -115,6 +115,12 @@ func (w *World) History(ctx context.Context) law.History {
 // AwaitQuiet waits until the operator rests: it has done all that it wants to do.
 func (w *World) AwaitQuiet(ctx context.Context) {
 	ginkgo.GinkgoHelper()
+	w.AwaitQuietFor(ctx, quietFor)
+}
+
+// AwaitQuietFor waits until the operator has rested for so long.
+func (w *World) AwaitQuietFor(ctx context.Context, period time.Duration) {
+	ginkgo.GinkgoHelper()
 	audit, err := w.auditLog()
 	gomega.Expect(err).NotTo(gomega.HaveOccurred())
 	if audit == nil {
@@ -122,7 +128,7 @@ func (w *World) AwaitQuiet(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, w.Patience)
 	defer cancel()
-	gomega.Expect(law.AwaitQuiet(ctx, audit, quietFor)).To(gomega.Succeed())
+	gomega.Expect(law.AwaitQuiet(ctx, audit, period)).To(gomega.Succeed())
 }
 
 // Await waits for a fact.
