@@ -96,7 +96,7 @@ func (w *world) why() (v1.Reason, string) {
 	if w.problem != nil {
 		return w.problem.Reason, w.problem.Message
 	}
-	if !isNext(w.stream, q, w.others) {
+	if !isNext(w.stream, q, w.requests) {
 		return v1.ReasonWaitingForTurn, "Another backfill of the stream comes first."
 	}
 	if most, limited := limit(w.class); limited {
@@ -182,8 +182,8 @@ func (w *world) cleanUp() decision {
 // newer counts the operator's own requests for the stream that ended after this one.
 func (w *world) newer() int {
 	q, n := w.request, 0
-	for i := range w.others {
-		o := &w.others[i]
+	for i := range w.requests {
+		o := &w.requests[i]
 		if !madeByUs(o) || !o.Status.Phase.Final() {
 			continue
 		}

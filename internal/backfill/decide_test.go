@@ -127,9 +127,9 @@ func status(phase v1.RequestPhase, reason v1.Reason, message string) v1.Backfill
 	return s
 }
 
-func others(list ...*v1.BackfillRequest) []v1.BackfillRequest {
+func list(requests ...*v1.BackfillRequest) []v1.BackfillRequest {
 	var values []v1.BackfillRequest
-	for _, q := range list {
+	for _, q := range requests {
 		values = append(values, *q)
 	}
 	return values
@@ -167,12 +167,12 @@ func TestWhatARequestWaitsFor(t *testing.T) {
 		"next":                               {world{request: request("a"), stream: stream(streaming)}, next},
 		"next, told so":                      {world{request: request("a", told(v1.ReasonWaitingForJob, next.status.Message)), stream: stream()}, decision{}},
 		"next, a moment old":                 {world{request: request("a", aged(0)), stream: stream()}, decision{wake: 2 * time.Second}},
-		"next, the older one has ended":      {world{request: request("b"), stream: stream(), others: others(request("a", completed), request("c"))}, next},
-		"next, the older one is a stranger":  {world{request: request("b"), stream: stream(), others: others(request("a", ofClass("d")), request("a2", ownedBy("uid-former")))}, next},
-		"next, the older one is unknown":     {world{request: request("b"), stream: stream(), others: others(request("a", ours))}, next},
-		"another one is older":               {world{request: request("a"), stream: stream(), others: others(request("z", aged(2*time.Hour)))}, turn},
-		"another one is as old and before":   {world{request: request("b"), stream: stream(), others: others(request("a"))}, turn},
-		"another one runs":                   {world{request: request("a"), stream: stream(serving("b")), others: others(request("b", in(v1.RequestRunning)))}, turn},
+		"next, the older one has ended":      {world{request: request("b"), stream: stream(), requests: list(request("a", completed), request("c"))}, next},
+		"next, the older one is a stranger":  {world{request: request("b"), stream: stream(), requests: list(request("a", ofClass("d")), request("a2", ownedBy("uid-former")))}, next},
+		"next, the older one is unknown":     {world{request: request("b"), stream: stream(), requests: list(request("a", ours))}, next},
+		"another one is older":               {world{request: request("a"), stream: stream(), requests: list(request("z", aged(2*time.Hour)))}, turn},
+		"another one is as old and before":   {world{request: request("b"), stream: stream(), requests: list(request("a"))}, turn},
+		"another one runs":                   {world{request: request("a"), stream: stream(serving("b")), requests: list(request("b", in(v1.RequestRunning)))}, turn},
 		"it is being started":                {world{request: request("a"), stream: stream(serving("a"))}, decision{}},
 		"it runs":                            {world{request: request("a", in(v1.RequestRunning)), stream: stream(serving("a"))}, decision{}},
 		"it runs, the stream is suspended":   {world{request: request("a", in(v1.RequestRunning)), stream: stream(serving("a"), suspended)}, decision{}},
@@ -255,22 +255,22 @@ func TestHowARequestEnds(t *testing.T) {
 		"its time is none":                       {world{request: request("a", endedAt(v1.RequestCompleted, 0), ttl(0))}, decision{does: remove}},
 		"no time of its end":                     {world{request: request("a", in(v1.RequestCompleted), ttl(60))}, decision{does: remove}},
 		"ours, two newer": {world{
-			request: request("a", ours, endedAt(v1.RequestCompleted, time.Hour)),
-			others:  others(request("b", ours, endedAt(v1.RequestCompleted, time.Minute)), request("c", ours, endedAt(v1.RequestCancelled, time.Minute))),
+			request:  request("a", ours, endedAt(v1.RequestCompleted, time.Hour)),
+			requests: list(request("b", ours, endedAt(v1.RequestCompleted, time.Minute)), request("c", ours, endedAt(v1.RequestCancelled, time.Minute))),
 		}, decision{}},
 		"ours, three newer": {world{
 			request: request("a", ours, endedAt(v1.RequestCompleted, time.Hour)),
-			others: others(request("b", ours, endedAt(v1.RequestCompleted, time.Minute)), request("c", ours, endedAt(v1.RequestCancelled, time.Minute)),
+			requests: list(request("b", ours, endedAt(v1.RequestCompleted, time.Minute)), request("c", ours, endedAt(v1.RequestCancelled, time.Minute)),
 				request("d", ours, endedAt(v1.RequestCompleted, time.Hour))),
 		}, decision{does: remove}},
 		"ours, three newer of users": {world{
 			request: request("a", ours, endedAt(v1.RequestCompleted, time.Hour)),
-			others: others(request("b", endedAt(v1.RequestCompleted, time.Minute)), request("c", endedAt(v1.RequestCancelled, time.Minute)),
+			requests: list(request("b", endedAt(v1.RequestCompleted, time.Minute)), request("c", endedAt(v1.RequestCancelled, time.Minute)),
 				request("d", endedAt(v1.RequestCompleted, time.Minute)), request("e", ours), request("f", ours, endedAt(v1.RequestCompleted, 2*time.Hour))),
 		}, decision{}},
 		"a user's, three newer": {world{
 			request: request("a", endedAt(v1.RequestCompleted, time.Hour)),
-			others: others(request("b", ours, endedAt(v1.RequestCompleted, time.Minute)), request("c", ours, endedAt(v1.RequestCancelled, time.Minute)),
+			requests: list(request("b", ours, endedAt(v1.RequestCompleted, time.Minute)), request("c", ours, endedAt(v1.RequestCancelled, time.Minute)),
 				request("d", ours, endedAt(v1.RequestCompleted, time.Minute))),
 		}, decision{}},
 	} {

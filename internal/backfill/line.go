@@ -98,11 +98,11 @@ func waiting(s *v1.Stream, q *v1.BackfillRequest) bool {
 
 // isNext tells whether no other request comes before this one: the one whose job
 // is recorded comes first, then the oldest, then by name.
-func isNext(s *v1.Stream, q *v1.BackfillRequest, others []v1.BackfillRequest) bool {
+func isNext(s *v1.Stream, q *v1.BackfillRequest, requests []v1.BackfillRequest) bool {
 	if backfilling(s) {
 		return recorded(s, q)
 	}
-	return !slices.ContainsFunc(others, func(o v1.BackfillRequest) bool {
+	return !slices.ContainsFunc(requests, func(o v1.BackfillRequest) bool {
 		return waiting(s, &o) && inOrder(&o, q) < 0
 	})
 }

@@ -24,8 +24,8 @@ type world struct {
 	stream *v1.Stream
 	// class of the stream, nil where there is none.
 	class *v1.StreamClass
-	// others are the stream's other requests. Read only.
-	others []v1.BackfillRequest
+	// requests for the same stream, this one among them. Read only.
+	requests []v1.BackfillRequest
 	// problem is what is wrong with the request's own template or payload.
 	problem *definition.Problem
 }
@@ -46,7 +46,7 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName) (*wo
 	if kept(w.request) {
 		return w, nil // nothing that happens to its stream concerns it any more
 	}
-	for _, read := range []func(context.Context, *world) error{r.readStream, r.readOthers, r.readProblem} {
+	for _, read := range []func(context.Context, *world) error{r.readStream, r.readRequests, r.readProblem} {
 		if err := read(ctx, w); err != nil {
 			return nil, err
 		}
@@ -81,17 +81,9 @@ func (r *Reconciler) readStream(ctx context.Context, w *world) error {
 	return nil
 }
 
-func (r *Reconciler) readOthers(ctx context.Context, w *world) error {
-	all, err := requestsFor(ctx, r.Client, w.request.Namespace, w.request.Spec.StreamID)
-	if err != nil {
-		return err
-	}
-	for i := range all {
-		if all[i].UID != w.request.UID {
-			w.others = append(w.others, all[i])
-		}
-	}
-	return nil
+func (r *Reconciler) readRequests(ctx context.Context, w *world) (err error) {
+	w.requests, err = requestsFor(ctx, r.Client, w.request.Namespace, w.request.Spec.StreamID)
+	return err
 }
 
 // requestsFor lists the requests for a stream. Read only, so not copied; and one

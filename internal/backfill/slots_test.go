@@ -11,10 +11,12 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/definition"
 )
 
 func container() corev1.Container { return corev1.Container{Name: "main", Image: "image"} }
@@ -41,30 +43,31 @@ func TestCandidates(t *testing.T) {
 		requests []*v1.BackfillRequest
 		want     string
 	}{
-		"oldest first":                 {2, []*v1.Stream{a, b}, []*v1.BackfillRequest{request("1", of("a")), request("2", of("b"), old)}, "2 1"},
-		"then by name":                 {2, []*v1.Stream{a, b}, []*v1.BackfillRequest{request("2", of("a")), request("1", of("b"))}, "1 2"},
-		"all of a stream":              {1, []*v1.Stream{a}, []*v1.BackfillRequest{request("2", of("a")), request("1", of("a"))}, "1 2"},
-		"full by a grant":              {1, []*v1.Stream{a, b}, []*v1.BackfillRequest{request("1", of("a"), in(v1.RequestGranted)), request("2", of("b"))}, ""},
-		"full by a run":                {1, []*v1.Stream{a, b}, []*v1.BackfillRequest{request("1", of("a"), in(v1.RequestRunning)), request("2", of("b"))}, ""},
-		"full by a job on its way out": {1, []*v1.Stream{stream(named("a"), serving("gone")), b}, []*v1.BackfillRequest{request("2", of("b"))}, ""},
-		"a cancelled one runs out":     {1, []*v1.Stream{stream(named("a"), serving("1")), b}, []*v1.BackfillRequest{request("1", of("a"), in(v1.RequestRunning), completed), request("2", of("b"))}, ""},
-		"the limit was lowered":        {1, []*v1.Stream{a, b}, []*v1.BackfillRequest{request("1", of("a"), in(v1.RequestRunning)), request("2", of("b"), in(v1.RequestGranted)), request("3", of("b"))}, ""},
-		"one is left":                  {2, []*v1.Stream{a, b}, []*v1.BackfillRequest{request("1", of("a"), in(v1.RequestRunning)), request("2", of("b")), request("3", of("a"))}, "2"},
-		"failed gives its slot back":   {1, []*v1.Stream{stream(named("a"), failed), b}, []*v1.BackfillRequest{request("1", of("a"), in(v1.RequestFailed)), request("2", of("b"))}, "2"},
-		"paused gives its slot back":   {1, []*v1.Stream{stream(named("a"), suspended), b}, []*v1.BackfillRequest{request("1", of("a"), in(v1.RequestPaused)), request("2", of("b"))}, "2"},
-		"resumed":                      {1, []*v1.Stream{a}, []*v1.BackfillRequest{request("1", of("a"), in(v1.RequestPaused))}, "1"},
-		"not accepted":                 {1, []*v1.Stream{stream(named("a"), refused)}, []*v1.BackfillRequest{request("1", of("a"))}, ""},
-		"not yet looked at":            {1, []*v1.Stream{stream(named("a"), func(s *v1.Stream) { s.Status.Conditions = nil })}, []*v1.BackfillRequest{request("1", of("a"))}, ""},
-		"on its way out":               {1, []*v1.Stream{stream(named("a"), deleting)}, []*v1.BackfillRequest{request("1", of("a"))}, ""},
-		"for another class":            {1, []*v1.Stream{a}, []*v1.BackfillRequest{request("1", of("a"), ofClass("d"))}, ""},
-		"for a stream of another":      {1, []*v1.Stream{a}, []*v1.BackfillRequest{request("1", of("x"))}, ""},
-		"of a former stream":           {1, []*v1.Stream{a}, []*v1.BackfillRequest{request("1", of("a"), ownedBy("uid-former"))}, ""},
-		"unknown to its stream":        {1, []*v1.Stream{a}, []*v1.BackfillRequest{request("1", of("a"), ours)}, ""},
-		"ended":                        {1, []*v1.Stream{a}, []*v1.BackfillRequest{request("1", of("a"), completed), request("2", of("a"), endedAt(v1.RequestCancelled, 0))}, ""},
-		"claimed, the grant is lost":   {1, []*v1.Stream{stream(named("a"), serving("1"))}, []*v1.BackfillRequest{request("1", of("a"), in(v1.RequestQueued)), request("2", of("a"))}, "1!"},
+		"oldest first":                   {2, []*v1.Stream{a, b}, []*v1.BackfillRequest{request("1", of("a")), request("2", of("b"), old)}, "2 1"},
+		"then by name":                   {2, []*v1.Stream{a, b}, []*v1.BackfillRequest{request("2", of("a")), request("1", of("b"))}, "1 2"},
+		"all of a stream":                {1, []*v1.Stream{a}, []*v1.BackfillRequest{request("2", of("a")), request("1", of("a"))}, "1 2"},
+		"full by a grant":                {1, []*v1.Stream{a, b}, []*v1.BackfillRequest{request("1", of("a"), in(v1.RequestGranted)), request("2", of("b"))}, ""},
+		"full by a run":                  {1, []*v1.Stream{a, b}, []*v1.BackfillRequest{request("1", of("a"), in(v1.RequestRunning)), request("2", of("b"))}, ""},
+		"full by a job on its way out":   {1, []*v1.Stream{stream(named("a"), serving("gone")), b}, []*v1.BackfillRequest{request("2", of("b"))}, ""},
+		"a cancelled one runs out":       {1, []*v1.Stream{stream(named("a"), serving("1")), b}, []*v1.BackfillRequest{request("1", of("a"), in(v1.RequestRunning), completed), request("2", of("b"))}, ""},
+		"a completed one is carried out": {1, []*v1.Stream{stream(named("a"), streaming), b}, []*v1.BackfillRequest{request("1", of("a"), in(v1.RequestRunning), completed), request("2", of("b"))}, "2"},
+		"the limit was lowered":          {1, []*v1.Stream{a, b}, []*v1.BackfillRequest{request("1", of("a"), in(v1.RequestRunning)), request("2", of("b"), in(v1.RequestGranted)), request("3", of("b"))}, ""},
+		"one is left":                    {2, []*v1.Stream{a, b}, []*v1.BackfillRequest{request("1", of("a"), in(v1.RequestRunning)), request("2", of("b")), request("3", of("a"))}, "2"},
+		"failed gives its slot back":     {1, []*v1.Stream{stream(named("a"), failed), b}, []*v1.BackfillRequest{request("1", of("a"), in(v1.RequestFailed)), request("2", of("b"))}, "2"},
+		"paused gives its slot back":     {1, []*v1.Stream{stream(named("a"), suspended), b}, []*v1.BackfillRequest{request("1", of("a"), in(v1.RequestPaused)), request("2", of("b"))}, "2"},
+		"resumed":                        {1, []*v1.Stream{a}, []*v1.BackfillRequest{request("1", of("a"), in(v1.RequestPaused))}, "1"},
+		"not accepted":                   {1, []*v1.Stream{stream(named("a"), refused)}, []*v1.BackfillRequest{request("1", of("a"))}, ""},
+		"not yet looked at":              {1, []*v1.Stream{stream(named("a"), func(s *v1.Stream) { s.Status.Conditions = nil })}, []*v1.BackfillRequest{request("1", of("a"))}, ""},
+		"on its way out":                 {1, []*v1.Stream{stream(named("a"), deleting)}, []*v1.BackfillRequest{request("1", of("a"))}, ""},
+		"for another class":              {1, []*v1.Stream{a}, []*v1.BackfillRequest{request("1", of("a"), ofClass("d"))}, ""},
+		"for a stream of another":        {1, []*v1.Stream{a}, []*v1.BackfillRequest{request("1", of("x"))}, ""},
+		"of a former stream":             {1, []*v1.Stream{a}, []*v1.BackfillRequest{request("1", of("a"), ownedBy("uid-former"))}, ""},
+		"unknown to its stream":          {1, []*v1.Stream{a}, []*v1.BackfillRequest{request("1", of("a"), ours)}, ""},
+		"ended":                          {1, []*v1.Stream{a}, []*v1.BackfillRequest{request("1", of("a"), completed), request("2", of("a"), endedAt(v1.RequestCancelled, 0))}, ""},
+		"claimed, the grant is lost":     {1, []*v1.Stream{stream(named("a"), serving("1"))}, []*v1.BackfillRequest{request("1", of("a"), in(v1.RequestQueued)), request("2", of("a"))}, "1!"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			q := &queue{now: now, class: class(c.most), streams: map[types.NamespacedName]*v1.Stream{}, requests: others(c.requests...)}
+			q := &queue{now: now, class: class(c.most), streams: map[types.NamespacedName]*v1.Stream{}, requests: list(c.requests...)}
 			for _, s := range c.streams {
 				q.streams[keyOf(s)] = s
 			}
@@ -97,6 +100,61 @@ func TestNoLimitNoGrant(t *testing.T) {
 	c.settle()
 	if got := c.ending(); strings.Contains(got, "Granted") || c.looks > 0 {
 		t.Errorf("%s, %d looks", got, c.looks)
+	}
+}
+
+// TestOneToAStream: the slots of a class are for its streams, however many requests one of them has.
+func TestOneToAStream(t *testing.T) {
+	c := newCluster(t, class(2), stream(), request("a"), request("b"))
+	c.settle()
+	if got, want := c.ending(), "a=Granted/Granted owned, b=Queued/WaitingForTurn owned"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestProblemOf: what any request of the stream would meet is not this request's fault.
+func TestProblemOf(t *testing.T) {
+	payload := func(q *v1.BackfillRequest) { q.Spec.Payload = &runtime.RawExtension{Raw: []byte(`{}`)} }
+	large := func(q *v1.BackfillRequest) {
+		q.Spec.Payload = &runtime.RawExtension{Raw: []byte(`{"x":"` + strings.Repeat("x", definition.MaxSpecBytes) + `"}`)}
+	}
+	elsewhere := func(q *v1.BackfillRequest) {
+		q.Spec.JobTemplateRef = &v1.TemplateReference{Namespace: "kube-system", Name: "root"}
+	}
+	empty := template("mine")
+	empty.Spec.Spec.Template.Spec.Containers = nil
+	for name, c := range map[string]struct {
+		templates []client.Object
+		request   *v1.BackfillRequest
+		want      v1.Reason
+	}{
+		"nothing of its own":                     {nil, request("a"), ""},
+		"the stream's template is missing":       {nil, request("a", payload), ""},
+		"a payload":                              {[]client.Object{template("std")}, request("a", payload), ""},
+		"a payload that is too large":            {[]client.Object{template("std")}, request("a", large), v1.ReasonSpecInvalid},
+		"its template is missing":                {[]client.Object{template("std")}, request("a", naming), v1.ReasonTemplateNotFound},
+		"its template is there":                  {[]client.Object{template("mine")}, request("a", naming), ""},
+		"its template cannot be used":            {[]client.Object{empty}, request("a", naming), v1.ReasonTemplateInvalid},
+		"its template is in a foreign namespace": {nil, request("a", elsewhere), v1.ReasonTemplateForbidden},
+		"the stream itself is not accepted":      {nil, request("a", naming, func(q *v1.BackfillRequest) { q.Spec.StreamID = "wrong" }), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			of := class(0)
+			if c.request.Spec.StreamID == "wrong" {
+				of.Spec.PluralName = "wrong"
+			}
+			p, err := problemOf(t.Context(), newCluster(t, c.templates...).api, stream(), of, c.request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := v1.Reason("")
+			if p != nil {
+				got = p.Reason
+			}
+			if got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -240,6 +241,26 @@ func TestOnlyTheVeryRequestIsDeleted(t *testing.T) {
 	}
 	if got := c.request("a").UID; got != "another" {
 		t.Errorf("left is %s", got)
+	}
+}
+
+// TestOnlyTheJudgedVersionIsWritten: what its user wrote in the same moment is judged first.
+func TestOnlyTheJudgedVersionIsWritten(t *testing.T) {
+	for _, d := range []decision{{does: own}, {does: tell, status: status(v1.RequestQueued, v1.ReasonStreamSuspended, "")}} {
+		c := newCluster(t, class(0), stream(suspended), request("a", unowned))
+		w, err := c.r.observe(t.Context(), keyOf(request("a")))
+		c.must(err)
+		c.edit("a", completed)
+		if err := c.r.apply(t.Context(), w, d); !apierrors.IsConflict(err) {
+			t.Errorf("%s over a newer version: %v", d.does, err)
+		}
+	}
+	c := newCluster(t, class(1), stream(), request("a"))
+	q, err := c.slots.observe(t.Context(), "c")
+	c.must(err)
+	c.edit("a", completed)
+	if err := c.slots.grant(t.Context(), q); !apierrors.IsConflict(err) {
+		t.Errorf("a grant over a newer version: %v", err)
 	}
 }
 

@@ -118,7 +118,7 @@ func TestGolden(t *testing.T) {
 
 // TestDeterministic: equal inputs, equal Jobs, and inputs that nobody touched.
 func TestDeterministic(t *testing.T) {
-	for _, file := range []string{"testdata/full-stream.input.yaml", "testdata/full-backfill.input.yaml"} {
+	for _, file := range []string{"testdata/full-stream.input.yaml", "testdata/full-backfill.input.yaml", "testdata/own-policy.input.yaml"} {
 		w := load(t, file)
 		first, _ := Build(w.input(t))
 		for range 50 {
@@ -128,7 +128,7 @@ func TestDeterministic(t *testing.T) {
 		}
 		first.Spec.Template.Spec.Containers[0].Env[0].Value = "changed"
 		first.Labels["changed"] = "changed"
-		*first.Spec.PodFailurePolicy.Rules[0].OnExitCodes.ContainerName = "changed"
+		first.Spec.PodFailurePolicy.Rules[0].Action = "changed"
 		if fresh := load(t, file); !reflect.DeepEqual(w, fresh) {
 			t.Errorf("%s: building a Job, or changing it, changed the inputs", file)
 		}

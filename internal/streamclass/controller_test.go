@@ -274,6 +274,24 @@ func TestClassDeletedMeanwhile(t *testing.T) {
 	}
 }
 
+// TestOnlyTheJudgedVersionIsWritten: a spec that changed in the same moment is judged first.
+func TestOnlyTheJudgedVersionIsWritten(t *testing.T) {
+	c := newCluster(t, streamClass("c", "Stream"))
+	w, err := c.r.observe(t.Context(), "c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	class := c.class()
+	class.Spec.PluralName = "other"
+	if err := c.api.Update(t.Context(), class); err != nil {
+		t.Fatal(err)
+	}
+	status, _ := decide(w)
+	if err := c.r.report(t.Context(), w, status); !apierrors.IsConflict(err) {
+		t.Errorf("a status over a newer version: %v", err)
+	}
+}
+
 // TestOwnWritesWakeNobody: neither a status of ours nor one of a stream that moves no count.
 func TestOwnWritesWakeNobody(t *testing.T) {
 	before := streamClass("c", "Stream")
