@@ -170,25 +170,35 @@ func lastProgress(log string, messages ...string) (found progressLine, ok bool) 
 // tellBackfill says how many rows the backfill has written, from its pod's log,
 // until ctx ends.
 func (d *demo) tellBackfill(ctx context.Context) {
+	ticker := time.NewTicker(200 * time.Millisecond)
+	defer ticker.Stop()
 	var told int64
-	_ = poll(ctx, time.Hour, func(ctx context.Context) (bool, error) {
-		pods, err := d.podsOf(ctx, streamName)
-		if err != nil {
-			return false, nil // the story meets the same error, and tells it
+	for ctx.Err() == nil {
+		// Where the log cannot be read, the backfill has not started, or the story itself
+		// meets the error and tells it.
+		if line, ok := d.backfillProgress(ctx); ok && line.Rows > told {
+			told = line.Rows
+			d.out.say("backfill", "%s rows written (%s)", thousands(line.Rows), size(line.Bytes))
 		}
-		for _, pod := range pods {
-			if pod.Labels[streamingv1.LabelBackfilling] != "true" {
-				continue
-			}
-			log, err := d.tail(ctx, pod.Name, 20)
-			if err != nil {
-				continue // its container has not started yet
-			}
-			if line, ok := lastProgress(log, "progress", "backfill complete"); ok && line.Rows > told {
-				told = line.Rows
-				d.out.say("backfill", "%s rows written (%s)", thousands(line.Rows), size(line.Bytes))
-			}
+		select {
+		case <-ctx.Done():
+		case <-ticker.C:
 		}
-		return false, nil
-	})
+	}
+}
+
+func (d *demo) backfillProgress(ctx context.Context) (found progressLine, ok bool) {
+	pods, err := d.podsOf(ctx, streamName)
+	if err != nil {
+		return found, false
+	}
+	for _, pod := range pods {
+		if pod.Labels[streamingv1.LabelBackfilling] != "true" {
+			continue
+		}
+		if log, err := d.tail(ctx, pod.Name, 20); err == nil {
+			found, ok = lastProgress(log, "progress", "backfill complete")
+		}
+	}
+	return found, ok
 }

@@ -75,8 +75,9 @@ func write(ctx context.Context, out *console) error {
 		return err
 	}
 	out.say("pgbench", "writes %d transactions a second; Ctrl-C ends it", writesPerSecond)
-	if err := w.untilDone(ctx); err != nil {
-		return err
+	<-w.ended
+	if ctx.Err() == nil {
+		return w.err
 	}
 	out.say("pgbench", "ended")
 	return nil

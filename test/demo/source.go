@@ -56,8 +56,10 @@ func (d *demo) behind(ctx context.Context, s *streamingv1.Stream, place string) 
 
 // writers is a running pgbench.
 type writers struct {
-	cmd   *exec.Cmd
-	ended chan error
+	cmd *exec.Cmd
+	// ended is closed when pgbench has ended; why is in err by then.
+	ended chan struct{}
+	err   error
 }
 
 // startWriters starts pgbench. It ends with ctx at the latest.
@@ -79,10 +81,11 @@ func (d *demo) startWriters(ctx context.Context) (*writers, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start pgbench: %w", err)
 	}
-	w := &writers{cmd: cmd, ended: make(chan error, 1)}
+	w := &writers{cmd: cmd, ended: make(chan struct{})}
 	go func() {
-		err := cmd.Wait()
-		w.ended <- fmt.Errorf("pgbench ended by itself: %w\n%s", errors.Join(err), said.String())
+		_ = cmd.Wait() // how it ended stands in its state
+		w.err = fmt.Errorf("pgbench ended by itself (%s):\n%s", cmd.ProcessState, said.String())
+		close(w.ended)
 	}()
 	return w, nil
 }
@@ -90,8 +93,8 @@ func (d *demo) startWriters(ctx context.Context) (*writers, error) {
 // stop ends the writers and returns when they have ended.
 func (w *writers) stop() error {
 	select {
-	case err := <-w.ended:
-		return err
+	case <-w.ended:
+		return w.err
 	default:
 	}
 	if err := w.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -99,15 +102,6 @@ func (w *writers) stop() error {
 	}
 	<-w.ended
 	return nil
-}
-
-// untilDone lets the writers write until ctx ends.
-func (w *writers) untilDone(ctx context.Context) error {
-	err := <-w.ended
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
 }
 
 // endForeignWriters ends what a demo that was killed has left writing, and waits

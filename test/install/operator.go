@@ -1,6 +1,8 @@
-// The operator on a testbed cluster, as config/default installs it.
-
+// Package install puts onto a testbed cluster what the stories and the demo need:
+// the operator, a PostgreSQL server, and the postgres plugin with a sink.
 package install
+
+// This file installs the operator as config/default does.
 
 import (
 	"context"

@@ -225,15 +225,18 @@ func (d *Database) start(ctx context.Context) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	ended := make(chan string, 1)
+	go func() {
+		_ = cmd.Wait() // how it ended stands in its state
+		ended <- cmd.ProcessState.String()
+	}()
 	return d.await(ctx, ended)
 }
 
 func (d *Database) logFile() string { return filepath.Join(d.folder, "log") }
 
 // await waits until the server answers.
-func (d *Database) await(ctx context.Context, ended <-chan error) error {
+func (d *Database) await(ctx context.Context, ended <-chan string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	ticker := time.NewTicker(50 * time.Millisecond)
@@ -246,8 +249,8 @@ func (d *Database) await(ctx context.Context, ended <-chan error) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("it does not answer; its log is %s: %w", d.logFile(), err)
-		case end := <-ended:
-			return fmt.Errorf("it ended (%w); its log is %s", errors.Join(end), d.logFile())
+		case how := <-ended:
+			return fmt.Errorf("it ended (%s); its log is %s", how, d.logFile())
 		case <-ticker.C:
 		}
 	}

@@ -29,7 +29,7 @@ const (
 	// SinkClaim is the PersistentVolumeClaim that the plugin's templates mount.
 	SinkClaim = "arcane-sink"
 	// CredentialsSecret holds the environment by which the plugin logs in.
-	CredentialsSecret = "postgres-credentials"
+	CredentialsSecret = "postgres-credentials" //nolint:gosec // the Secret's name, which is none
 
 	// pluginUser is whom the plugin's pods run as.
 	pluginUser = 65532

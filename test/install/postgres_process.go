@@ -30,12 +30,11 @@ func (d *Database) process() (int, error) {
 		return 0, err
 	}
 	first, _, _ := strings.Cut(string(raw), "\n")
-	pid, err := strconv.Atoi(strings.TrimSpace(first))
-	if err != nil || !d.owns(pid) {
-		// Not yet written to its end, or left by a server that was killed.
-		return 0, nil
+	// A file that is not written to its end has no number yet.
+	if pid, err := strconv.Atoi(strings.TrimSpace(first)); err == nil && d.owns(pid) {
+		return pid, nil
 	}
-	return pid, nil
+	return 0, nil
 }
 
 func (d *Database) owns(pid int) bool {
