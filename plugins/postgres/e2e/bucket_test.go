@@ -77,7 +77,7 @@ type testBucket struct {
 var errMisbehaving = errors.New("the bucket misbehaves, as the test wants")
 
 // change makes one change to the bucket, or dies at it.
-func (b *testBucket) change(key string, make func() error) error {
+func (b *testBucket) change(key string, carryOut func() error) error {
 	number := b.writes.Add(1)
 	if number == b.killAt && !b.killAfter {
 		die()
@@ -93,7 +93,7 @@ func (b *testBucket) change(key string, make func() error) error {
 			return err
 		}
 	}
-	err := make()
+	err := carryOut()
 	if number == b.killAt {
 		die()
 	}

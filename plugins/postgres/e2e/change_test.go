@@ -15,19 +15,19 @@ const big = `(SELECT string_agg(md5(random()::text), '') FROM generate_series(1,
 var formats = []string{"parquet", "jsonl"}
 
 // inBothFormats runs a test once per format, each with a stream of its own.
-func inBothFormats(t *testing.T, test func(t *testing.T, s *stream), statements ...string) {
+func inBothFormats(t *testing.T, test func(s *stream), statements ...string) {
 	t.Helper()
 	inBothFormatsOn(t, func() *pgserver.Server { return server }, test, statements...)
 }
 
-func inBothFormatsOn(t *testing.T, on func() *pgserver.Server, test func(t *testing.T, s *stream), statements ...string) {
+func inBothFormatsOn(t *testing.T, on func() *pgserver.Server, test func(s *stream), statements ...string) {
 	t.Helper()
 	for _, format := range formats {
 		t.Run(format, func(t *testing.T) {
 			t.Parallel()
 			s := newStream(t, on(), statements...)
 			s.target["format"] = format
-			test(t, s)
+			test(s)
 		})
 	}
 }
@@ -44,7 +44,7 @@ func (s *stream) changes() string {
 
 func TestUnchangedOutOfLineValuesComeFromBefore(t *testing.T) {
 	t.Parallel()
-	inBothFormats(t, func(t *testing.T, s *stream) {
+	inBothFormats(t, func(s *stream) {
 		s.exec(`INSERT INTO t SELECT i, 0, ` + big + `, NULL FROM generate_series(1, 20) AS i`)
 		s.backfill("b1")
 		job := s.start("")
@@ -59,7 +59,7 @@ func TestUnchangedOutOfLineValuesComeFromBefore(t *testing.T) {
 		job.terminate()
 		job.want(0)
 		if s.target["format"] == "jsonl" && !strings.Contains(s.changes(), `"_arcane_unchanged":["big"]`) {
-			t.Error("no change is marked as leaving a column alone: the test tests nothing")
+			s.t.Error("no change is marked as leaving a column alone: the test tests nothing")
 		}
 	}, `CREATE TABLE t (id int PRIMARY KEY, n int, big text, small text)`)
 }
@@ -73,7 +73,7 @@ func TestReplicaIdentities(t *testing.T) {
 	for name, identity := range identities {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inBothFormats(t, func(t *testing.T, s *stream) {
+			inBothFormats(t, func(s *stream) {
 				s.exec(`INSERT INTO t SELECT i, 'k' || i, 0, ` + big + ` FROM generate_series(1, 20) AS i`)
 				s.backfill("b1")
 				job := s.start("")
@@ -92,7 +92,7 @@ func TestReplicaIdentities(t *testing.T) {
 
 func TestTruncateEmptiesTheTable(t *testing.T) {
 	t.Parallel()
-	inBothFormats(t, func(t *testing.T, s *stream) {
+	inBothFormats(t, func(s *stream) {
 		s.backfill("b1")
 		job := s.start("")
 		s.exec(`UPDATE t SET n = 1 WHERE id < 10`)
@@ -108,7 +108,7 @@ func TestTruncateEmptiesTheTable(t *testing.T) {
 
 func TestASchemaChangeStartsANewFile(t *testing.T) {
 	t.Parallel()
-	inBothFormats(t, func(t *testing.T, s *stream) {
+	inBothFormats(t, func(s *stream) {
 		s.target["batch"] = map[string]any{"maxAge": "1h"}
 		s.backfill("b1")
 		job := s.start("")
@@ -123,7 +123,7 @@ func TestASchemaChangeStartsANewFile(t *testing.T) {
 		job.terminate()
 		job.want(0)
 		if files := s.files("changes"); len(files) != 4 {
-			t.Errorf("%d files for four schemas: %v", len(files), files)
+			s.t.Errorf("%d files for four schemas: %v", len(files), files)
 		}
 		job = s.start("")
 		s.verify()
@@ -134,12 +134,12 @@ func TestASchemaChangeStartsANewFile(t *testing.T) {
 
 func TestCompositeKeysAndOddNames(t *testing.T) {
 	t.Parallel()
-	inBothFormats(t, func(t *testing.T, s *stream) {
+	inBothFormats(t, func(s *stream) {
 		s.source["table"], s.source["schema"] = `My "Table"`, "Sales, EU"
 		s.target["part"] = map[string]any{"maxRows": 100}
 		s.backfill("b1")
 		if parts := s.parts("b1"); len(parts) < 10 {
-			t.Errorf("%d parts, want at least 10", len(parts))
+			s.t.Errorf("%d parts, want at least 10", len(parts))
 		}
 		job := s.start("")
 		s.exec(`UPDATE "Sales, EU"."My ""Table""" SET "a.b" = 'x', "A" = "A" + 1 WHERE "A" % 2 = 0`)
@@ -156,7 +156,7 @@ func TestCompositeKeysAndOddNames(t *testing.T) {
 
 func TestATransactionLargerThanABatchIsSplitAndWhole(t *testing.T) {
 	t.Parallel()
-	inBothFormats(t, func(t *testing.T, s *stream) {
+	inBothFormats(t, func(s *stream) {
 		s.target["batch"] = map[string]any{"maxRows": 100, "maxAge": "1h"}
 		s.backfill("b1")
 		job := s.start("")
@@ -170,7 +170,7 @@ func TestATransactionLargerThanABatchIsSplitAndWhole(t *testing.T) {
 		job.terminate()
 		job.want(0)
 		if files := s.files("changes"); len(files) != 11 {
-			t.Errorf("%d files, want 11: %v", len(files), files)
+			s.t.Errorf("%d files, want 11: %v", len(files), files)
 		}
 		job = s.start("")
 		s.verify()

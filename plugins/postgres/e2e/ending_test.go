@@ -220,7 +220,7 @@ func TestWALThatIsGoneEndsWith30(t *testing.T) {
 
 func TestSIGTERMWhileStreamingFlushesAndConfirms(t *testing.T) {
 	t.Parallel()
-	inBothFormats(t, func(t *testing.T, s *stream) {
+	inBothFormats(t, func(s *stream) {
 		s.target["batch"] = map[string]any{"maxAge": "1h"}
 		s.backfill("b1")
 		job := s.start("")
@@ -228,22 +228,22 @@ func TestSIGTERMWhileStreamingFlushesAndConfirms(t *testing.T) {
 		end := s.query(`SELECT pg_current_wal_insert_lsn()::text`)
 		s.received()
 		if files := s.files("changes"); len(files) != 0 {
-			t.Fatalf("the batch was written before its time: %v", files)
+			s.t.Fatalf("the batch was written before its time: %v", files)
 		}
 		job.terminate()
 		job.want(0)
 		if files := s.files("changes"); len(files) != 1 {
-			t.Errorf("want one file of changes, have %v", files)
+			s.t.Errorf("want one file of changes, have %v", files)
 		}
 		if confirmed := s.confirmed().String(); confirmed < end {
-			t.Errorf("confirmed is %s, want at least %s", confirmed, end)
+			s.t.Errorf("confirmed is %s, want at least %s", confirmed, end)
 		}
 	}, simple)
 }
 
 func TestSIGTERMWhileBackfillingEndsWith143AndTheNextRunResumes(t *testing.T) {
 	t.Parallel()
-	inBothFormats(t, func(t *testing.T, s *stream) {
+	inBothFormats(t, func(s *stream) {
 		s.misbehave(envHold + `=part-000003-.*\.(parquet|jsonl)`)
 		job := s.start("b1")
 		s.holding()
@@ -252,11 +252,11 @@ func TestSIGTERMWhileBackfillingEndsWith143AndTheNextRunResumes(t *testing.T) {
 		s.release()
 		job.want(143)
 		if words := job.lastWords(); !strings.HasPrefix(words, "interrupted: ") {
-			t.Errorf("the termination message is %q", words)
+			s.t.Errorf("the termination message is %q", words)
 		}
 		parts := s.parts("b1")
 		if len(parts) != 3 {
-			t.Fatalf("%d parts are finished, want 3: SIGTERM comes at a part's end", len(parts))
+			s.t.Fatalf("%d parts are finished, want 3: SIGTERM comes at a part's end", len(parts))
 		}
 		before := s.stamps("b1")
 		s.behave()
@@ -264,17 +264,17 @@ func TestSIGTERMWhileBackfillingEndsWith143AndTheNextRunResumes(t *testing.T) {
 		after := s.stamps("b1")
 		for file, stamp := range before {
 			if after[file] != stamp {
-				t.Errorf("%s was written again, or is gone", file)
+				s.t.Errorf("%s was written again, or is gone", file)
 			}
 		}
 		if manifest := s.manifest("b1"); manifest.Rows != 10_000 || len(manifest.Parts) != 10 {
-			t.Errorf("the manifest has %d rows in %d parts", manifest.Rows, len(manifest.Parts))
+			s.t.Errorf("the manifest has %d rows in %d parts", manifest.Rows, len(manifest.Parts))
 		}
 		// Done is done.
 		again := s.start("b1")
 		again.want(0)
 		if !strings.Contains(again.output.String(), "complete already") {
-			t.Error("a completed backfill was run again")
+			s.t.Error("a completed backfill was run again")
 		}
 		job = s.start("")
 		s.verify()

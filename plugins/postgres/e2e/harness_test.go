@@ -232,7 +232,7 @@ func launch(t *testing.T, env []string, args ...string) *process {
 		t.Fatal(err)
 	}
 	// Without a context: a test kills its processes itself, in its own way.
-	p.command = exec.Command(binary, args...) //nolint:noctx // see above
+	p.command = exec.Command(binary, args...)
 	p.command.Env = env
 	p.command.Stderr, p.command.Stdout = p.output, p.stdout
 	p.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -449,12 +449,7 @@ func (s *stream) received() {
 // startServer starts a server for one test alone, which may stop or reconfigure it.
 func startServer(t *testing.T, settings map[string]string) *pgserver.Server {
 	t.Helper()
-	folder, err := os.MkdirTemp("", "arcane-postgres-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(folder) })
-	own, err := pgserver.Start(t.Context(), folder, settings)
+	own, err := pgserver.Start(t.Context(), t.TempDir(), settings)
 	if err != nil {
 		t.Fatal(err)
 	}

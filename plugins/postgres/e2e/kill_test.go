@@ -31,9 +31,9 @@ const kills = 12
 // every row of the table equals the backfill and the changes applied.
 func TestKilledManyTimesUnderWrites(t *testing.T) {
 	t.Parallel()
-	inBothFormatsOn(t, ownServer(t), func(t *testing.T, s *stream) {
-		if err := s.server.Bench(t.Context(), s.database, "-i", "-q", "-s", "1"); err != nil {
-			t.Fatal(err)
+	inBothFormatsOn(t, ownServer(t), func(s *stream) {
+		if err := s.server.Bench(s.t.Context(), s.database, "-i", "-q", "-s", "1"); err != nil {
+			s.t.Fatal(err)
 		}
 		s.source["table"] = "pgbench_accounts"
 		s.target["part"] = map[string]any{"maxRows": 5000}
@@ -48,7 +48,7 @@ func TestKilledManyTimesUnderWrites(t *testing.T) {
 // once the table is emptied.
 func TestKilledManyTimesWhileRowsMove(t *testing.T) {
 	t.Parallel()
-	inBothFormatsOn(t, ownServer(t), func(t *testing.T, s *stream) {
+	inBothFormatsOn(t, ownServer(t), func(s *stream) {
 		s.target["part"] = map[string]any{"maxRows": 150}
 		script := s.script(
 			`\set a random(1, 3000)`+"\n"+`\set b random(1, 3000)`+"\n"+`UPDATE t SET n = n + 1 WHERE id = :a`,
@@ -113,7 +113,7 @@ func (p *process) killWithin(limit time.Duration) int {
 	select {
 	case <-p.done:
 		return 0
-	case <-time.After(50*time.Millisecond + rand.N(limit)): //nolint:gosec // any moment will do
+	case <-time.After(50*time.Millisecond + rand.N(limit)):
 		p.kill()
 		return 1
 	}

@@ -37,7 +37,7 @@ func run(m *testing.M) int {
 	}
 	folder, err := os.MkdirTemp("", "arcane-postgres-")
 	if err == nil {
-		defer os.RemoveAll(folder)
+		defer func() { _ = os.RemoveAll(folder) }()
 		server, err = pgserver.Start(context.Background(), folder, nil)
 	}
 	if err != nil {

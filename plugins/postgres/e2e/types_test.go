@@ -101,7 +101,7 @@ func (s *stream) insertTypes() {
 // texts of the files back to PostgreSQL and lets that compare.
 func TestTypesRoundTrip(t *testing.T) {
 	t.Parallel()
-	inBothFormats(t, func(t *testing.T, s *stream) {
+	inBothFormats(t, func(s *stream) {
 		s.insertTypes()
 		s.backfill("b1")
 		job := s.start("")

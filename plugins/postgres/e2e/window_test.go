@@ -28,7 +28,7 @@ const toasted = `CREATE TABLE t (id numeric(10,1) PRIMARY KEY, n int, big text)`
 // not yet, and its out-of-line value is in no part and in no change.
 func TestRowsThatMoveBehindTheBackfill(t *testing.T) {
 	t.Parallel()
-	inBothFormats(t, func(t *testing.T, s *stream) {
+	inBothFormats(t, func(s *stream) {
 		s.target["part"] = map[string]any{"maxRows": 5}
 		s.hold(`part-000001\.json`, "b1", func() {
 			// Rows 1 to 5 are read. 8 moves behind the backfill's back; 9 does so, and on.
@@ -49,7 +49,7 @@ func TestRowsThatMoveBehindTheBackfill(t *testing.T) {
 		})
 		settled := s.manifest("b1").Settled
 		if settled == nil || settled.Rows < 4 {
-			t.Fatalf("the rows that moved were not read once more: %+v", settled)
+			s.t.Fatalf("the rows that moved were not read once more: %+v", settled)
 		}
 		job := s.start("")
 		s.verify()
@@ -63,7 +63,7 @@ func TestRowsThatMoveBehindTheBackfill(t *testing.T) {
 
 func TestWritesBetweenThePartsOfABackfill(t *testing.T) {
 	t.Parallel()
-	inBothFormats(t, func(t *testing.T, s *stream) {
+	inBothFormats(t, func(s *stream) {
 		s.target["part"] = map[string]any{"maxRows": 5}
 		s.hold(`part-000002\.json`, "b1", func() {
 			s.exec(`UPDATE t SET n = n + 1`)
@@ -82,7 +82,7 @@ func TestWritesBetweenThePartsOfABackfill(t *testing.T) {
 
 func TestTruncateWhileTheBackfillReads(t *testing.T) {
 	t.Parallel()
-	inBothFormats(t, func(t *testing.T, s *stream) {
+	inBothFormats(t, func(s *stream) {
 		s.target["part"] = map[string]any{"maxRows": 5}
 		s.hold(`part-000002\.json`, "b1", func() {
 			s.exec(`INSERT INTO t VALUES (21, 0, NULL)`)
@@ -98,7 +98,7 @@ func TestTruncateWhileTheBackfillReads(t *testing.T) {
 
 func TestColumnsThatChangeWhileTheBackfillReadsMakeItBeginAnew(t *testing.T) {
 	t.Parallel()
-	inBothFormats(t, func(t *testing.T, s *stream) {
+	inBothFormats(t, func(s *stream) {
 		s.target["part"] = map[string]any{"maxRows": 5}
 		s.hold(`part-000002\.json`, "b1", func() {
 			s.exec(`UPDATE t SET n = 1 WHERE id = 1`)

@@ -118,9 +118,6 @@ type work struct {
 	parts []layout.Part
 }
 
-// errStartOver: the parts so far are worth nothing any more.
-var errStartOver = errors.New("start over")
-
 func (w *work) run(ctx, stopping context.Context) (int, error) {
 	for !w.read() {
 		if stopping.Err() != nil {

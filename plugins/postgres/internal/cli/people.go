@@ -32,7 +32,7 @@ func (p *program) readJob() (job.Job, error) {
 		if p.options.port > 65535 {
 			return j, exit.Configf("--port: %d is no port", p.options.port)
 		}
-		j.Spec.Source.Port = uint16(p.options.port) //nolint:gosec // checked above
+		j.Spec.Source.Port = uint16(p.options.port)
 	}
 	if p.options.sslMode != "" {
 		j.Spec.Source.SSLMode = p.options.sslMode

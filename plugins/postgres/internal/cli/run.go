@@ -99,11 +99,11 @@ func (p *program) stream(ctx, stop context.Context, changes *stream.Stream) erro
 		at, err = changes.Keeper.ForStream(ctx, conn)
 		return false, errors.Join(err, source.Judge("close a connection", conn.Close(ctx)))
 	})
-	if stop.Err() != nil {
+	switch {
+	case errors.Is(err, source.ErrStopped):
 		// Nothing has been received yet, so nothing is left behind.
 		return nil
-	}
-	if err != nil {
+	case err != nil:
 		return err
 	}
 	return changes.Run(ctx, stop, at)

@@ -41,6 +41,8 @@ type Server struct {
 const User = "arcane"
 
 // defaults make a server that replicates, and that is quick because its data need not outlive the machine.
+//
+//nolint:gosec // no credentials: the name of a setting has the word in it
 var defaults = map[string]string{
 	"wal_level":                "logical",
 	"listen_addresses":         "127.0.0.1",

@@ -156,6 +156,7 @@ func readValue(column table.Column, raw json.RawMessage) (string, error) {
 		if raw[0] != '"' {
 			return string(raw), nil
 		}
+	default:
 	}
 	var text string
 	if err := json.Unmarshal(raw, &text); err != nil {

@@ -65,16 +65,16 @@ func encodeValue(column table.Column, text string) (parquet.Value, error) {
 		return parquet.BooleanValue(text == "t"), nil
 	case table.Int16, table.Int32:
 		number, err := strconv.ParseInt(text, 10, 32)
-		return parquet.Int32Value(int32(number)), err //nolint:wrapcheck // wrapped by unfit
+		return parquet.Int32Value(int32(number)), err
 	case table.Int64:
 		number, err := strconv.ParseInt(text, 10, 64)
-		return parquet.Int64Value(number), err //nolint:wrapcheck // wrapped by unfit
+		return parquet.Int64Value(number), err
 	case table.Float32:
 		number, err := strconv.ParseFloat(text, 32)
-		return parquet.FloatValue(float32(number)), err //nolint:wrapcheck // wrapped by unfit
+		return parquet.FloatValue(float32(number)), err
 	case table.Float64:
 		number, err := strconv.ParseFloat(text, 64)
-		return parquet.DoubleValue(number), err //nolint:wrapcheck // wrapped by unfit
+		return parquet.DoubleValue(number), err
 	case table.Decimal:
 		return encodeDecimal(column, text)
 	case table.Date:
@@ -88,7 +88,7 @@ func encodeValue(column table.Column, text string) (parquet.Value, error) {
 		return parquet.Int64Value(micros), err
 	case table.UUID:
 		data, err := hex.DecodeString(strings.ReplaceAll(text, "-", ""))
-		return parquet.FixedLenByteArrayValue(data), err //nolint:wrapcheck // wrapped by unfit
+		return parquet.FixedLenByteArrayValue(data), err
 	case table.Bytes:
 		data, err := parseBytes(text)
 		return parquet.ByteArrayValue(data), err
@@ -135,7 +135,7 @@ func decodeValue(column table.Column, value parquet.Value) (string, error) {
 
 func encodeDecimal(column table.Column, text string) (parquet.Value, error) {
 	if text == "NaN" {
-		return parquet.Value{}, errors.New("Parquet's DECIMAL has no NaN; set spec.sink.decimals to text")
+		return parquet.Value{}, errors.New("a Parquet DECIMAL has no NaN; set spec.sink.decimals to text")
 	}
 	// PostgreSQL prints a numeric(p,s) with all of its s decimals.
 	whole, decimals, _ := strings.Cut(text, ".")

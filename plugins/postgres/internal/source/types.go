@@ -42,12 +42,15 @@ func (t *Types) Column(ctx context.Context, attribute Attribute) (table.Column, 
 	id := typeID{attribute.TypeOID, attribute.Modifier}
 	column, known := t.known[id]
 	if !known {
-		if err := t.conn.QueryRow(ctx, `SELECT format_type($1, $2)`, id.oid, id.modifier).Scan(&column.Type); err != nil {
+		var name string
+		if err := t.conn.QueryRow(ctx, `SELECT format_type($1, $2)`, id.oid, id.modifier).Scan(&name); err != nil {
 			return column, Judge("name a type", err)
 		}
-		if err := t.resolve(ctx, id, &column); err != nil {
+		var err error
+		if column, err = t.resolve(ctx, id); err != nil {
 			return column, err
 		}
+		column.Type = name
 		t.known[id] = column
 	}
 	column.Name, column.Key = attribute.Name, attribute.Key
@@ -58,7 +61,7 @@ func (t *Types) Column(ctx context.Context, attribute Attribute) (table.Column, 
 	return column, nil
 }
 
-func (t *Types) resolve(ctx context.Context, id typeID, column *table.Column) error {
+func (t *Types) resolve(ctx context.Context, id typeID) (table.Column, error) {
 	var entry struct {
 		kind, category, delimiter string
 		base, element             uint32
@@ -72,20 +75,15 @@ func (t *Types) resolve(ctx context.Context, id typeID, column *table.Column) er
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		// The type was dropped since the change was logged. Its text can still be written.
-		column.Kind = table.Text
-		return nil
+		return table.Column{Kind: table.Text}, nil
 	case err != nil:
-		return Judge(fmt.Sprintf("look type %d up", id.oid), err)
+		return table.Column{}, Judge(fmt.Sprintf("look type %d up", id.oid), err)
 	case entry.kind == "d":
-		return t.resolve(ctx, typeID{entry.base, entry.baseModifier}, column)
+		return t.resolve(ctx, typeID{entry.base, entry.baseModifier})
 	// Fixed-length types of category A are old vectors of the catalog, with a text form of their own.
 	case entry.category == "A" && entry.element != 0 && entry.length == -1 && entry.delimiter == ",":
-		if err := t.resolve(ctx, typeID{entry.element, id.modifier}, column); err != nil {
-			return err
-		}
-		column.SetArray()
-		return nil
+		element, err := t.resolve(ctx, typeID{entry.element, id.modifier})
+		return table.ArrayOf(element), err
 	}
-	column.SetKind(id.oid, id.modifier, t.nativeDecimals)
-	return nil
+	return table.OfType(id.oid, id.modifier, t.nativeDecimals), nil
 }

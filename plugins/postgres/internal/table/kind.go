@@ -66,33 +66,30 @@ var kinds = map[uint32]Kind{
 // maxPrecision is the largest DECIMAL that Parquet's readers agree on: 16 bytes.
 const maxPrecision = 38
 
-// SetKind fills in how a column of a base type is written. Whatever has no
-// kind of its own is written as PostgreSQL's text, so that no type is refused.
-func (c *Column) SetKind(oid uint32, modifier int32, nativeDecimals bool) {
-	c.Kind = Text
+// OfType is how a column of a base type is written, yet without a name. Whatever
+// has no kind of its own is written as PostgreSQL's text, so that no type is refused.
+func OfType(oid uint32, modifier int32, nativeDecimals bool) Column {
 	if kind, known := kinds[oid]; known {
-		c.Kind = kind
-		return
+		return Column{Kind: kind}
 	}
 	if oid != oidNumeric || !nativeDecimals || modifier < 4 {
-		return
+		return Column{Kind: Text}
 	}
 	// PostgreSQL packs both into the modifier, the scale as eleven bits with a sign.
 	packed := modifier - 4
 	precision := int(packed>>16) & 0xffff
 	scale := int((packed&0x7ff)^1024) - 1024
 	if precision > maxPrecision || scale < 0 || scale > precision {
-		return
+		return Column{Kind: Text}
 	}
-	c.Kind, c.Precision, c.Scale = Decimal, precision, scale
+	return Column{Kind: Decimal, Precision: precision, Scale: scale}
 }
 
-// SetArray makes the column an array of what it was.
-func (c *Column) SetArray() {
-	c.Element, c.Kind = c.Kind, Array
-	c.Precision, c.Scale = 0, 0
+// ArrayOf is how an array is written whose elements are written like that.
+func ArrayOf(element Column) Column {
 	// Numbers with a fixed scale lose their trailing zeros in many JSON readers.
-	if c.Element == Decimal {
-		c.Element = Text
+	if element.Kind == Decimal {
+		element.Kind = Text
 	}
+	return Column{Kind: Array, Element: element.Kind}
 }

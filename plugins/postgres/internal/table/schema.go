@@ -137,5 +137,5 @@ func appendLength(text []byte, length int) []byte {
 		text = append(text, byte(length&0x7f)|0x80)
 		length >>= 7
 	}
-	return append(text, byte(length))
+	return append(text, byte(length&0x7f))
 }

@@ -140,15 +140,14 @@ func TestDecimalsOfTheModifier(t *testing.T) {
 		precision, scaleDigits int
 	}{
 		{"numeric(10,2)", 10<<16 | 2 + 4, true, Decimal, 10, 2},
-		{"numeric(38,0)", 38<<16 | 0 + 4, true, Decimal, 38, 0},
-		{"numeric(39,0) is too wide for Parquet's readers", 39<<16 | 0 + 4, true, Text, 0, 0},
+		{"numeric(38,0)", 38<<16 + 4, true, Decimal, 38, 0},
+		{"numeric(39,0) is too wide for Parquet's readers", 39<<16 + 4, true, Text, 0, 0},
 		{"numeric without limits", -1, true, Text, 0, 0},
 		{"numeric(5,-2) has a negative scale", 5<<16 | (-2 & 0x7ff) + 4, true, Text, 0, 0},
 		{"the user asked for text", 10<<16 | 2 + 4, false, Text, 0, 0},
 	}
 	for _, test := range tests {
-		var column Column
-		column.SetKind(oidNumeric, test.modifier, test.native)
+		column := OfType(oidNumeric, test.modifier, test.native)
 		want := Column{Kind: test.kind, Precision: test.precision, Scale: test.scaleDigits}
 		if column != want {
 			t.Errorf("%s: %+v; want %+v", test.why, column, want)

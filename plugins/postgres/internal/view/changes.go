@@ -3,7 +3,6 @@ package view
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -155,9 +154,6 @@ func (r *Reader) eachPartRow(ctx context.Context, part layout.Part, visit func(*
 	return nil
 }
 
-// errNoKey: a file's columns lack the key, so its rows cannot be told apart.
-var errNoKey = errors.New("the schema has no key")
-
 // Unsettled lists the keys of rows in the range whose content the changes alone
 // do not tell: an update gave them a new key and left a column out of the log.
 // Keys are in the order of the schema's columns.
@@ -165,7 +161,7 @@ func (r *Reader) Unsettled(ctx context.Context, epoch int, from, until uint64) (
 	var keys []map[string]string
 	seen := map[string]bool{}
 	err := r.EachChange(ctx, epoch, from, until, func(schema *table.Schema, change table.Change) error {
-		if change.OldKey == nil || !slices.ContainsFunc(change.Cells, isUnchanged) {
+		if !leavesUnsettled(change) {
 			return nil
 		}
 		key := map[string]string{}
@@ -183,4 +179,7 @@ func (r *Reader) Unsettled(ctx context.Context, epoch int, from, until uint64) (
 	return keys, err
 }
 
-func isUnchanged(cell table.Cell) bool { return cell.State == table.Unchanged }
+// leavesUnsettled reports whether a change gave a row a new key and left a column out.
+func leavesUnsettled(change table.Change) bool {
+	return change.OldKey != nil && slices.ContainsFunc(change.Cells, func(cell table.Cell) bool { return cell.State == table.Unchanged })
+}

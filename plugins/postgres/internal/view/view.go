@@ -4,6 +4,7 @@ package view
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -41,7 +42,7 @@ func (r *Reader) Build(ctx context.Context, manifest *layout.Manifest, until uin
 	if until < uint64(manifest.EndLSN) {
 		return nil, fmt.Errorf("the backfill is the table only from %s on, not yet at %s", manifest.EndLSN, layout.LSN(until))
 	}
-	v := &View{rows: map[string]row{}, key: slices.Sorted(slices.Values(manifest.Key)), unions: map[[2]*table.Schema]*table.Schema{}}
+	v := newView(manifest.Key)
 	for _, part := range manifest.Parts {
 		if err := r.eachPartRow(ctx, part, v.put); err != nil {
 			return nil, err
@@ -59,6 +60,10 @@ func (r *Reader) Build(ctx context.Context, manifest *layout.Manifest, until uin
 		return nil, err
 	}
 	return v, nil
+}
+
+func newView(key []string) *View {
+	return &View{rows: map[string]row{}, key: slices.Sorted(slices.Values(key)), unions: map[[2]*table.Schema]*table.Schema{}}
 }
 
 // Len is the number of rows.
@@ -111,6 +116,9 @@ func (v *View) apply(schema *table.Schema, change table.Change) error {
 		return fmt.Errorf("unknown change %q", change.Op)
 	}
 }
+
+// errNoKey: a row lacks a column of the key, so it cannot be told from others.
+var errNoKey = errors.New("the row has no key")
 
 // keyOf is a row's key in a form that does not depend on the order of columns.
 func (v *View) keyOf(schema *table.Schema, cells []table.Cell) (string, error) {
