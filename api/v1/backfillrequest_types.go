@@ -143,7 +143,8 @@ type BackfillRequestStatus struct {
 	// Job that runs for this request, or ran last.
 	// +optional
 	Job string `json:"job,omitempty"`
-	// AttemptCount is the number of jobs that have served this request and ended.
+	// AttemptCount is the number of jobs that have served this request and ended. One
+	// that the request's own cancellation stopped is not counted.
 	// +optional
 	AttemptCount int32 `json:"attemptCount,omitempty"`
 	// Attempts are the last 10 jobs that served this request and ended, newest last.
