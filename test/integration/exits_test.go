@@ -4,6 +4,7 @@ package integration_test
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -11,6 +12,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	streamingv1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/test/given"
@@ -117,6 +119,9 @@ var _ = Describe("A pod that ignores SIGTERM", func() {
 	})
 })
 
+// hold is a finalizer of the test's own, which keeps what is deleted in sight.
+const hold = "story.example.com/hold"
+
 var _ = Describe("A backfill", func() {
 	var w *story.World
 	var backfill *corev1.Pod
@@ -153,6 +158,44 @@ var _ = Describe("A backfill", func() {
 	It("whose pod is evicted and exits 0 is not completed and runs again with the same id", func(ctx SpecContext) {
 		begin(ctx, exitsCleanly)
 		w.Evict(ctx, backfill)
+		runsAgain(ctx)
+	})
+
+	DescribeTable("whose pod was taken away and exited 0 is not completed while that pod is still to be seen",
+		func(ctx SpecContext, takeAway func(ctx SpecContext)) {
+			begin(ctx, exitsCleanly)
+			// Something holds the pod: so may a kubelet that is slow to remove it.
+			story.Edit(ctx, w, backfill, func(p *corev1.Pod) { p.Finalizers = append(p.Finalizers, hold) })
+			takeAway(ctx)
+			w.Await(ctx, func(g Gomega) {
+				r := &streamingv1.BackfillRequest{}
+				g.Expect(w.Client.Get(ctx, w.Key(request), r)).To(Succeed())
+				g.Expect(r.Status.Attempts).To(HaveLen(1))
+				g.Expect(r.Status.Attempts[0].Result).To(Equal(streamingv1.AttemptInterrupted))
+			})
+			runsAgain(ctx)
+			story.Edit(ctx, w, backfill, func(p *corev1.Pod) { p.Finalizers = nil })
+		},
+		Entry("deleted", func(ctx SpecContext) { w.Delete(ctx, backfill) }),
+		Entry("evicted", func(ctx SpecContext) { w.Evict(ctx, backfill) }),
+	)
+
+	It("whose job was deleted and whose pod exited 0 is not completed while that job is still to be seen", func(ctx SpecContext) {
+		begin(ctx, exitsCleanly)
+		job := &w.Jobs(ctx, "orders")[0]
+		story.Edit(ctx, w, job, func(j *batchv1.Job) { j.Finalizers = append(j.Finalizers, hold) })
+		story.Edit(ctx, w, backfill, func(p *corev1.Pod) { p.Finalizers = append(p.Finalizers, hold) })
+		w.Delete(ctx, job, client.PropagationPolicy(metav1.DeletePropagationForeground))
+		w.Await(ctx, func(g Gomega) {
+			g.Expect(w.Client.Get(ctx, w.Key(backfill.Name), backfill)).To(Succeed())
+			g.Expect(backfill.Status.Phase).To(Equal(corev1.PodSucceeded))
+			g.Expect(backfill.Finalizers).To(Equal([]string{hold}), "the Job controller has counted it")
+		})
+		w.AwaitQuiet(ctx)
+		story.Edit(ctx, w, backfill, func(p *corev1.Pod) { p.Finalizers = nil })
+		story.Edit(ctx, w, job, func(j *batchv1.Job) {
+			j.Finalizers = slices.DeleteFunc(j.Finalizers, func(f string) bool { return f == hold })
+		})
 		runsAgain(ctx)
 	})
 
