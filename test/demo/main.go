@@ -101,6 +101,9 @@ func cleanup(ctx context.Context, out *console) error {
 
 // down also clears what an interrupted up has left.
 func down(ctx context.Context, out *console) error {
+	if err := refuse(); err != nil {
+		return err
+	}
 	cluster, err := testbed.Find(clusterName)
 	switch {
 	case err == nil:
@@ -119,7 +122,7 @@ func down(ctx context.Context, out *console) error {
 
 // find returns the demo that an earlier up has set up.
 func find(ctx context.Context, out *console) (*demo, error) {
-	if err := refuseExisting(); err != nil {
+	if err := refuse(); err != nil {
 		return nil, err
 	}
 	cluster, err := testbed.Find(clusterName)
@@ -133,11 +136,15 @@ func find(ctx context.Context, out *console) (*demo, error) {
 	return d, d.connect(ctx)
 }
 
-// refuseExisting: the demo starts PostgreSQL inside the cluster's network, and
-// removes everything in the end. Neither is for a cluster of the user's.
-func refuseExisting() error {
+// refuse says in time where the demo cannot run. It starts PostgreSQL inside the
+// cluster's network and removes everything in the end: neither is for a cluster of
+// the user's.
+func refuse() error {
 	if os.Getenv("CLUSTER") == "existing" {
 		return errors.New("the demo uses a cluster of its own: run it without CLUSTER=existing")
+	}
+	if os.Geteuid() != 0 {
+		return errors.New("the demo needs root: its node has namespaces, mounts and control groups of its own")
 	}
 	return nil
 }

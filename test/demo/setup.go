@@ -41,7 +41,7 @@ type demo struct {
 
 // setUp brings the world up, whatever an earlier run has left of it.
 func setUp(ctx context.Context, out *console) (*demo, error) {
-	if err := refuseExisting(); err != nil {
+	if err := refuse(); err != nil {
 		return nil, err
 	}
 	d := &demo{out: out}

@@ -140,6 +140,9 @@ func (p *Plugin) run(ctx context.Context, s *streamingv1.Stream, out io.Writer, 
 		return fmt.Errorf("write the stream as JSON: %w", err)
 	}
 	program := filepath.Join(p.root, "bin", "plugin-postgres")
+	if err := packed(program); err != nil {
+		return err
+	}
 	cmd := p.database.Command(ctx, program, command, "--stream=-", "--bucket=file://"+p.SinkFolder())
 	var complaints bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(object), out, &complaints
@@ -221,10 +224,18 @@ func (p *Plugin) claim() *corev1.PersistentVolumeClaim {
 
 // loadImage gives the node an image that `make image` has packed.
 func loadImage(ctx context.Context, cluster *testbed.Cluster, tar string) error {
-	if _, err := os.Stat(tar); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s is missing: run make image first", tar)
+	if err := packed(tar); err != nil {
+		return err
 	}
 	return cluster.Load(ctx, tar)
+}
+
+// packed says what to do about a file that `make image` makes and that is not there.
+func packed(file string) error {
+	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s is missing: run make image first", file)
+	}
+	return nil
 }
 
 // modulePath names the root of the checkout.
