@@ -113,10 +113,12 @@ func (w *world) stray() lifecycle.Stray {
 	return found
 }
 
-// ofFormer tells whether a Job belongs to a stream that had this name before.
-func (w *world) ofFormer(j *batchv1.Job) bool {
-	ref := metav1.GetControllerOf(j)
-	return ref != nil && ref.Kind == v1.KindStream && ref.Name == w.stream.Name && ref.UID != w.stream.UID
+// ofFormer tells whether an object belongs to a stream that had this name before:
+// the garbage collector is about to take it.
+func (w *world) ofFormer(o metav1.Object) bool {
+	return slices.ContainsFunc(o.GetOwnerReferences(), func(ref metav1.OwnerReference) bool {
+		return ref.Kind == v1.KindStream && ref.Name == w.stream.Name && ref.UID != w.stream.UID
+	})
 }
 
 func (w *world) isRecorded(job types.UID) bool {
@@ -184,7 +186,7 @@ func (w *world) line() []*v1.BackfillRequest {
 	for i := range w.requests {
 		q := &w.requests[i]
 		loose := w.isInitial(q) && q.UID != w.stream.Status.InitialRequestUID
-		if ended(q) || loose || q.Spec.StreamClass != "" && q.Spec.StreamClass != w.stream.Spec.StreamClass {
+		if ended(q) || loose || w.ofFormer(q) || q.Spec.StreamClass != "" && q.Spec.StreamClass != w.stream.Spec.StreamClass {
 			continue
 		}
 		switch {

@@ -95,8 +95,8 @@ func (p *pass) lookAlive(ctx context.Context, judged *v1.BackfillRequest) error 
 	if err != nil {
 		return err
 	}
-	if request == nil || request.UID != judged.UID || ended(request) {
-		return fmt.Errorf("%w: the request has ended", errObserveAgain)
+	if request == nil || request.UID != judged.UID || ended(request) || !p.granted(p.world, request) {
+		return fmt.Errorf("%w: the request has ended, or has lost its slot", errObserveAgain)
 	}
 	return nil
 }

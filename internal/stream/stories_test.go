@@ -4,6 +4,7 @@ package stream
 // ways, and expects the same end.
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/internal/lifecycle"
@@ -226,6 +228,58 @@ func TestARestartIsCarriedOutOnce(t *testing.T) {
 	c.settle()
 	if c.running().UID != after {
 		t.Error("it was restarted twice")
+	}
+}
+
+// TestARequestOfAFormerStreamIsNotServed: the garbage collector is about to take it.
+func TestARequestOfAFormerStreamIsNotServed(t *testing.T) {
+	c := newCluster(t, orders()...)
+	c.must(c.api.Create(t.Context(), &v1.BackfillRequest{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "old", UID: "old", OwnerReferences: []metav1.OwnerReference{
+			{APIVersion: v1.GroupVersion.String(), Kind: v1.KindStream, Name: "orders", UID: "former"},
+		}},
+		Spec: v1.BackfillRequestSpec{StreamID: "orders"},
+	}))
+	c.settle()
+	if got := c.running().Annotations[v1.AnnotationRequest]; got != "orders-initial-0a1b2c3d" {
+		t.Errorf("the job serves %s", got)
+	}
+}
+
+// TestASlotThatIsTakenBackStartsNothing: the cache still shows the grant, the API server no longer does.
+func TestASlotThatIsTakenBackStartsNothing(t *testing.T) {
+	limited := func(phase v1.RequestPhase) *pass {
+		w := &world{
+			stream: &v1.Stream{ObjectMeta: metav1.ObjectMeta{Namespace: namespace}},
+			class:  &v1.StreamClass{Spec: v1.StreamClassSpec{Backfill: &v1.ClassBackfill{MaxConcurrent: ptr.To(int32(1))}}},
+		}
+		q := &v1.BackfillRequest{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "q", UID: "q"}, Status: v1.BackfillRequestStatus{Phase: phase}}
+		return &pass{Reconciler: newCluster(t, q).reconciler, world: w}
+	}
+	judged := &v1.BackfillRequest{ObjectMeta: metav1.ObjectMeta{Name: "q", UID: "q"}, Status: v1.BackfillRequestStatus{Phase: v1.RequestGranted}}
+	if err := limited(v1.RequestQueued).lookAlive(t.Context(), judged); !errors.Is(err, errObserveAgain) {
+		t.Errorf("taken back: %v", err)
+	}
+	if err := limited(v1.RequestGranted).lookAlive(t.Context(), judged); err != nil {
+		t.Errorf("granted: %v", err)
+	}
+}
+
+// TestATemplateWakesWhoNamesIt: a stream, a class or a request.
+func TestATemplateWakesWhoNamesIt(t *testing.T) {
+	named := &v1.BackfillRequest{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "q"},
+		Spec:       v1.BackfillRequestSpec{StreamID: "payments", JobTemplateRef: &v1.TemplateReference{Name: "big"}},
+	}
+	c := newCluster(t, append(orders(), named)...)
+	for template, want := range map[string]string{"std": "orders", "big": "payments", "other": ""} {
+		got := ""
+		for _, r := range c.reconciler.streamsOfTemplate(t.Context(), &v1.StreamingJobTemplate{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: template}}) {
+			got += r.Name
+		}
+		if got != want {
+			t.Errorf("template %s wakes %q, want %q", template, got, want)
+		}
 	}
 }
 

@@ -25,7 +25,7 @@ const (
 	byStream = "stream.arcane/stream"
 	// byClass finds the Streams of a class.
 	byClass = "stream.arcane/class"
-	// byTemplate finds the Streams and classes that name a template: "namespace/name".
+	// byTemplate finds the Streams, classes and requests that name a template: "namespace/name".
 	byTemplate = "stream.arcane/template"
 	// byStreamID finds the requests for a stream: its name.
 	byStreamID = "stream.arcane/stream-id"
@@ -43,6 +43,7 @@ func indexes(ctx context.Context, indexer client.FieldIndexer) error {
 		{&v1.Stream{}, byClass, func(o client.Object) []string { return []string{o.(*v1.Stream).Spec.StreamClass} }},
 		{&v1.Stream{}, byTemplate, templatesOfStream},
 		{&v1.StreamClass{}, byTemplate, templatesOfClass},
+		{&v1.BackfillRequest{}, byTemplate, templatesOfRequest},
 	} {
 		if err := indexer.IndexField(ctx, i.object, i.field, i.values); err != nil {
 			return fmt.Errorf("index %T by %s: %w", i.object, i.field, err)
@@ -67,6 +68,11 @@ func templatesOfStream(o client.Object) []string {
 func templatesOfClass(o client.Object) []string {
 	c := o.(*v1.StreamClass)
 	return references("", c.Spec.JobTemplateRef, c.Spec.BackfillJobTemplateRef)
+}
+
+func templatesOfRequest(o client.Object) []string {
+	q := o.(*v1.BackfillRequest)
+	return references(q.Namespace, q.Spec.JobTemplateRef)
 }
 
 func references(namespace string, refs ...*v1.TemplateReference) []string {
@@ -105,7 +111,8 @@ func (r *Reconciler) streamsOfClass(ctx context.Context, o client.Object) []reco
 	return r.streamsBy(ctx, client.MatchingFields{byClass: o.GetName()})
 }
 
-// streamsOfTemplate wakes the streams that name the template themselves, and those of the classes that name it.
+// streamsOfTemplate wakes the streams that name the template themselves, and those
+// of the classes and of the requests that name it.
 func (r *Reconciler) streamsOfTemplate(ctx context.Context, o client.Object) []reconcile.Request {
 	woken := r.streamsBy(ctx, client.MatchingFields{byTemplate: o.GetNamespace() + "/" + o.GetName()})
 	// A class may leave the namespace out: then it means the stream's own.
@@ -118,6 +125,13 @@ func (r *Reconciler) streamsOfTemplate(ctx context.Context, o client.Object) []r
 		for i := range classes.Items {
 			woken = append(woken, r.streamsOfClass(ctx, &classes.Items[i])...)
 		}
+	}
+	var requests v1.BackfillRequestList
+	if err := r.Client.List(ctx, &requests, client.MatchingFields{byTemplate: o.GetNamespace() + "/" + o.GetName()}); err != nil {
+		logf.FromContext(ctx).Error(err, "list the requests of a template")
+	}
+	for i := range requests.Items {
+		woken = append(woken, streamOfRequest(ctx, &requests.Items[i])...)
 	}
 	return woken
 }
