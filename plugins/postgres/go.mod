@@ -1,11 +1,12 @@
 module github.com/arcane-streaming/arcane-operator/plugins/postgres
 
-go 1.26.8
+go 1.26.0
 
 require (
 	github.com/jackc/pglogrepl v0.0.0-20251213150135-2e8d0df862c1
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/parquet-go/parquet-go v0.32.0
+	go.yaml.in/yaml/v3 v3.0.6
 	gocloud.dev v0.47.0
 )
 

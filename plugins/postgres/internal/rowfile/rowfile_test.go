@@ -53,7 +53,7 @@ func wideRows() [][]table.Cell {
 		cells("-9223372036854775808", "", "t", "-32768", "2147483647", "1.1754944e-38", "-0", "-0.001",
 			"-123456789012345678901234567890123.45678", "0044-03-15 BC", "24:00:00", "infinity",
 			"2024-02-29 12:34:56.789+00", "f81d4fae-7dec-11d0-a765-00a0c91e6bf6", `\x`, `{"a": null,`+"\n"+`"a": 1e400}`, "[[1,2],[3,null]]"),
-		cells("2", "line\nbreak \" \\ \x00æ", "f", "0", "0", "NaN", "-Inf", "0.000",
+		cells("2", "line\nbreak \" \\ \x00æ", "f", "0", "0", "NaN", "-Infinity", "0.000",
 			"99999999999999999999999999999999.99999", "infinity", "00:00:00.000001", "1970-01-01 00:00:00", "-infinity",
 			"00000000-0000-0000-0000-000000000000", `\x00ff0a`, "null", `"[0:1]={1,2}"`),
 		cells(null...),
@@ -66,8 +66,7 @@ func TestRowsComeBack(t *testing.T) {
 		rows := wideRows()
 		// The list column is given as PostgreSQL writes it and comes back in its canonical form.
 		rows[0][16], rows[1][16] = table.TextCell("{{1,2},{3,NULL}}"), table.TextCell("[0:1]={1,2}")
-		rows[1][6] = table.TextCell("-Infinity")
-		data, err := EncodeRows(format, wide(), Origin{Stream: "a/b", Run: 7}, rows)
+			data, err := EncodeRows(format, wide(), Origin{Stream: "a/b", Run: 7}, rows)
 		if err != nil {
 			t.Fatalf("%s: %v", format, err)
 		}

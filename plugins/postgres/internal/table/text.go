@@ -5,6 +5,7 @@ package table
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 )
@@ -32,8 +33,12 @@ func canonicalFloat(text string, bits int) (string, error) {
 	return FormatFloat(number, bits), nil
 }
 
-// FormatFloat is the canonical text of a float: the shortest that reads back the same.
+// FormatFloat is the canonical text of a float: the shortest that reads back the
+// same, and PostgreSQL's own words for infinity.
 func FormatFloat(number float64, bits int) string {
+	if math.IsInf(number, 0) {
+		return strings.TrimPrefix(strconv.FormatFloat(number, 'f', -1, bits), "+") + "inity"
+	}
 	return strconv.FormatFloat(number, 'g', -1, bits)
 }
 
