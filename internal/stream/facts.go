@@ -161,7 +161,7 @@ func (w *world) isOurs(p *corev1.Pod) bool {
 func (r *Reconciler) nextRequest(ctx context.Context, w *world) (lifecycle.Request, error) {
 	found := lifecycle.NoRequest
 	for _, q := range w.line() {
-		if w.problem == nil && r.granted(w, q) {
+		if w.problem == nil && w.granted(q) {
 			in, problem, err := r.input(ctx, w, v1.ModeBackfill, q)
 			if err != nil {
 				return found, err
@@ -200,7 +200,7 @@ func (w *world) line() []*v1.BackfillRequest {
 }
 
 // granted tells whether the request has a slot of its class. Without a limit every request has one.
-func (r *Reconciler) granted(w *world, q *v1.BackfillRequest) bool {
+func (w *world) granted(q *v1.BackfillRequest) bool {
 	if b := w.class.Spec.Backfill; b == nil || b.MaxConcurrent == nil {
 		return true
 	}

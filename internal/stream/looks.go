@@ -95,7 +95,7 @@ func (p *pass) lookAlive(ctx context.Context, judged *v1.BackfillRequest) error 
 	if err != nil {
 		return err
 	}
-	if request == nil || request.UID != judged.UID || ended(request) || !p.granted(p.world, request) {
+	if request == nil || request.UID != judged.UID || ended(request) || !p.granted(request) {
 		return fmt.Errorf("%w: the request has ended, or has lost its slot", errObserveAgain)
 	}
 	return nil

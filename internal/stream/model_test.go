@@ -138,13 +138,11 @@ func (m *model) stream() *v1.Stream { return m.byKind[streams]["orders"].(*v1.St
 
 // judgeWrite holds every write against the laws.
 func (m *model) judgeWrite(before, after client.Object) {
-	name := ""
-	if after != nil {
-		name = fmt.Sprintf("%T %s rv=%s", after, after.GetName(), after.GetResourceVersion())
+	if after == nil {
+		m.say("    %T %s is gone", before, before.GetName())
 	} else {
-		name = fmt.Sprintf("%T %s gone", before, before.GetName())
+		m.say("    wrote %T %s rv=%s", after, after.GetName(), after.GetResourceVersion())
 	}
-	m.say("    wrote %s", name)
 	switch now := after.(type) {
 	case *v1.Stream:
 		m.judgeStream(now)
