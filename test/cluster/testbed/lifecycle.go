@@ -205,7 +205,13 @@ func (c *Cluster) Down(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
-	return c.remove(ctx)
+	if err := c.remove(ctx); err != nil {
+		return err
+	}
+	if err := os.Remove(c.lockPath()); err != nil {
+		return fmt.Errorf("remove the cluster's lock: %w", err)
+	}
+	return nil
 }
 
 // remove needs no state, so it also clears what an interrupted start left. The

@@ -16,32 +16,26 @@ import (
 // lock keeps every other process from starting or ending this cluster. The file
 // is outside the run folder, which comes and goes while somebody waits.
 func (c *Cluster) lock(ctx context.Context) (func(), error) {
-	path := filepath.Join(cacheFolder(), "locks", c.id)
-	return lockFile(ctx, path, func() { c.say("waiting for another command on cluster %q", c.name) })
+	return lockFile(ctx, c.lockPath(), func() { c.say("waiting for another command on cluster %q", c.name) })
 }
 
+func (c *Cluster) lockPath() string { return filepath.Join(cacheFolder(), "locks", c.id) }
+
 // lockFile waits for an exclusive lock, which ends with the process at the latest.
-// It calls waiting once if it has to wait.
+// It calls waiting once if it has to wait. Whoever holds the lock may remove the file.
 func lockFile(ctx context.Context, path string, waiting func()) (func(), error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("lock: %w", err)
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return nil, fmt.Errorf("lock: %w", err)
-	}
-	// Nothing was written, and closing is what gives the lock back.
-	release := func() { _ = f.Close() }
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
 	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			return release, nil
-		}
-		if !errors.Is(err, unix.EWOULDBLOCK) {
-			release()
+		release, err := tryLock(path)
+		if err != nil {
 			return nil, fmt.Errorf("lock %s: %w", path, err)
+		}
+		if release != nil {
+			return release, nil
 		}
 		if waiting != nil {
 			waiting()
@@ -49,9 +43,38 @@ func lockFile(ctx context.Context, path string, waiting func()) (func(), error) 
 		}
 		select {
 		case <-ctx.Done():
-			release()
 			return nil, fmt.Errorf("wait for the lock %s: %w", path, context.Cause(ctx))
 		case <-ticker.C:
 		}
 	}
+}
+
+// tryLock returns nothing where somebody else has the lock.
+func tryLock(path string) (release func(), err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	// Nothing was written, and closing is what gives the lock back.
+	release = func() { _ = f.Close() }
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if err == nil && sameFile(f, path) {
+		return release, nil
+	}
+	release()
+	if err == nil || errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, nil
+	}
+	return nil, err
+}
+
+// sameFile is false for a file that its owner removed between our opening it and
+// our locking it: that lock would keep nobody away.
+func sameFile(f *os.File, path string) bool {
+	locked, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	current, err := os.Stat(path)
+	return err == nil && os.SameFile(locked, current)
 }

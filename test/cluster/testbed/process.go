@@ -137,7 +137,7 @@ func (c *Cluster) enter(namespaces ...string) ([]string, error) {
 	}
 	holder, ok := running[namespaceHolder]
 	if !ok {
-		return nil, fmt.Errorf("cluster %q: %w", c.name, ErrNotRunning)
+		return nil, fmt.Errorf("cluster %q is %w", c.name, ErrNotRunning)
 	}
 	argv := []string{"nsenter", "--target", strconv.Itoa(holder)}
 	return append(append(argv, namespaces...), "--"), nil

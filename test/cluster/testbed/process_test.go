@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -77,6 +78,7 @@ func TestADownedClusterLeavesNoFolder(t *testing.T) {
 	g.Expect(os.MkdirAll(filepath.Join(c.dir, "pki"), 0o755)).To(Succeed())
 	g.Expect(Down(t.Context(), "half")).To(Succeed())
 	g.Expect(c.dir).NotTo(BeADirectory())
+	g.Expect(c.lockPath()).NotTo(BeAnExistingFile())
 	g.Expect(Down(t.Context(), "half")).To(Succeed(), "a second time")
 }
 
@@ -102,6 +104,33 @@ func TestParseStat(t *testing.T) {
 	g.Expect(ok).To(BeFalse())
 	_, ok = parseStat("")
 	g.Expect(ok).To(BeFalse())
+}
+
+func TestALockWhoseFileWasRemovedKeepsNobodyAway(t *testing.T) {
+	g := NewWithT(t)
+	path := filepath.Join(t.TempDir(), "lock")
+	var inside, held atomic.Int64
+	done := make(chan error, 20)
+	for range cap(done) {
+		go func() {
+			unlock, err := lockFile(t.Context(), path, nil)
+			if err == nil {
+				if inside.Add(1) != 1 {
+					t.Error("two hold the lock at once")
+				}
+				held.Add(1)
+				err = os.Remove(path)
+				inside.Add(-1)
+				unlock()
+			}
+			done <- err
+		}()
+	}
+	for range cap(done) {
+		g.Eventually(done).WithTimeout(10 * time.Second).Should(Receive(BeNil()))
+	}
+	g.Expect(held.Load()).To(BeEquivalentTo(cap(done)))
+	g.Expect(path).NotTo(BeAnExistingFile())
 }
 
 func TestOneWaitsForTheOther(t *testing.T) {

@@ -21,7 +21,7 @@ import (
 const DefaultName = "arcane"
 
 // ErrNotRunning is returned by Find where no cluster of that name was started.
-var ErrNotRunning = errors.New("no such cluster is running; start it with: go run ./test/cluster up")
+var ErrNotRunning = errors.New("not running")
 
 // Options say which cluster Up shall start.
 type Options struct {
@@ -115,7 +115,7 @@ func Find(name string) (*Cluster, error) {
 		return nil, err
 	}
 	if s == nil || s.BootID != bootID() {
-		return nil, fmt.Errorf("cluster %q: %w", name, ErrNotRunning)
+		return nil, fmt.Errorf("cluster %q is %w; start it with: go run ./test/cluster up --name %s", name, ErrNotRunning, name)
 	}
 	c.state = *s
 	return c, nil
