@@ -66,7 +66,7 @@ func TestRowsComeBack(t *testing.T) {
 		rows := wideRows()
 		// The list column is given as PostgreSQL writes it and comes back in its canonical form.
 		rows[0][16], rows[1][16] = table.TextCell("{{1,2},{3,NULL}}"), table.TextCell("[0:1]={1,2}")
-			data, err := EncodeRows(format, wide(), Origin{Stream: "a/b", Run: 7}, rows)
+		data, err := EncodeRows(format, wide(), Origin{Stream: "a/b", Run: 7}, rows)
 		if err != nil {
 			t.Fatalf("%s: %v", format, err)
 		}
