@@ -74,6 +74,23 @@ func (d deployment) Kill(ctx context.Context) error {
 	return d.awaitGone(ctx, pods)
 }
 
+// Sound is an error where the program has ended by itself: the kubelet then starts
+// it again in the same pod.
+func (d deployment) Sound(ctx context.Context) error {
+	pods, err := d.pods(ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range pods {
+		for _, c := range p.Status.ContainerStatuses {
+			if c.RestartCount > 0 {
+				return fmt.Errorf("the operator in pod %s has ended by itself: %v", p.Name, c.LastTerminationState.Terminated)
+			}
+		}
+	}
+	return nil
+}
+
 // Log is the end of what the pods have printed about a namespace.
 func (d deployment) Log(ctx context.Context, namespace string) string {
 	pods, err := d.pods(ctx)

@@ -55,7 +55,7 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	Expect(cluster.Load(ctx, filepath.Join(story.Root(), "bin", "plugin-scripted.tar"))).To(Succeed())
 	Expect(install.Operator(ctx, cluster, GinkgoWriter)).To(Succeed())
 
-	theStage, err = story.NewStage(ctx, cluster)
+	theStage, err = story.NewStage(cluster)
 	Expect(err).NotTo(HaveOccurred())
 	theStage.Patience = time.Minute
 	theStage.Operator = deployment{theStage.Kube}

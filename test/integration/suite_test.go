@@ -60,7 +60,7 @@ var _ = SynchronizedBeforeSuite(func(ctx SpecContext) []byte {
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func(ctx context.Context) { Expect(cluster.Down(ctx)).To(Succeed()) })
 
-	theStage, err = story.NewStage(ctx, cluster)
+	theStage, err = story.NewStage(cluster)
 	Expect(err).NotTo(HaveOccurred())
 	theStage.Patience = 30 * time.Second
 	Expect(theStage.InstallKinds(ctx)).To(Succeed())

@@ -1,6 +1,6 @@
 // Package law checks what must always hold, over every version of every object
-// that an independent watcher has seen. The invariants I1 to I8 are those of the
-// lifecycle's design: see docs/reference for what they promise to users.
+// that an independent watcher has seen. They are the invariants I1 to I8 of a stream's
+// life, each with a sentence of its own below.
 //
 // Check is a pure function over a History; Recorder makes one from a cluster.
 package law

@@ -22,22 +22,17 @@ const Operator = "arcane-operator"
 // usersOwn: of a user's objects the operator owns no field but those that it is
 // allowed to write. The API server notes the owner of every field.
 func usersOwn(w *world, c change) []Violation {
-	var allowed func(path string) bool
-	kind := ""
 	switch o := c.Object.(type) {
 	case *streamingv1.Stream:
-		kind, allowed = "stream", nothing
+		return ownedBeside(c, UsersOwn, "stream", nothing)
 	case *corev1.Pod:
-		kind, allowed = "pod", nothing
+		return ownedBeside(c, UsersOwn, "pod", nothing)
 	case *streamingv1.BackfillRequest:
-		if w.request(o.UID).ours {
-			return nil
+		if !w.request(o.UID).ours {
+			return ownedBeside(c, UsersOwn, "request", ofRequest)
 		}
-		kind, allowed = "request", ofRequest
-	default:
-		return nil
 	}
-	return ownedBeside(c, UsersOwn, kind, allowed)
+	return nil
 }
 
 // notOurs: of a job that is no stream's the operator owns nothing.

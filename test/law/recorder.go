@@ -257,7 +257,7 @@ func (w *watcher) WatchWithContext(ctx context.Context, options metav1.ListOptio
 	events, err := w.cluster.Watch(ctx, w.newList(), &client.ListOptions{Namespace: w.namespace, Raw: &options})
 	if err != nil {
 		// The caller looks into the error itself to tell a gap from a fault.
-		return nil, err //nolint:wrapcheck // see above
+		return nil, err
 	}
 	return events, nil
 }

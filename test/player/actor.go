@@ -59,14 +59,14 @@ func (a *actor) perform(ctx context.Context, cluster kubernetes.Interface) error
 		run = script.Run{ExitCode: exitUnusable, Message: err.Error()}
 	}
 	a.started = metav1.Now()
-	if _, err := patchStatus(ctx, cluster, a.pod, a.runningStatus()); err != nil {
+	if err := patchStatus(ctx, cluster, a.pod, a.runningStatus()); err != nil {
 		return err
 	}
 	code, ok := a.wait(ctx, run)
 	if !ok {
 		return nil
 	}
-	if _, err := patchStatus(ctx, cluster, a.pod, a.endedStatus(code, run.Message)); err != nil {
+	if err := patchStatus(ctx, cluster, a.pod, a.endedStatus(code, run.Message)); err != nil {
 		return err
 	}
 	return a.remove(ctx, cluster)
@@ -173,7 +173,7 @@ func (a *actor) endedStatus(code int, message string) corev1.PodStatus {
 	for i, c := range a.pod.Spec.Containers {
 		end := corev1.ContainerStateTerminated{Reason: "Completed", StartedAt: a.started, FinishedAt: metav1.Now()}
 		if i == 0 && code != 0 {
-			end.Reason, end.ExitCode = "Error", int32(code) //nolint:gosec // exit codes are 0 to 255
+			end.Reason, end.ExitCode = "Error", int32(code)
 		}
 		if i == 0 {
 			end.Message = message

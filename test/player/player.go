@@ -166,17 +166,17 @@ func (p *Player) play(ctx context.Context, a *actor) {
 }
 
 // patchStatus writes a part of a pod's status, of that very pod.
-func patchStatus(ctx context.Context, cluster kubernetes.Interface, pod *corev1.Pod, status corev1.PodStatus) (*corev1.Pod, error) {
+func patchStatus(ctx context.Context, cluster kubernetes.Interface, pod *corev1.Pod, status corev1.PodStatus) error {
 	patch, err := json.Marshal(map[string]any{
 		"metadata": map[string]any{"uid": pod.UID},
 		"status":   status,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("write a status: %w", err)
+		return fmt.Errorf("write a status: %w", err)
 	}
-	after, err := cluster.CoreV1().Pods(pod.Namespace).Patch(ctx, pod.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
+	_, err = cluster.CoreV1().Pods(pod.Namespace).Patch(ctx, pod.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
 	if err != nil {
-		return nil, fmt.Errorf("patch the status: %w", err)
+		return fmt.Errorf("patch the status: %w", err)
 	}
-	return after, nil
+	return nil
 }

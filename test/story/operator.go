@@ -24,6 +24,8 @@ type Operator interface {
 	Stop(ctx context.Context) error
 	// Kill ends it without warning and returns when it has ended.
 	Kill(ctx context.Context) error
+	// Sound is an error where it has ended by itself.
+	Sound(ctx context.Context) error
 	// Log is the end of what it has printed about a namespace.
 	Log(ctx context.Context, namespace string) string
 }
@@ -43,6 +45,8 @@ type Process struct {
 	ended chan struct{}
 	err   error
 	ready string
+	// told: its end was asked for.
+	told bool
 }
 
 // How long a start and a graceful end may take.
@@ -55,6 +59,9 @@ const (
 func (p *Process) Start(ctx context.Context) error {
 	if p.Running() {
 		return nil
+	}
+	if err := p.Sound(ctx); err != nil {
+		return err
 	}
 	port, err := freePort()
 	if err != nil {
@@ -78,7 +85,7 @@ func (p *Process) Start(ctx context.Context) error {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start the operator: %w", err)
 	}
-	p.cmd, p.ended, p.ready = cmd, make(chan struct{}), "http://"+probe+"/readyz"
+	p.cmd, p.ended, p.ready, p.told = cmd, make(chan struct{}), "http://"+probe+"/readyz", false
 	ended := p.ended
 	go func() {
 		p.err = cmd.Wait()
@@ -98,6 +105,14 @@ func (p *Process) Running() bool {
 	default:
 		return true
 	}
+}
+
+// Sound is an error where the process has ended by itself.
+func (p *Process) Sound(ctx context.Context) error {
+	if p.cmd == nil || p.told || p.Running() {
+		return nil
+	}
+	return fmt.Errorf("the operator has ended by itself (%w):\n%s", errors.Join(p.err), p.Log(ctx, ""))
 }
 
 // Ready tells what the readiness probe answers.
@@ -129,7 +144,7 @@ func (p *Process) awaitReady(ctx context.Context) error {
 		}
 		select {
 		case <-p.ended:
-			return fmt.Errorf("the operator has ended by itself (%w):\n%s", errors.Join(p.err), p.Log(ctx, ""))
+			return p.Sound(ctx)
 		case <-ctx.Done():
 			return fmt.Errorf("%w\n%s", err, p.Log(ctx, ""))
 		case <-ticker.C:
@@ -140,8 +155,9 @@ func (p *Process) awaitReady(ctx context.Context) error {
 // Stop sends SIGTERM. An operator that does not end in time, or not with success, is an error.
 func (p *Process) Stop(ctx context.Context) error {
 	if !p.Running() {
-		return nil
+		return p.Sound(ctx)
 	}
+	p.told = true
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return fmt.Errorf("send SIGTERM to the operator: %w", err)
 	}
@@ -157,10 +173,11 @@ func (p *Process) Stop(ctx context.Context) error {
 }
 
 // Kill sends SIGKILL.
-func (p *Process) Kill(context.Context) error {
+func (p *Process) Kill(ctx context.Context) error {
 	if !p.Running() {
-		return nil
+		return p.Sound(ctx)
 	}
+	p.told = true
 	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("kill the operator: %w", err)
 	}

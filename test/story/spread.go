@@ -104,13 +104,12 @@ func TakeSlot(_ context.Context, prefix string) (*Slot, error) {
 		if err != nil {
 			return nil, fmt.Errorf("lock a cluster's name: %w", err)
 		}
-		err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) //nolint:gosec // a descriptor fits
+		err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil {
 			return &Slot{Name: name, lock: lock}, nil
 		}
-		lock.Close()
-		if !errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("lock a cluster's name: %w", err)
+		if closed := lock.Close(); closed != nil || !errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("lock a cluster's name: %w", errors.Join(err, closed))
 		}
 	}
 	return nil, fmt.Errorf("%d suites run at once", most)

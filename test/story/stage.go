@@ -49,8 +49,8 @@ type Stage struct {
 	Patience time.Duration
 }
 
-// NewStage makes the clients of a cluster that is up, and installs the kinds there.
-func NewStage(ctx context.Context, cluster *testbed.Cluster) (*Stage, error) {
+// NewStage makes the clients of a cluster that is up.
+func NewStage(cluster *testbed.Cluster) (*Stage, error) {
 	cfg, err := cluster.RESTConfig()
 	if err != nil {
 		return nil, err

@@ -90,6 +90,7 @@ func (w *World) leave(ctx context.Context) {
 		ginkgo.AddReportEntry("history", law.Timeline(history), ginkgo.ReportEntryVisibilityFailureOrVerbose)
 		ginkgo.AddReportEntry("operator", w.Operator.Log(ctx, w.Namespace), ginkgo.ReportEntryVisibilityFailureOrVerbose)
 	}
+	gomega.Expect(w.Operator.Sound(ctx)).To(gomega.Succeed())
 	gomega.Expect(violations).To(gomega.BeEmpty(), "the laws must hold over the whole history")
 }
 

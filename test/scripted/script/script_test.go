@@ -21,18 +21,21 @@ func TestFromEnvironment(t *testing.T) {
 		"defaults of a backfill": {`{}`, "true", "", script.Run{RunFor: second, OnSigterm: script.Signal{ExitCode: 143}}, false},
 		"what the spec leaves out stays the default": {
 			`{"source":{"backfill":{"exitCode":2}}}`, "true", "",
-			script.Run{RunFor: second, ExitCode: 2, OnSigterm: script.Signal{ExitCode: 143}}, false,
+			script.Run{RunFor: second, ExitCode: 2, OnSigterm: script.Signal{ExitCode: 143}},
+			false,
 		},
 		"a payload overrides the spec": {
 			`{"source":{"backfill":{"exitCode":2,"panic":"x"}}}`, "true", `{"runFor":"forever","exitCode":0}`,
-			script.Run{RunFor: script.Forever, Panic: "x", OnSigterm: script.Signal{ExitCode: 143}}, false,
+			script.Run{RunFor: script.Forever, Panic: "x", OnSigterm: script.Signal{ExitCode: 143}},
+			false,
 		},
 		"a payload of null overrides nothing": {
 			`{}`, "true", "null", script.Run{RunFor: second, OnSigterm: script.Signal{ExitCode: 143}}, false,
 		},
 		"all of a signal": {
 			`{"source":{"stream":{"onSigterm":{"ignore":true,"after":"3s","exitCode":9}}}}`, "false", "",
-			script.Run{RunFor: script.Forever, OnSigterm: script.Signal{Ignore: true, After: 3 * second, ExitCode: 9}}, false,
+			script.Run{RunFor: script.Forever, OnSigterm: script.Signal{Ignore: true, After: 3 * second, ExitCode: 9}},
+			false,
 		},
 		"no mode":             {`{}`, "", "", script.Run{}, true},
 		"no spec":             {``, "false", "", script.Run{}, true},
