@@ -131,6 +131,16 @@ func (s Source) CurrentLSN(ctx context.Context, conn *pgx.Conn) (layout.LSN, err
 	return layout.ParseLSN(text)
 }
 
+// Mark writes a message into the log that changes no data. A slot follows the log
+// only as far as there are records, and a quiet server writes its next one only
+// after some fifteen seconds; whoever waits for a place writes one behind it.
+func (s Source) Mark(ctx context.Context, conn *pgx.Conn) error {
+	if _, err := conn.Exec(ctx, `SELECT pg_logical_emit_message(true, 'arcane', 'mark')`); err != nil {
+		return Judge("write a message to the log", err)
+	}
+	return nil
+}
+
 // runningWriters are the transactions of this database that have written
 // something and have not ended: each holds a lock on its own number until others
 // can see what it did. A snapshot would not do: it does not tell the newest of them.

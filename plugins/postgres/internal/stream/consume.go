@@ -203,11 +203,14 @@ func (c *consumer) flush(ctx context.Context) error {
 			}
 			c.total.rows += c.rows
 			c.batch, c.rows, c.bytes = nil, 0, 0
-			if !c.decoder.open {
-				return nil
+			// Confirmed at once: under a steady load the next batch has begun before the
+			// next look. Of a transaction larger than a batch the first part is durable
+			// now, and it is confirmed only with the rest.
+			durable := c.received
+			if c.decoder.open {
+				durable = c.decoder.end
 			}
-			// A transaction larger than a batch: its first part is durable, and confirmed only with the rest.
-			c.confirmed = max(c.confirmed, c.decoder.end)
+			c.confirmed = max(c.confirmed, durable)
 			return nil
 		case <-ticker.C:
 			if err := c.wire.confirm(ctx, c.received, c.confirmed); err != nil {

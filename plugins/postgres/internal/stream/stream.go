@@ -111,6 +111,11 @@ func (s *Stream) session(ctx, stopping context.Context, at epoch.Position, until
 	if err := c.wire.start(ctx, at.Slot, at.Publication); err != nil {
 		return at.Confirmed, err
 	}
+	if until != forever {
+		if err := s.Source.Mark(ctx, catalog); err != nil {
+			return at.Confirmed, err
+		}
+	}
 	s.Log.Info("streaming", "slot", at.Slot, "epoch", at.Epoch.Number, "confirmed", at.Confirmed.String())
 	err = c.consume(ctx, stopping)
 	return layout.LSN(c.confirmed), err

@@ -117,10 +117,8 @@ func (v Verify) awaitSink(ctx, deadline context.Context, lsn layout.LSN) error {
 		return err
 	}
 	defer func() { _ = conn.Close(ctx) }() // nothing was written
-	// The stream follows the log only as far as there is a record. This one is
-	// behind the place, and changes no data.
-	if _, err := conn.Exec(ctx, `SELECT pg_logical_emit_message(true, 'arcane', 'verify')`); err != nil {
-		return source.Judge("write a message to the log", err)
+	if err := v.Source.Mark(ctx, conn); err != nil {
+		return err
 	}
 	var slot *source.Slot
 	reached, err := poll(deadline, func() (bool, error) {
