@@ -3,7 +3,6 @@
 package integration_test
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
@@ -277,33 +276,5 @@ var _ = Describe("A backfill", func() {
 		w.AwaitPod(ctx, "orders", streamingv1.ModeStream)
 		Expect(w.Modes(ctx, "orders")).To(Equal([]streamingv1.Mode{streamingv1.ModeBackfill, streamingv1.ModeStream}))
 		Expect(w.RequestsEver(ctx, "orders")).To(Equal(1), "its first backfill is decided once")
-	})
-})
-
-var _ = Describe("Several requests for one stream", func() {
-	It("run one at a time, the oldest first, each completed by its own job", func(ctx SpecContext) {
-		w := stage().Enter(ctx)
-		w.Given(ctx, "orders", given.Suspended)
-		w.AwaitPhase(ctx, "orders", streamingv1.StreamSuspended)
-		// Made within one second, so that their names decide, which speak against the order of creation.
-		for _, name := range []string{"c", "b", "a"} {
-			w.Request(ctx, name, "orders", given.Payload(script.Run{RunFor: 0}))
-			w.AwaitRequest(ctx, name, streamingv1.RequestQueued)
-		}
-		w.Resume(ctx, "orders")
-		by := map[string]bool{}
-		for _, name := range []string{"a", "b", "c"} {
-			by[w.AwaitCompleted(ctx, name).Annotations[streamingv1.AnnotationCompletedBy]] = true
-		}
-		Expect(by).To(HaveLen(3), "each by a job of its own")
-		w.AwaitPod(ctx, "orders", streamingv1.ModeStream)
-		var order []string
-		for _, j := range w.Started(ctx, "orders") {
-			if name := j.Annotations[streamingv1.AnnotationRequest]; name != "" {
-				order = append(order, name)
-			}
-		}
-		Expect(order).To(Equal(w.OldestFirst(ctx, "orders")), fmt.Sprint(order))
-		Expect(w.Modes(ctx, "orders")).To(HaveLen(4))
 	})
 })

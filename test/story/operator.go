@@ -112,7 +112,7 @@ func (p *Process) Sound(ctx context.Context) error {
 	if p.cmd == nil || p.told || p.Running() {
 		return nil
 	}
-	return fmt.Errorf("the operator has ended by itself (%w):\n%s", errors.Join(p.err), p.Log(ctx, ""))
+	return fmt.Errorf("the operator has ended by itself (%s):\n%s", p.cmd.ProcessState, p.Log(ctx, ""))
 }
 
 // Ready tells what the readiness probe answers.

@@ -76,11 +76,32 @@ func (s *Stage) InstallKinds(ctx context.Context) error {
 	if _, err := s.Kubectl(ctx, "apply", "-k", crds); err != nil {
 		return err
 	}
-	if _, err := s.Kubectl(ctx, "wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"); err != nil {
+	if err := s.awaitServed(ctx); err != nil {
 		return err
 	}
 	// kubectl remembers for hours which kinds there are, from before there were these.
 	return os.RemoveAll(s.kubectlCache())
+}
+
+// awaitServed waits until the API server answers for each kind.
+func (s *Stage) awaitServed(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for _, kind := range []client.ObjectList{
+		&streamingv1.StreamList{}, &streamingv1.BackfillRequestList{},
+		&streamingv1.StreamClassList{}, &streamingv1.StreamingJobTemplateList{},
+	} {
+		for err := s.Client.List(ctx, kind); err != nil; err = s.Client.List(ctx, kind) {
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("wait until the kinds are served: %w", err)
+			case <-ticker.C:
+			}
+		}
+	}
+	return nil
 }
 
 // kubectlCache is apart from the user's own: a port that an earlier cluster had
