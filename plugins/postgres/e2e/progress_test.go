@@ -1,44 +1,8 @@
 package e2e
 
-// This file holds the plugin to making progress that the source can see.
+// This file holds the plugin to not waiting for a quiet server.
 
-import (
-	"context"
-	"testing"
-)
-
-// TestTheConfirmedPlaceFollowsASteadyLoad writes without a pause, so that a batch
-// is always being gathered: what earlier batches made durable is confirmed all the same.
-func TestTheConfirmedPlaceFollowsASteadyLoad(t *testing.T) {
-	t.Parallel()
-	s := newStream(t, server, table)
-	s.backfill("b1")
-	job := s.start("")
-	before := s.confirmed()
-	ctx, stop := context.WithCancel(t.Context())
-	written := make(chan error, 1)
-	writer := connect(t, server.URL(s.database))
-	go func() {
-		for ctx.Err() == nil {
-			if _, err := writer.Exec(t.Context(), `INSERT INTO t (id, name) SELECT coalesce(max(id), 0) + 1, 'steady' FROM t`); err != nil {
-				written <- err
-				return
-			}
-		}
-		written <- nil
-	}()
-	for range 3 {
-		eventually(t, "the confirmed place moves on", func() bool { return s.confirmed() > before })
-		before = s.confirmed()
-	}
-	stop()
-	if err := <-written; err != nil {
-		t.Fatal(err)
-	}
-	s.verify()
-	job.terminate()
-	job.want(0)
-}
+import "testing"
 
 // TestABackfillMarksTheLog: a server that nobody writes to logs something only every
 // fifteen seconds. The backfill does not wait for that, but writes a record behind the
