@@ -11,6 +11,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
 	"github.com/arcane-streaming/arcane-operator/test/cluster/testbed"
 	"github.com/arcane-streaming/arcane-operator/test/install"
 )
@@ -35,6 +38,8 @@ const clusterName = "demo"
 const exitInterrupted = 130
 
 func main() {
+	// What the client library would log is told as errors here.
+	log.SetLogger(logr.Discard())
 	ctx, release := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:])
 	interrupted := ctx.Err() != nil
@@ -116,7 +121,7 @@ func down(ctx context.Context, out *console) error {
 	if err := testbed.Down(ctx, clusterName); err != nil {
 		return err
 	}
-	out.say("removed", "the cluster %q with all its pods, PostgreSQL, and the folders of both", clusterName)
+	out.say("removed", "cluster %q, its pods, PostgreSQL, the folders of both: nothing is left", clusterName)
 	return nil
 }
 
