@@ -114,6 +114,28 @@ func TestColumnsThatChangeWhileTheBackfillReadsMakeItBeginAnew(t *testing.T) {
 	}, toasted, `INSERT INTO t SELECT i, 0, `+big+` FROM generate_series(1, 20) AS i`)
 }
 
+// TestASlotThatIsLostBetweenTwoPartsMakesTheBackfillBeginAnew: what happened to
+// rows that were read before is in no change any more.
+func TestASlotThatIsLostBetweenTwoPartsMakesTheBackfillBeginAnew(t *testing.T) {
+	t.Parallel()
+	inBothFormats(t, func(s *stream) {
+		s.target["part"] = map[string]any{"maxRows": 5}
+		s.misbehave(envHold + `=part-000003\.json`)
+		job := s.start("b1")
+		s.holding()
+		job.kill()
+		s.behave()
+		s.loseSlot()
+		s.exec(`UPDATE t SET n = 1`)
+		s.exec(`DELETE FROM t WHERE id = 3`)
+		s.backfill("b1")
+		job = s.start("")
+		s.verify()
+		job.terminate()
+		job.want(0)
+	}, toasted, `INSERT INTO t SELECT i, 0, `+big+` FROM generate_series(1, 20) AS i`)
+}
+
 // TestACommitThatIsLoggedButNotVisible is about the moment in which a commit is
 // in the log and others do not see it yet. With a standby that must confirm and
 // does not, that moment lasts as long as the test wants.
