@@ -71,10 +71,10 @@ func (d *demo) begin(ctx context.Context, f *follower) error {
 		return err
 	}
 	started := time.Now()
+	d.out.say("we", "create stream/%s: table %s of PostgreSQL → JSON lines", s.Name, table)
 	if err := d.api.Create(ctx, s); err != nil {
 		return fmt.Errorf("create the stream: %w", err)
 	}
-	d.out.say("kubectl", "created stream/%s: table %s of PostgreSQL → JSON lines", s.Name, table)
 	d.out.say("", "in %s", d.plugin.StreamFolder(s))
 	telling, told := context.WithCancel(ctx)
 	defer told()
@@ -182,10 +182,10 @@ func (d *demo) suspend(ctx context.Context, suspended bool) error {
 	s := &streamingv1.Stream{}
 	s.Namespace, s.Name = namespace, streamName
 	patch := fmt.Appendf(nil, `{"spec":{"suspended":%t}}`, suspended)
+	d.out.say("we", "patch stream/%s: spec.suspended: %t", streamName, suspended)
 	if err := d.api.Patch(ctx, s, client.RawPatch(types.MergePatchType, patch)); err != nil {
 		return fmt.Errorf("set spec.suspended to %t: %w", suspended, err)
 	}
-	d.out.say("kubectl", "patched stream/%s: spec.suspended: %t", streamName, suspended)
 	return nil
 }
 
@@ -201,10 +201,10 @@ func (d *demo) lostPod(ctx context.Context, f *follower) error {
 		return err
 	}
 	started := time.Now()
+	d.out.say("we", "delete pod/%s", victim.Name)
 	if err := d.api.Delete(ctx, victim); err != nil {
 		return fmt.Errorf("delete the stream's pod: %w", err)
 	}
-	d.out.say("kubectl", "deleted pod/%s", victim.Name)
 	heir, err := d.awaitPod(ctx, victim.UID)
 	if err != nil {
 		return err
