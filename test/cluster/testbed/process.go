@@ -8,7 +8,6 @@
 package testbed
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -173,14 +172,13 @@ func eachMarked(id string, visit func(pid int, part string)) error {
 	return nil
 }
 
-// markOf tells which part of the cluster a process is. The environment of a
-// zombie, or of somebody else's process, reads as empty.
+// markOf tells which part of the cluster a process is.
 func markOf(pid int, id string) (string, bool) {
-	raw, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
-	if err != nil || !bytes.Contains(raw, []byte(clusterMark+id+"\x00")) {
+	env := environment(pid)
+	if !strings.Contains(env, clusterMark+id+"\x00") {
 		return "", false
 	}
-	for _, entry := range strings.Split(string(raw), "\x00") {
+	for _, entry := range strings.Split(env, "\x00") {
 		if part, ok := strings.CutPrefix(entry, partMark); ok {
 			return part, true
 		}

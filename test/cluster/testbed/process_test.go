@@ -61,6 +61,29 @@ func TestOnlyMarkedProcessesAreTheClusters(t *testing.T) {
 	g.Expect(alive(unmarked)).To(BeTrue())
 }
 
+func TestAProcessIsFoundWhileItBecomesAnotherProgram(t *testing.T) {
+	g := NewWithT(t)
+	isolate(t)
+	c, err := locate("becoming")
+	g.Expect(err).NotTo(HaveOccurred())
+	// Every part does this twice: a shell joins the control group, nsenter the
+	// namespaces. This one never stops.
+	script := filepath.Join(t.TempDir(), "again")
+	g.Expect(os.WriteFile(script, []byte("exec sh \"$0\"\n"), 0o600)).To(Succeed())
+	cmd := exec.Command("sh", script)
+	cmd.Env = append(os.Environ(), clusterMark+c.id, partMark+"etcd")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	g.Expect(cmd.Start()).To(Succeed())
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_, _ = cmd.Process.Wait()
+	})
+	for range 5000 {
+		_, ok := markOf(cmd.Process.Pid, c.id)
+		g.Expect(ok).To(BeTrue())
+	}
+}
+
 func TestAProcessIsSparedWhenItsIDWasReused(t *testing.T) {
 	g := NewWithT(t)
 	cmd := sleeper(t)
@@ -84,13 +107,24 @@ func TestADownedClusterLeavesNoFolder(t *testing.T) {
 
 func TestParseStat(t *testing.T) {
 	g := NewWithT(t)
-	const rest = " 1 7 7 0 -1 %FLAGS% 0 0 0 0 0 0 0 0 20 0 %THREADS% 0 1"
-	line := func(head, flags, threads string) string {
-		return head + strings.NewReplacer("%FLAGS%", flags, "%THREADS%", threads).Replace(rest)
+	rest := " 1 7 7 0 -1 %FLAGS% 0 0 0 0 0 0 0 0 20 0 %THREADS%" + strings.Repeat(" 0", 6) + " %CODE%" + strings.Repeat(" 0", 22) + " %ENV% 0"
+	line := func(head, flags, threads string, memory ...string) string {
+		memory = append(memory, "80", "95 99")
+		return head + strings.NewReplacer("%FLAGS%", flags, "%THREADS%", threads, "%CODE%", memory[0], "%ENV%", memory[1]).Replace(rest)
 	}
 	p, ok := parseStat(line("7 (a (b) c) S", "4194304", "1"))
 	g.Expect(ok).To(BeTrue())
-	g.Expect(p).To(Equal(process{command: "a (b) c", session: 7}))
+	g.Expect(p).To(Equal(process{command: "a (b) c", session: 7, environmentComing: true}))
+
+	for _, tc := range []struct {
+		code, env string
+		coming    bool
+	}{{"0", "0 0", true}, {"0", "95 95", true}, {"80", "95 99", true}, {"80", "95 95", false}} {
+		p, _ = parseStat(line("7 (sh) R", "4194304", "1", tc.code, tc.env))
+		g.Expect(p.environmentComing).To(Equal(tc.coming), "%v", tc)
+	}
+	p, _ = parseStat(line("7 (kworker/0:1) S", "2097152", "1", "0", "0 0"))
+	g.Expect(p.environmentComing).To(BeFalse(), "a thread of the kernel's")
 
 	p, ok = parseStat(line("7 (etcd) R", "4194308", "9"))
 	g.Expect(ok).To(BeTrue())

@@ -3,12 +3,15 @@
 package testbed
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // process is what /proc says about a process that still holds something: memory,
@@ -18,10 +21,48 @@ type process struct {
 	session int
 	// exiting processes have been ended, but may still hold sockets.
 	exiting bool
+	// environmentComing is false only where the environment is known to be empty.
+	environmentComing bool
 }
 
-// The kernel's flag for a task that is on its way out.
-const flagExiting = 0x4
+// The kernel's flags for a task that is on its way out, and for one of its own.
+const (
+	flagExiting = 0x4
+	flagKernel  = 0x200000
+)
+
+// environment reads a process's environment. That of a zombie is empty, and so is
+// that of somebody else's process to a user who is not root.
+func environment(pid int) string {
+	path := filepath.Join("/proc", strconv.Itoa(pid), "environ")
+	for deadline := time.Now().Add(time.Second); ; {
+		raw, err := readAtOnce(path)
+		if err != nil || len(raw) > 0 {
+			return string(raw)
+		}
+		// For an instant, while a process becomes another program, it has none.
+		if p, ok := lookUp(pid); !ok || !p.environmentComing || time.Now().After(deadline) {
+			return ""
+		}
+	}
+}
+
+// readAtOnce takes the file in one piece: between two reads the process may become
+// another program, and the second one would find nothing. The limit is far above
+// what the cluster's own processes carry.
+func readAtOnce(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	buffer := make([]byte, 64<<10)
+	n, err := f.Read(buffer)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return buffer[:n], err
+}
 
 // lookUp returns false for a process that is gone. A zombie is gone too, unless it is
 // only the first thread of a program whose other threads are still ending.
@@ -40,7 +81,7 @@ func parseStat(stat string) (process, bool) {
 		return process{}, false
 	}
 	fields := strings.Fields(stat[end+2:])
-	if len(fields) < 18 {
+	if len(fields) < 49 {
 		return process{}, false
 	}
 	state := fields[0]
@@ -53,6 +94,9 @@ func parseStat(stat string) (process, bool) {
 		session: session,
 		exiting: state == "Z" || flags&flagExiting != 0,
 	}
+	// The end of the program's code is set after its environment, and is zero before.
+	codeEnd, envStart, envEnd := fields[24], fields[47], fields[48]
+	p.environmentComing = !p.exiting && flags&flagKernel == 0 && (codeEnd == "0" || envStart != envEnd)
 	return p, !dead
 }
 
