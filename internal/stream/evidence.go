@@ -73,7 +73,11 @@ func jobOf(p *corev1.Pod) types.UID {
 	return types.UID(p.Labels[batchv1.ControllerUidLabel])
 }
 
-// disturbed tells whether the pod was taken away before its containers had ended by themselves.
+// disturbed tells whether the pod was taken away before its containers had ended
+// by themselves, or may have been. A grace period of zero hides when the deletion
+// was asked for: once the containers have ended, the kubelet deletes again with
+// none, and the API server moves the deletionTimestamp of a pod that finalizers
+// hold, as the Job controller's does, to that later moment.
 func disturbed(p *corev1.Pod) bool {
 	if targeted(p) {
 		return true
@@ -81,10 +85,10 @@ func disturbed(p *corev1.Pod) bool {
 	if p.DeletionTimestamp == nil {
 		return false
 	}
-	asked := p.DeletionTimestamp.Time
-	if p.DeletionGracePeriodSeconds != nil {
-		asked = asked.Add(-time.Duration(*p.DeletionGracePeriodSeconds) * time.Second)
+	if p.DeletionGracePeriodSeconds == nil || *p.DeletionGracePeriodSeconds == 0 {
+		return true
 	}
+	asked := p.DeletionTimestamp.Add(-time.Duration(*p.DeletionGracePeriodSeconds) * time.Second)
 	end := lastEnd(p)
 	return end.IsZero() || !end.Before(asked)
 }

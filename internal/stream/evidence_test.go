@@ -61,8 +61,9 @@ func TestTrusted(t *testing.T) {
 		{"the pod was deleted before its end", nil, succeededPod(deletedAt(10, 30)), false},
 		{"the pod was deleted in the second of its end", nil, succeededPod(deletedAt(20, 30)), false},
 		{"the pod was deleted after its end", nil, succeededPod(deletedAt(21, 30)), true},
+		{"nobody can tell when the pod was deleted", nil, succeededPod(deletedAt(25, 0)), false},
 		{"the pod's end is not known", nil, succeededPod(func(p *corev1.Pod) {
-			deletedAt(21, 0)(p)
+			deletedAt(21, 30)(p)
 			p.Status.ContainerStatuses[0].State.Terminated = nil
 		}), false},
 		{"the pod failed", nil, succeededPod(func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed }), false},
