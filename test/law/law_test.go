@@ -403,6 +403,10 @@ var breaches = map[string]breach{
 		map[string]func(*cast){"succeed": func(c *cast) { deleting(c.worker, noon, 30) }},
 		[]want{{NoneFaked, "stream orders holds the success"}, {NoneFaked, "no pod of it has succeeded undisturbed"}},
 	},
+	"completed by a pod whose deletion has no grace left": {
+		map[string]func(*cast){"succeed": func(c *cast) { deleting(c.worker, noon.Add(time.Second), 0) }},
+		[]want{{NoneFaked, "stream orders holds the success"}, {NoneFaked, "no pod of it has succeeded undisturbed"}},
+	},
 	"completed by a pod that was evicted": {
 		map[string]func(*cast){"succeed": func(c *cast) {
 			c.worker.Status.Conditions = []corev1.PodCondition{{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue}}

@@ -175,10 +175,12 @@ func undisturbed(p *corev1.Pod) bool {
 	if p.DeletionTimestamp == nil {
 		return true
 	}
-	asked := p.DeletionTimestamp.Time
-	if p.DeletionGracePeriodSeconds != nil {
-		asked = asked.Add(-time.Duration(*p.DeletionGracePeriodSeconds) * time.Second)
+	if p.DeletionGracePeriodSeconds == nil || *p.DeletionGracePeriodSeconds == 0 {
+		// The kubelet deletes a pod that has ended once more, without grace, and the
+		// API server then moves the timestamp of one that finalizers hold to that moment.
+		return false
 	}
+	asked := p.DeletionTimestamp.Add(-time.Duration(*p.DeletionGracePeriodSeconds) * time.Second)
 	for _, c := range p.Status.ContainerStatuses {
 		// Times are whole seconds; within the same one the order is unknown, and what
 		// is unknown is not trusted.
