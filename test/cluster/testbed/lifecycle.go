@@ -208,6 +208,9 @@ func (c *Cluster) Down(ctx context.Context) error {
 	if err := c.remove(ctx); err != nil {
 		return err
 	}
+	if err := os.RemoveAll(c.reservation()); err != nil {
+		return fmt.Errorf("give the cluster's ports back: %w", err)
+	}
 	if err := os.Remove(c.lockPath()); err != nil {
 		return fmt.Errorf("remove the cluster's lock: %w", err)
 	}

@@ -22,8 +22,8 @@ const (
 	lastPort  = 31999
 )
 
-// pickPorts finds ports for this cluster and remembers them in its state while
-// nobody else picks, so that two clusters that start together get different ones.
+// pickPorts finds ports for this cluster and reserves them while nobody else picks,
+// so that two clusters that start together get different ones.
 func (c *Cluster) pickPorts(ctx context.Context) error {
 	unlock, err := lockFile(ctx, filepath.Join(cacheFolder(), "locks", "ports"), nil)
 	if err != nil {
@@ -41,19 +41,29 @@ func (c *Cluster) pickPorts(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("remember the ports: %w", err)
 	}
-	return replaceFile(filepath.Join(c.dir, portsFile), raw, 0o644)
+	if err := os.MkdirAll(reservations(), 0o755); err != nil {
+		return fmt.Errorf("remember the ports: %w", err)
+	}
+	return replaceFile(c.reservation(), raw, 0o644)
 }
 
-const portsFile = "ports.json"
+// reservations is a folder that all clusters share wherever their own folders are:
+// a test's is a temporary one.
+func reservations() string { return filepath.Join(cacheFolder(), "ports") }
 
-// portsOfOthers lists what the other clusters of this user picked, running or not.
+func (c *Cluster) reservation() string { return filepath.Join(reservations(), c.id) }
+
+// portsOfOthers lists what the other clusters reserved, running or not.
 func (c *Cluster) portsOfOthers() map[int]bool {
 	taken := map[int]bool{}
-	files, err := filepath.Glob(filepath.Join(filepath.Dir(c.dir), "*", portsFile))
+	files, err := filepath.Glob(filepath.Join(reservations(), "*"))
 	if err != nil {
 		return taken
 	}
 	for _, file := range files {
+		if file == c.reservation() {
+			continue
+		}
 		var s state
 		if raw, err := os.ReadFile(file); err == nil && json.Unmarshal(raw, &s) == nil {
 			taken[s.APIPort], taken[s.EtcdPort], taken[s.EtcdPeer] = true, true, true

@@ -184,17 +184,30 @@ func TestClustersGetPortsOfTheirOwn(t *testing.T) {
 	g := NewWithT(t)
 	isolate(t)
 	seen := map[int]string{}
+	var reserved []*Cluster
 	for _, name := range []string{"one", "two", "three", "four"} {
+		// The cluster's own folder may be anywhere.
+		t.Setenv("XDG_STATE_HOME", t.TempDir())
 		c, err := locate(name)
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(os.MkdirAll(c.dir, 0o755)).To(Succeed())
 		g.Expect(c.pickPorts(t.Context())).To(Succeed())
+		others := c.portsOfOthers()
+		for port := range seen {
+			g.Expect(others).To(HaveKey(port))
+		}
+		g.Expect(others).NotTo(HaveKey(c.state.APIPort))
 		for _, port := range []int{c.state.APIPort, c.state.EtcdPort, c.state.EtcdPeer} {
 			g.Expect(seen).NotTo(HaveKey(port))
 			g.Expect(port).To(And(BeNumerically(">=", firstPort), BeNumerically("<=", lastPort)))
 			seen[port] = name
+			reserved = append(reserved, c)
 		}
 	}
+	for _, c := range reserved {
+		g.Expect(c.Down(t.Context())).To(Succeed())
+	}
+	g.Expect(os.ReadDir(reservations())).To(BeEmpty())
 }
 
 func TestHierarchies(t *testing.T) {
