@@ -28,6 +28,8 @@ The cluster runs on, and the stream with it. In a shell:
   kubectl patch stream {{STREAM}} --type=merge -p '{"spec":{"suspended":false}}'    # resume
   kubectl create -f test/demo/backfill.yaml       # a BackfillRequest: watch it with kubectl get strm,bfr -w
   kubectl delete pod -l arcane/stream-id={{STREAM}} # another one takes over
+  kubectl delete stream {{STREAM}}                  # then: go run ./test/demo cleanup
+  kubectl apply -f test/demo/stream.yaml          # it begins anew
   ls -R {{FILES}}
 
 make demo-down removes all.

@@ -125,22 +125,38 @@ func (d *demo) dropOrphans(ctx context.Context) error {
 		living[install.Slot(&streams.Items[i])] = true
 	}
 	for _, leftover := range []struct{ kind, list, drop string }{
-		{"replication slot", "SELECT slot_name FROM pg_replication_slots WHERE slot_name LIKE 'arcane\\_%' AND NOT active", "SELECT pg_drop_replication_slot('%s')"},
-		{"publication", "SELECT pubname FROM pg_publication WHERE pubname LIKE 'arcane\\_%'", "DROP PUBLICATION %s"},
+		{"replication slot", "SELECT slot_name FROM pg_replication_slots", "SELECT pg_drop_replication_slot('%s')"},
+		{"publication", "SELECT pubname FROM pg_publication", "DROP PUBLICATION %s"},
 	} {
 		names, err := d.database.Query(ctx, leftover.list)
 		if err != nil {
 			return fmt.Errorf("list each %s: %w", leftover.kind, err)
 		}
 		for _, name := range strings.Fields(names) {
-			if living[name] {
+			if living[name] || !strings.HasPrefix(name, "arcane_") {
 				continue
+			}
+			if err := d.awaitUnused(ctx, name); err != nil {
+				return err
 			}
 			if _, err := d.database.Query(ctx, fmt.Sprintf(leftover.drop, name)); err != nil {
 				return fmt.Errorf("drop the %s %s: %w", leftover.kind, name, err)
 			}
 			d.out.say("clean-up", "dropped %s %s, whose stream is gone", leftover.kind, name)
 		}
+	}
+	return nil
+}
+
+// awaitUnused waits until nobody reads from a slot: the last pod of a stream that was
+// just deleted may still be on its way out.
+func (d *demo) awaitUnused(ctx context.Context, slot string) error {
+	err := poll(ctx, 2*time.Minute, func(ctx context.Context) (bool, error) {
+		readers, err := d.number(ctx, fmt.Sprintf("SELECT count(*) FROM pg_replication_slots WHERE slot_name = '%s' AND active", slot))
+		return readers == 0, err
+	})
+	if err != nil {
+		return fmt.Errorf("wait until nobody reads from the replication slot %s: %w", slot, err)
 	}
 	return nil
 }

@@ -4,14 +4,17 @@ package main
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
 
 	streamingv1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/test/install"
@@ -63,12 +66,15 @@ func (d *demo) story(ctx context.Context) error {
 	return nil
 }
 
+//go:embed stream.yaml
+var streamManifest []byte
+
 // begin: a new stream backfills first, then streams.
 func (d *demo) begin(ctx context.Context, f *follower) error {
 	d.out.title("A stream is created: first a backfill, then the changes since")
-	s, err := d.plugin.Stream(streamName, table)
-	if err != nil {
-		return err
+	s := &streamingv1.Stream{}
+	if err := yaml.UnmarshalStrict(streamManifest, s); err != nil {
+		return fmt.Errorf("read stream.yaml: %w", err)
 	}
 	started := time.Now()
 	d.out.say("we", "create stream/%s: table %s of PostgreSQL → JSON lines", s.Name, table)
@@ -240,10 +246,14 @@ func (d *demo) awaitPod(ctx context.Context, former types.UID) (*corev1.Pod, err
 // verify compares both sides and says so.
 func (d *demo) verify(ctx context.Context) error {
 	s := &streamingv1.Stream{}
-	if err := d.api.Get(ctx, client.ObjectKey{Namespace: namespace, Name: streamName}, s); err != nil {
+	err := d.api.Get(ctx, client.ObjectKey{Namespace: namespace, Name: streamName}, s)
+	if apierrors.IsNotFound(err) {
+		return fmt.Errorf("there is no stream %s to compare; create it with: kubectl apply -f test/demo/stream.yaml", streamName)
+	}
+	if err != nil {
 		return fmt.Errorf("read the stream: %w", err)
 	}
-	err := d.plugin.Verify(ctx, s, d.out.lines("verify"))
+	err = d.plugin.Verify(ctx, s, d.out.lines("verify"))
 	if errors.Is(err, install.ErrDiffer) {
 		return fmt.Errorf("SOURCE AND SINK DIFFER: the rows above are not the same in table %s and in %s", table, d.plugin.StreamFolder(s))
 	}
