@@ -18,7 +18,7 @@ import (
 // plague kills the operator and starts it again, after random times, until it is
 // stopped. It leaves the operator running.
 func plague(ctx context.Context, w *story.World) (stop func()) {
-	random := rand.New(rand.NewPCG(uint64(GinkgoRandomSeed()), 0)) //nolint:gosec // chance, and to be had again
+	random := rand.New(rand.NewPCG(uint64(GinkgoRandomSeed()), 0))
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan error, 1)
 	go func() {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -50,11 +51,16 @@ func (r Request) writes() bool {
 	return slices.Contains([]string{"create", "update", "patch", "delete", "deletecollection"}, r.Verb)
 }
 
-// permitted holds each write of the operator that succeeded to the list of what it may write.
+// permitted holds each write of the operator that succeeded to the list of what it
+// may write. What the API server itself forbade shows a right that an installation
+// failed to give.
 func permitted(w *world, requests []Request) []Violation {
 	var found []Violation
 	for _, r := range requests {
-		if !r.byOperator() || !r.writes() || r.Response.Code >= 300 {
+		if r.byOperator() && r.Response.Code == http.StatusForbidden {
+			found = append(found, broken(Entitled, 0, "%s: forbidden", r)...)
+		}
+		if !r.byOperator() || !r.writes() || r.Response.Code >= http.StatusMultipleChoices {
 			continue
 		}
 		if law, why := w.refuse(r); why != "" {

@@ -31,6 +31,9 @@ const (
 	NotOurs Law = "I7 what is not ours is not touched"
 	// Stopped (I8): Suspended is written only when no pod is alive.
 	Stopped Law = "I8 suspended means stopped"
+	// Entitled: the operator has every right that it needs, so it is never refused for
+	// the lack of one.
+	Entitled Law = "the operator has the rights that it uses"
 )
 
 // Version is one version of one object, or its deletion.

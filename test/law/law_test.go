@@ -525,6 +525,8 @@ var breaches = map[string]breach{
 			c.tape.asked("delete", "pods", "", "orders-b-2")
 			c.tape.asked("create", "secrets", "", "x")
 			c.tape.asked("deletecollection", "backfillrequests", "", "")
+			c.tape.asked("patch", "jobs", "", "orders-s")
+			c.tape.requests[len(c.tape.requests)-1].Response.Code = 403
 		}},
 		[]want{
 			{UsersOwn, "only the status"},
@@ -538,6 +540,7 @@ var breaches = map[string]breach{
 			{NotOurs, "only pods of the operator's own jobs"},
 			{NotOurs, "no business with secrets"},
 			{NotOurs, "a whole collection"},
+			{Entitled, "forbidden"},
 		},
 	},
 }
