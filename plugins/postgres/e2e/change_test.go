@@ -185,8 +185,8 @@ func TestATransactionLargerThanABatchIsSplitAndWhole(t *testing.T) {
 		eventually(t, "ten files are written", func() bool { return len(s.files("changes")) == 10 })
 		job.kill()
 		// The transaction is not confirmed, is sent again, and what is in files already stays out of new ones.
+		s.target["batch"] = map[string]any{"maxRows": 70, "maxAge": "1h"}
 		job = s.start("")
-		s.target["batch"] = map[string]any{"maxRows": 100, "maxAge": "100ms"}
 		s.received()
 		job.terminate()
 		job.want(0)

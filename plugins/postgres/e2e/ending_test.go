@@ -165,6 +165,43 @@ func TestALostSlotEndsWith30AndABackfillHealsIt(t *testing.T) {
 	}
 }
 
+// TestATableThatIsMadeAnewIsAnother, although a publication of all tables has it.
+func TestATableThatIsMadeAnewIsAnother(t *testing.T) {
+	t.Parallel()
+	s := newStream(t, server, simple, `CREATE PUBLICATION everything FOR ALL TABLES`, `INSERT INTO t SELECT i, 0 FROM generate_series(1, 10) AS i`)
+	s.source["publication"] = "everything"
+	s.backfill("b1")
+	s.exec(`UPDATE t SET n = 1`)
+	s.exec(`DROP TABLE t`)
+	s.exec(simple)
+	s.exec(`INSERT INTO t VALUES (1, 2)`)
+	s.start("").want(30)
+	s.backfill("gap")
+	s.checkOnce()
+}
+
+// TestASlotWhoseMakingWasCutShortIsMadeAnew: nobody knows what it has seen.
+func TestASlotWhoseMakingWasCutShortIsMadeAnew(t *testing.T) {
+	t.Parallel()
+	for _, next := range []string{"b2", ""} {
+		s := newStream(t, server, simple)
+		s.backfill("b1")
+		file := filepath.Join(s.directory(), "slot.json")
+		if err := os.WriteFile(file, []byte(strings.Replace(s.content("slot.json"), `"ready": true`, `"ready": false`, 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		job := s.start(next)
+		job.says("beginning a new run of changes")
+		if next == "" {
+			job.terminate()
+		}
+		job.want(0)
+		if slot := s.content("slot.json"); !strings.Contains(slot, `"epoch": 2`) || !strings.Contains(slot, `"ready": true`) {
+			t.Errorf("slot.json: %s", slot)
+		}
+	}
+}
+
 func TestALossWhileStreamingIsNoticed(t *testing.T) {
 	t.Parallel()
 	losses := map[string]struct {

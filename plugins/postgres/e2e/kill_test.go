@@ -215,6 +215,27 @@ func (s *stream) receivedOr(p *process) {
 	})
 }
 
+// TestAKillBeforeTheBatchIsWrittenLosesNothing: what has been received and is in
+// no file must not have been confirmed.
+func TestAKillBeforeTheBatchIsWrittenLosesNothing(t *testing.T) {
+	t.Parallel()
+	inBothFormats(t, func(s *stream) {
+		s.target["batch"] = map[string]any{"maxAge": "1h"}
+		s.backfill("b1")
+		job := s.start("")
+		s.exec(`INSERT INTO t VALUES (1, 1)`)
+		s.exec(`INSERT INTO t VALUES (2, 2)`)
+		// The position that was received is told together with the one that is durable.
+		s.received()
+		job.kill()
+		if files := s.files("changes"); len(files) != 0 {
+			s.t.Fatalf("a file was written: the test tests nothing: %v", files)
+		}
+		s.target["batch"] = map[string]any{"maxAge": "100ms"}
+		s.checkOnce()
+	}, simple)
+}
+
 // TestTwoRunsOfOneBackfill is about a pod that lives on although its node was
 // given up: of two processes that write the same part, one is believed.
 func TestTwoRunsOfOneBackfill(t *testing.T) {

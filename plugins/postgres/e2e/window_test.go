@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"strconv"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -136,6 +137,37 @@ func TestASlotThatIsLostBetweenTwoPartsMakesTheBackfillBeginAnew(t *testing.T) {
 	}, toasted, `INSERT INTO t SELECT i, 0, `+big+` FROM generate_series(1, 20) AS i`)
 }
 
+func TestColumnsThatChangeBetweenTwoRunsMakeTheBackfillBeginAnew(t *testing.T) {
+	t.Parallel()
+	inBothFormats(t, func(s *stream) {
+		s.target["part"] = map[string]any{"maxRows": 5}
+		s.misbehave(envHold + `=part-000003\.json`)
+		job := s.start("b1")
+		s.holding()
+		job.kill()
+		s.behave()
+		s.exec(`ALTER TABLE t ADD COLUMN extra int DEFAULT 42`)
+		s.backfill("b1")
+		s.checkOnce()
+	}, toasted, `INSERT INTO t SELECT i, 0, `+big+` FROM generate_series(1, 20) AS i`)
+}
+
+// TestColumnsThatChangedBeforeTheBackfill: changes from before have not been
+// written yet, and lack what every row has now.
+func TestColumnsThatChangedBeforeTheBackfill(t *testing.T) {
+	t.Parallel()
+	inBothFormats(t, func(s *stream) {
+		s.backfill("b1")
+		s.exec(`UPDATE t SET n = 1 WHERE id < 5`)
+		s.exec(`DELETE FROM t WHERE id = 7`)
+		s.exec(`INSERT INTO t VALUES (7, 7, 'back')`)
+		s.exec(`ALTER TABLE t ADD COLUMN extra int DEFAULT 42`)
+		s.exec(`UPDATE t SET n = 2 WHERE id = 3`)
+		s.backfill("b2")
+		s.checkOnce()
+	}, toasted, `INSERT INTO t SELECT i, 0, `+big+` FROM generate_series(1, 20) AS i`)
+}
+
 // TestACommitThatIsLoggedButNotVisible is about the moment in which a commit is
 // in the log and others do not see it yet. With a standby that must confirm and
 // does not, that moment lasts as long as the test wants.
@@ -156,13 +188,36 @@ func TestACommitThatIsLoggedButNotVisible(t *testing.T) {
 	})
 	writer := connect(t, own.URL(s.database))
 	committed := make(chan error, 1)
-	go func() {
-		_, err := writer.Exec(t.Context(), `INSERT INTO t VALUES (2, 2)`)
-		committed <- err
-	}()
-	eventually(t, "the stream has the row that nobody sees", func() bool { return len(s.files("changes")) == 1 })
-	if count := s.query(`SELECT count(*)::text FROM t`); count != "1" {
-		t.Fatalf("%s rows are visible, want 1: the test tests nothing", count)
+	waits := func() bool {
+		return s.query(`SELECT count(*)::text FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE 'INSERT%'`) == "1"
+	}
+	writing := false
+	eventually(t, "a commit waits for the standby", func() bool {
+		select {
+		case err := <-committed:
+			if err != nil {
+				t.Fatal(err)
+			}
+			// The server takes the setting over in its own time, and this commit did not wait yet.
+			writing = false
+		default:
+		}
+		if !writing {
+			writing = true
+			go func() {
+				_, err := writer.Exec(t.Context(), `INSERT INTO t SELECT max(id) + 1, 0 FROM t`)
+				committed <- err
+			}()
+		}
+		return waits()
+	})
+	visible := s.query(`SELECT count(*)::text FROM t`)
+	s.received()
+	eventually(t, "the stream has the row that nobody sees", func() bool {
+		return len(s.files("changes")) > 0 && s.query(`SELECT (confirmed_flush_lsn >= pg_current_wal_flush_lsn())::text FROM pg_replication_slots`) == "true"
+	})
+	if !waits() {
+		t.Fatal("the commit did not wait: the test tests nothing")
 	}
 	job.terminate()
 	job.want(0)
@@ -174,8 +229,8 @@ func TestACommitThatIsLoggedButNotVisible(t *testing.T) {
 		t.Fatal(err)
 	}
 	again.want(0)
-	if rows := s.manifest("b2").Rows; rows != 2 {
-		t.Errorf("the backfill has %d rows, want 2", rows)
+	if rows := strconv.Itoa(s.manifest("b2").Rows); rows == visible {
+		t.Errorf("the backfill has %s rows, want one more", rows)
 	}
 	job = s.start("")
 	s.verify()

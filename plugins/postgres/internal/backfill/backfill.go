@@ -96,7 +96,7 @@ func (b *Backfill) attempt(ctx, stopping context.Context) (parts int, err error)
 		return 0, err
 	}
 	w := &work{Backfill: b, conn: conn, at: at}
-	if err := w.open(ctx); err != nil {
+	if err := w.open(ctx, stopping); err != nil {
 		return 0, err
 	}
 	err = b.Source.AwaitWriters(early, conn, func(transactions int) {
@@ -155,7 +155,7 @@ func (w *work) read() bool {
 // open finds out where the former run of this backfill stopped. Its parts count
 // only where changes have been kept without a gap since they were read, and
 // where the table still has the same columns.
-func (w *work) open(ctx context.Context) error {
+func (w *work) open(ctx, stopping context.Context) error {
 	schema := w.at.Table.Schema
 	err := w.Sink.GetJSON(ctx, layout.StartKey(w.Request.Key), &w.start)
 	switch {
@@ -172,7 +172,17 @@ func (w *work) open(ctx context.Context) error {
 	if err := w.Sink.PutJSON(ctx, layout.SchemaKey(schema.ID()), schema); err != nil {
 		return err
 	}
-	w.start = layout.Start{Epoch: w.at.Epoch.Number, LSN: w.at.Confirmed, Schema: schema.ID(), Run: w.Run}
+	// What happened before need not be applied to rows that are read afterwards,
+	// and must not be where it is older than the table's present columns: it
+	// would put back rows that lack some.
+	now, err := w.Source.CurrentLSN(ctx, w.conn)
+	if err != nil {
+		return err
+	}
+	if err := w.Changes.Drain(ctx, stopping, w.at, uint64(now)); err != nil {
+		return err
+	}
+	w.start = layout.Start{Epoch: w.at.Epoch.Number, LSN: now, Schema: schema.ID(), Run: w.Run}
 	if err := w.Sink.PutNewJSON(ctx, layout.StartKey(w.Request.Key), w.start); err != nil {
 		return w.meet(err)
 	}

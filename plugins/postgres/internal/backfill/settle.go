@@ -16,7 +16,7 @@ import (
 // settle carries the changes that happened meanwhile, and reads once more the
 // rows that parts and changes together do not tell.
 //
-// There are such rows only where an update gave a row a new key and left an
+// There are such rows where an update gave a row a new key and left an
 // out-of-line value out of the log: the row may have moved behind the backfill's
 // back, from a key not yet read to one read before, and its value is nowhere.
 // They are read from a snapshot whose place in the log is known exactly.
@@ -38,7 +38,7 @@ func (w *work) settle(ctx, stopping context.Context) (layout.Manifest, error) {
 	if err != nil || len(unsettled) == 0 {
 		return manifest, err
 	}
-	w.Log.Info("reading rows once more whose key changed meanwhile", "rows", len(unsettled))
+	w.Log.Info("reading rows once more that parts and changes do not tell", "rows", len(unsettled))
 	early, cancel := orStopping(ctx, stopping)
 	defer cancel()
 	err = w.Source.Snapshot(early, w.conn, func(lsn uint64, tx pgx.Tx) error {

@@ -37,6 +37,8 @@ var sessionSettings = map[string]string{
 	"statement_timeout":                   "0",
 	"lock_timeout":                        "0",
 	"idle_in_transaction_session_timeout": "0",
+	// What this program commits itself (a publication, a mark in the log) need not wait for a standby.
+	"synchronous_commit": "local",
 	// Row level security would hide rows from the backfill that replication shows: better an error.
 	"row_security": "off",
 }

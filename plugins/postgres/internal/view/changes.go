@@ -154,9 +154,8 @@ func (r *Reader) eachPartRow(ctx context.Context, part layout.Part, visit func(*
 	return nil
 }
 
-// Unsettled lists the keys of rows in the range whose content the changes alone
-// do not tell: an update gave them a new key and left a column out of the log.
-// Keys are in the order of the schema's columns.
+// Unsettled lists the keys of rows in the range whose content the parts and the
+// changes alone do not tell, as leavesUnsettled says.
 func (r *Reader) Unsettled(ctx context.Context, epoch int, from, until uint64) ([]map[string]string, error) {
 	var keys []map[string]string
 	seen := map[string]bool{}
@@ -179,7 +178,9 @@ func (r *Reader) Unsettled(ctx context.Context, epoch int, from, until uint64) (
 	return keys, err
 }
 
-// leavesUnsettled reports whether a change gave a row a new key and left a column out.
+// leavesUnsettled reports whether a change gave the row a new key and left a
+// column out: the value stands under the former key, where the backfill may not
+// have met it.
 func leavesUnsettled(change table.Change) bool {
 	return change.OldKey != nil && slices.ContainsFunc(change.Cells, func(cell table.Cell) bool { return cell.State == table.Unchanged })
 }

@@ -13,27 +13,47 @@ import (
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/table"
 )
 
-var modelSchema = &table.Schema{Relation: "t", Columns: []table.Column{
-	{Name: "id", Kind: table.Int32, Key: true},
-	{Name: "n", Kind: table.Int32},
-	{Name: "big", Kind: table.Text},
-}}
+var (
+	oldSchema = &table.Schema{Relation: "t", Columns: []table.Column{
+		{Name: "id", Kind: table.Int32, Key: true},
+		{Name: "n", Kind: table.Int32},
+		{Name: "big", Kind: table.Text},
+	}}
+	newSchema = &table.Schema{Relation: "t", Columns: append(slices.Clone(oldSchema.Columns), table.Column{Name: "extra", Kind: table.Int32})}
+)
 
-// modelRow is a row of the model: big is stored out of line.
-type modelRow struct{ n, big string }
+// modelRow is a row of the model: big is stored out of line, extra comes with ALTER TABLE.
+type modelRow struct{ n, big, extra string }
 
 // model is the source.
 type model struct {
 	random *rand.Rand
 	rows   map[int]modelRow
-	log    []table.Change
+	schema *table.Schema
+	log    []logged
 	next   int
+}
+
+// logged is a change and the table's columns at its time.
+type logged struct {
+	table.Change
+
+	schema *table.Schema
+}
+
+// alter adds a column that is NULL in all rows that are there.
+func (m *model) alter() {
+	m.schema = newSchema
+	for key, row := range m.rows {
+		row.extra = ""
+		m.rows[key] = row
+	}
 }
 
 const modelKeys = 10
 
 func newModel(seed uint64) *model {
-	m := &model{random: rand.New(rand.NewPCG(seed, 0)), rows: map[int]modelRow{}}
+	m := &model{random: rand.New(rand.NewPCG(seed, 0)), rows: map[int]modelRow{}, schema: oldSchema}
 	for key := range modelKeys {
 		if m.random.IntN(3) > 0 {
 			m.rows[key] = m.fresh()
@@ -44,11 +64,15 @@ func newModel(seed uint64) *model {
 
 func (m *model) fresh() modelRow {
 	m.next++
-	return modelRow{n: strconv.Itoa(m.next), big: "big" + strconv.Itoa(m.next)}
+	return modelRow{n: strconv.Itoa(m.next), big: "big" + strconv.Itoa(m.next), extra: "4" + strconv.Itoa(m.next)}
 }
 
 func (m *model) cells(key int, row modelRow) []table.Cell {
-	return []table.Cell{table.TextCell(strconv.Itoa(key)), table.TextCell(row.n), table.TextCell(row.big)}
+	cells := []table.Cell{table.TextCell(strconv.Itoa(key)), table.TextCell(row.n), table.TextCell(row.big), {}}
+	if row.extra != "" {
+		cells[3] = table.TextCell(row.extra)
+	}
+	return cells[:len(m.schema.Columns)]
 }
 
 // write makes one change and logs it as PostgreSQL does with the default replica identity.
@@ -59,7 +83,7 @@ func (m *model) write() {
 	_, taken := m.rows[other]
 	switch choice := m.random.IntN(60); {
 	case choice == 0:
-		change.Op, change.Cells = table.Truncate, make([]table.Cell, 3)
+		change.Op, change.Cells = table.Truncate, make([]table.Cell, len(m.schema.Columns))
 		clear(m.rows)
 	case !exists:
 		row = m.fresh()
@@ -67,7 +91,8 @@ func (m *model) write() {
 		change.Op, change.Cells = table.Insert, m.cells(key, row)
 	case choice < 10:
 		delete(m.rows, key)
-		change.Op, change.Cells = table.Delete, []table.Cell{table.TextCell(strconv.Itoa(key)), {}, {}}
+		change.Op, change.Cells = table.Delete, make([]table.Cell, len(m.schema.Columns))
+		change.Cells[0] = table.TextCell(strconv.Itoa(key))
 	case choice < 35 && !taken:
 		delete(m.rows, key)
 		change.OldKey = []table.Cell{table.TextCell(strconv.Itoa(key))}
@@ -75,7 +100,7 @@ func (m *model) write() {
 	default:
 		m.update(&change, key, row)
 	}
-	m.log = append(m.log, change)
+	m.log = append(m.log, logged{change, m.schema})
 }
 
 func (m *model) update(change *table.Change, key int, row modelRow) {
@@ -120,10 +145,14 @@ func (m *model) backfill(settle bool) history {
 		after = upTo
 	}
 	m.writes(8)
+	if m.random.IntN(2) == 0 {
+		m.alter()
+		m.writes(8)
+	}
 	h.end = uint64(len(m.log))
 	unsettled := map[string]bool{}
 	for _, change := range m.log[h.start:h.end] {
-		if leavesUnsettled(change) {
+		if leavesUnsettled(change.Change) {
 			unsettled[change.Cells[0].Text] = true
 		}
 	}
@@ -139,26 +168,32 @@ func (m *model) backfill(settle bool) history {
 func (m *model) build(h history) (*View, error) {
 	v := newView([]string{"id"})
 	for _, cells := range h.parts {
-		if err := v.put(modelSchema, cells); err != nil {
+		if err := v.put(oldSchema, cells); err != nil {
 			return nil, err
 		}
 	}
 	for _, change := range m.log[h.start:h.end] {
-		if err := v.apply(modelSchema, change); err != nil {
+		if err := v.apply(change.schema, copied(change.Change)); err != nil {
 			return nil, err
 		}
 	}
 	for _, cells := range h.settled {
-		if err := v.put(modelSchema, cells); err != nil {
+		if err := v.put(m.schema, cells); err != nil {
 			return nil, err
 		}
 	}
 	for _, change := range m.log[h.end:] {
-		if err := v.apply(modelSchema, change); err != nil {
+		if err := v.apply(change.schema, copied(change.Change)); err != nil {
 			return nil, err
 		}
 	}
 	return v, nil
+}
+
+// copied: a view keeps the cells that it is given, and the model builds several from one log.
+func copied(change table.Change) table.Change {
+	change.Cells = slices.Clone(change.Cells)
+	return change
 }
 
 // differs returns how the sink differs from the source; empty where it does not.
@@ -168,7 +203,7 @@ func (m *model) differs(h history) (string, error) {
 		return "", err
 	}
 	for _, key := range slices.Sorted(maps.Keys(m.rows)) {
-		difference, err := v.Compare(modelSchema, m.cells(key, m.rows[key]))
+		difference, err := v.Compare(m.schema, m.cells(key, m.rows[key]))
 		if err != nil || difference != nil {
 			return fmt.Sprint(difference), err
 		}

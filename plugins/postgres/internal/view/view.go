@@ -18,8 +18,7 @@ import (
 type View struct {
 	rows map[string]row
 	// key are the names of the key's columns, in their own order.
-	key    []string
-	unions map[[2]*table.Schema]*table.Schema
+	key []string
 	// Applied counts the changes.
 	Applied int
 }
@@ -35,9 +34,9 @@ type row struct {
 // That is right nonetheless: every change since StartLSN is applied in order, so
 // a column ends with the value of the last change that carries it; a column
 // that no change carries has had one value all the time, which is the part's,
-// whenever that was read. The exception is a row that got a new key by a change
-// that left a column out: its value stands under the former key, where the
-// backfill may not have met it. Such rows were read once more at EndLSN.
+// whenever that was read. The exceptions (see leavesUnsettled) were read once
+// more at EndLSN. No change from StartLSN on is older than the parts' columns:
+// the backfill sees to that.
 func (r *Reader) Build(ctx context.Context, manifest *layout.Manifest, until uint64) (*View, error) {
 	if until < uint64(manifest.EndLSN) {
 		return nil, fmt.Errorf("the backfill is the table only from %s on, not yet at %s", manifest.EndLSN, layout.LSN(until))
@@ -63,7 +62,7 @@ func (r *Reader) Build(ctx context.Context, manifest *layout.Manifest, until uin
 }
 
 func newView(key []string) *View {
-	return &View{rows: map[string]row{}, key: slices.Sorted(slices.Values(key)), unions: map[[2]*table.Schema]*table.Schema{}}
+	return &View{rows: map[string]row{}, key: slices.Sorted(slices.Values(key))}
 }
 
 // Len is the number of rows.
@@ -97,24 +96,39 @@ func (v *View) apply(schema *table.Schema, change table.Change) error {
 	case table.Delete:
 		delete(v.rows, key)
 		return nil
-	case table.Insert, table.Update:
+	case table.Insert:
+		v.rows[key] = row{schema, change.Cells}
+		return nil
+	case table.Update:
 		from := key
 		if change.OldKey != nil {
 			if from, err = v.oldKeyOf(schema, change.OldKey); err != nil {
 				return err
 			}
 		}
-		before, found := v.rows[from]
-		if !found {
-			// The row was read under its new key already.
-			before = v.rows[key]
-		}
+		before := v.rows[from]
 		delete(v.rows, from)
-		v.rows[key] = v.merge(before, row{schema, change.Cells})
+		v.rows[key] = fill(row{schema, change.Cells}, before)
 		return nil
 	default:
 		return fmt.Errorf("unknown change %q", change.Op)
 	}
+}
+
+// fill takes what an update left alone from the row before.
+func fill(changed, before row) row {
+	if before.schema == nil {
+		return changed
+	}
+	for index, cell := range changed.cells {
+		if cell.State != table.Unchanged {
+			continue
+		}
+		if from := before.schema.Index(changed.schema.Columns[index].Name); from >= 0 {
+			changed.cells[index] = before.cells[from]
+		}
+	}
+	return changed
 }
 
 // errNoKey: a row lacks a column of the key, so it cannot be told from others.
@@ -159,48 +173,6 @@ func (v *View) rekey(schema *table.Schema) error {
 		}
 	}
 	return nil
-}
-
-// merge puts a change on top of the row before. What the change does not carry
-// stays: values that it left alone, and columns that the table did not have yet.
-func (v *View) merge(before, change row) row {
-	if before.schema == nil {
-		return change
-	}
-	schema := change.schema
-	if before.schema != schema {
-		schema = v.union(change.schema, before.schema)
-	}
-	cells := make([]table.Cell, len(schema.Columns))
-	copy(cells, change.cells)
-	for index, column := range schema.Columns {
-		if index < len(change.cells) && cells[index].State != table.Unchanged {
-			continue
-		}
-		if from := before.schema.Index(column.Name); from >= 0 {
-			cells[index] = before.cells[from]
-		}
-	}
-	return row{schema, cells}
-}
-
-// union has the columns of the first schema, and then those that only the second has.
-func (v *View) union(first, second *table.Schema) *table.Schema {
-	pair := [2]*table.Schema{first, second}
-	if known, found := v.unions[pair]; found {
-		return known
-	}
-	union := &table.Schema{Relation: first.Relation, Columns: slices.Clone(first.Columns)}
-	for _, column := range second.Columns {
-		if first.Index(column.Name) < 0 {
-			union.Columns = append(union.Columns, column)
-		}
-	}
-	if len(union.Columns) == len(first.Columns) {
-		union = first
-	}
-	v.unions[pair] = union
-	return union
 }
 
 // Difference is a key whose rows differ, and how.
