@@ -69,7 +69,7 @@ func (d *demo) startWriters(ctx context.Context) (*writers, error) {
 		return nil, fmt.Errorf("write pgbench's script: %w", err)
 	}
 	cmd := d.database.Command(ctx, "pgbench", "--no-vacuum", "--builtin=tpcb-like@3", "--file="+script+"@1",
-		"--client=4", fmt.Sprint("--rate=", writesPerSecond), fmt.Sprint("--scale=", scale), "--time=86400")
+		"--client=4", fmt.Sprint("--rate=", writesPerSecond), "--time=86400")
 	cmd.Env = append(cmd.Env, "PGAPPNAME="+writersName)
 	// In a process group of its own, so that Ctrl-C reaches only this program, which
 	// then ends the writers in good order.

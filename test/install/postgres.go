@@ -209,6 +209,26 @@ func (d *Database) start(ctx context.Context) error {
 	if err := d.Stop(ctx); err != nil {
 		return err
 	}
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		err := d.launch(ctx)
+		// Of a server that was killed, some processes live on for a while, and the new one
+		// refuses to start beside them.
+		if !errors.Is(err, errEnded) || time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+}
+
+// errEnded is returned by launch where the server has ended at once.
+var errEnded = errors.New("it ended at once")
+
+// launch starts the server's process and waits until it answers.
+func (d *Database) launch(ctx context.Context) error {
 	log, err := os.OpenFile(d.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
@@ -250,7 +270,7 @@ func (d *Database) await(ctx context.Context, ended <-chan string) error {
 		case <-ctx.Done():
 			return fmt.Errorf("it does not answer; its log is %s: %w", d.logFile(), err)
 		case how := <-ended:
-			return fmt.Errorf("it ended (%s); its log is %s", how, d.logFile())
+			return fmt.Errorf("%w (%s); its log is %s", errEnded, how, d.logFile())
 		case <-ticker.C:
 		}
 	}
