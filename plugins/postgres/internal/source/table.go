@@ -42,12 +42,26 @@ type relation struct {
 	toast       bool
 }
 
-// Describe looks the table up. A table that cannot be followed is the user's to change.
+// Describe looks the table up. A table that cannot be followed is the user's to
+// change. It takes several reads: where the table was dropped and made anew between
+// them, what they found is of neither, and the new one is described instead.
 func (s Source) Describe(ctx context.Context, conn *pgx.Conn) (Table, error) {
 	found, err := s.lookUp(ctx, conn)
-	if err != nil {
-		return Table{}, err
+	for err == nil {
+		described, wrong := s.describe(ctx, conn, found)
+		if wrong == nil {
+			return described, nil
+		}
+		before := found.oid
+		if found, err = s.lookUp(ctx, conn); err == nil && found.oid == before {
+			return Table{}, wrong
+		}
 	}
+	return Table{}, err
+}
+
+// describe reads the key and the columns of a table that was found.
+func (s Source) describe(ctx context.Context, conn *pgx.Conn, found relation) (Table, error) {
 	described := Table{OID: found.oid, Toasted: found.toast}
 	described.Schema.Relation = s.Relation()
 	key, err := s.keyNames(ctx, conn, found)
