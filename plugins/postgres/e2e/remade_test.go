@@ -3,7 +3,6 @@ package e2e
 // This file looks at a table that is made anew all the time.
 
 import (
-	"context"
 	"testing"
 
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/source"
@@ -16,17 +15,22 @@ func TestATableThatIsMadeAnewMeanwhileIsDescribed(t *testing.T) {
 	t.Parallel()
 	s := newStream(t, server, simple)
 	from := source.Source{Spec: spec.Source{Schema: "public", Table: "t", Database: s.database}}
-	ctx, stop := context.WithCancel(t.Context())
+	stop := make(chan struct{})
 	changer := connect(t, server.URL(s.database))
 	changed := make(chan error, 1)
 	go func() {
-		for ctx.Err() == nil {
+		for {
+			select {
+			case <-stop:
+				changed <- nil
+				return
+			default:
+			}
 			if _, err := changer.Exec(t.Context(), `DROP TABLE t; `+simple); err != nil {
 				changed <- err
 				return
 			}
 		}
-		changed <- nil
 	}()
 	for range 1000 {
 		found, err := from.Describe(t.Context(), s.db)
@@ -35,7 +39,7 @@ func TestATableThatIsMadeAnewMeanwhileIsDescribed(t *testing.T) {
 			break
 		}
 	}
-	stop()
+	close(stop)
 	if err := <-changed; err != nil {
 		t.Fatal(err)
 	}
