@@ -9,6 +9,7 @@ import (
 	"github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -38,14 +39,23 @@ func (w *World) Request(ctx context.Context, name, stream string, options ...giv
 	return r
 }
 
-// Edit changes an object as a user's editor does: from what is there now.
+// Edit changes an object as a user's editor does: from what is there now, and again
+// where somebody else changed it meanwhile. A list is written whole, so without the
+// lock a finalizer that a controller has just removed would come back.
 func Edit[T client.Object](ctx context.Context, w *World, o T, change func(T)) {
 	ginkgo.GinkgoHelper()
-	gomega.Expect(w.Client.Get(ctx, client.ObjectKeyFromObject(o), o)).To(gomega.Succeed())
-	before, ok := o.DeepCopyObject().(T)
-	gomega.Expect(ok).To(gomega.BeTrue())
-	change(o)
-	gomega.Expect(w.Client.Patch(ctx, o, client.MergeFrom(before))).To(gomega.Succeed())
+	w.Await(ctx, func(g gomega.Gomega) {
+		g.Expect(w.Client.Get(ctx, client.ObjectKeyFromObject(o), o)).To(gomega.Succeed())
+		before, ok := o.DeepCopyObject().(T)
+		g.Expect(ok).To(gomega.BeTrue())
+		change(o)
+		err := w.Client.Patch(ctx, o, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+		if apierrors.IsConflict(err) {
+			g.Expect(err).NotTo(gomega.HaveOccurred())
+		}
+		// Whatever else is wrong does not get better by waiting.
+		gomega.Expect(err).NotTo(gomega.HaveOccurred())
+	})
 }
 
 // EditStream changes a stream.
