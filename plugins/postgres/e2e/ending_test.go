@@ -175,9 +175,47 @@ func TestATableThatIsMadeAnewIsAnother(t *testing.T) {
 	s.exec(`DROP TABLE t`)
 	s.exec(simple)
 	s.exec(`INSERT INTO t VALUES (1, 2)`)
-	s.start("").want(30)
+	s.start("", "--check-every=1h").want(30)
 	s.backfill("gap")
 	s.checkOnce()
+}
+
+// TestARoleWithFewRights may read the table and replicate, no more; an
+// administrator has made the publication.
+func TestARoleWithFewRights(t *testing.T) {
+	t.Parallel()
+	s := newStream(t, server, simple, `INSERT INTO t VALUES (1, 1)`, `CREATE PUBLICATION mine FOR TABLE t`)
+	role := "role_" + s.database
+	s.exec(`CREATE ROLE ` + role + ` LOGIN REPLICATION PASSWORD 'few'`)
+	t.Cleanup(func() {
+		_, err := s.db.Exec(context.Background(), `DROP OWNED BY `+role+`; DROP ROLE `+role)
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	s.env = []string{"PGUSER=" + role, "PGPASSWORD=few"}
+	refused := func(says string) {
+		t.Helper()
+		p := s.start("b1")
+		p.want(20)
+		if words := p.lastWords(); !strings.Contains(words, says) {
+			t.Errorf("the termination message is %q; want one about %q", words, says)
+		}
+	}
+	refused("permission denied")
+	s.exec(`GRANT SELECT ON t TO ` + role)
+	refused("permission denied for database")
+	s.source["publication"] = "mine"
+	s.exec(`ALTER TABLE t ENABLE ROW LEVEL SECURITY`)
+	s.exec(`CREATE POLICY half ON t USING (id % 2 = 0)`)
+	refused("row-level security")
+	s.exec(`ALTER TABLE t DISABLE ROW LEVEL SECURITY`)
+	s.backfill("b1")
+	job := s.start("")
+	s.exec(`INSERT INTO t VALUES (2, 2)`)
+	s.verify()
+	job.terminate()
+	job.want(0)
 }
 
 // TestASlotWhoseMakingWasCutShortIsMadeAnew: nobody knows what it has seen.

@@ -104,7 +104,8 @@ func (r *Reader) eachChangeOf(ctx context.Context, file layout.ChangeFile, until
 	return nil
 }
 
-// changeFiles are the files that hold changes of a range, in order of their first.
+// changeFiles are the files that hold changes of a range, in order of their first:
+// that is how their names sort, and the sink lists by name.
 func (r *Reader) changeFiles(ctx context.Context, epoch int, from, until uint64) ([]layout.ChangeFile, error) {
 	keys, err := r.sink.List(ctx, layout.ChangesKey(epoch))
 	if err != nil {
@@ -117,15 +118,6 @@ func (r *Reader) changeFiles(ctx context.Context, epoch int, from, until uint64)
 			files = append(files, file)
 		}
 	}
-	slices.SortFunc(files, func(a, b layout.ChangeFile) int {
-		switch {
-		case a.First.Before(b.First):
-			return -1
-		case b.First.Before(a.First):
-			return 1
-		}
-		return 0
-	})
 	return files, nil
 }
 
