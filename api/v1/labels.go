@@ -49,10 +49,13 @@ const (
 	// completed the request. spec.completed without it is the user's cancellation.
 	AnnotationCompletedBy = "streaming.sneaksanddata.com/completed-by"
 	// AnnotationMadeBy tells requests made by the operator from those made by
-	// users; its value is the reason (see RequestInitial).
+	// users; its value is the reason (RequestInitial, RequestGap).
 	AnnotationMadeBy = "streaming.sneaksanddata.com/made-by"
 	// RequestInitial is the value of AnnotationMadeBy on a stream's initial backfill.
 	RequestInitial = "initial-backfill"
+	// RequestGap is the value of AnnotationMadeBy on a backfill that follows a
+	// failure of a class whose action is Backfill.
+	RequestGap = "gap-backfill"
 )
 
 // Environment of every container of a stream's Job.

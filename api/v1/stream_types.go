@@ -275,7 +275,13 @@ type StreamStatus struct {
 	// +optional
 	InitialRequestUID types.UID `json:"initialRequestUID,omitempty"`
 
-	// Restarts counts starts that followed an end without anybody's asking.
+	// GapRequestUID is the UID of the request that was last made after a failure
+	// of a class whose action is Backfill; nothing streams before it has ended.
+	// +optional
+	GapRequestUID types.UID `json:"gapRequestUID,omitempty"`
+
+	// Restarts counts starts that followed an end without anybody's asking. Absent
+	// once the stream has run well for restart.healthyAfter.
 	// +optional
 	Restarts *Restarts `json:"restarts,omitempty"`
 
@@ -334,14 +340,22 @@ type Failure struct {
 
 // Restarts counts starts that followed an end without anybody's asking.
 type Restarts struct {
-	// Count since the stream last ran well.
+	// Count since the stream last ran well. The pause before the next start grows with it.
 	Count int32 `json:"count"`
+	// Retries are those of them that followed a failure: restart.maxRestarts is how
+	// many there may be. Ends without a failure spend none of them.
+	// +optional
+	Retries int32 `json:"retries,omitempty"`
 	// Since when they are counted.
 	// +optional
 	Since *metav1.Time `json:"since,omitempty"`
 	// NextTime is when the next start is due.
 	// +optional
 	NextTime *metav1.Time `json:"nextTime,omitempty"`
+	// GapTime is when the stream last made a backfill request because of a failure:
+	// at most one in restart.healthyAfter.
+	// +optional
+	GapTime *metav1.Time `json:"gapTime,omitempty"`
 }
 
 // Decision is the rule that won, and since when.

@@ -144,7 +144,8 @@ type FailureClass struct {
 	// +listType=set
 	ExitCodes []int32 `json:"exitCodes"`
 	// Action: Ignore (replace the pod, do not count it), Fail (fail the stream at
-	// once) or Backfill (fail the job; a backfill is needed).
+	// once) or Backfill (fail the job; the operator makes a BackfillRequest, and the stream
+	// streams on after it; that spends one of restart.maxRestarts, at most one in restart.healthyAfter).
 	Action FailureAction `json:"action"`
 }
 

@@ -73,6 +73,12 @@ func ttl(seconds int32) func(*v1.BackfillRequest) {
 	return func(q *v1.BackfillRequest) { q.Spec.TTLSecondsAfterFinished = &seconds }
 }
 
+func forGap(q *v1.BackfillRequest) { q.Annotations[v1.AnnotationMadeBy] = v1.RequestGap }
+
+// gapIs records the request of a gap.
+func gapIs(request string) func(*v1.Stream) {
+	return func(s *v1.Stream) { s.Status.GapRequestUID = types.UID("uid-" + request) }
+}
 func ours(q *v1.BackfillRequest) { q.Annotations[v1.AnnotationMadeBy] = v1.RequestInitial }
 
 // told is what was written about a wait before.

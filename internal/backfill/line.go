@@ -88,12 +88,20 @@ func backfilling(s *v1.Stream) bool {
 	return s != nil && s.Status.Job != nil && s.Status.Job.Mode == v1.ModeBackfill
 }
 
-// waiting tells whether a request stands in its stream's line. An initial request
-// that the stream does not know is about to be deleted by it.
+// waiting tells whether a request stands in its stream's line. One of the
+// operator's own that the stream does not know is about to be recorded by it, or deleted.
 func waiting(s *v1.Stream, q *v1.BackfillRequest) bool {
-	unknown := q.Annotations[v1.AnnotationMadeBy] == v1.RequestInitial &&
-		s.Status.InitialBackfill != "" && s.Status.InitialRequestUID != q.UID
-	return !ended(q) && !orphaned(s, q) && matches(s, q) && !unknown
+	return !ended(q) && !orphaned(s, q) && matches(s, q) && !unknown(s, q)
+}
+
+func unknown(s *v1.Stream, q *v1.BackfillRequest) bool {
+	switch q.Annotations[v1.AnnotationMadeBy] {
+	case v1.RequestInitial:
+		return s.Status.InitialBackfill != "" && s.Status.InitialRequestUID != q.UID
+	case v1.RequestGap:
+		return s.Status.GapRequestUID != q.UID
+	}
+	return false
 }
 
 // isNext tells whether no other request comes before this one: the one whose job

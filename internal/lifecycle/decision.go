@@ -40,7 +40,9 @@ const (
 	DeleteOrphans Verb = "DeleteOrphans"
 	// CreateInitial leaves the initial request behind, unless a live request is there already.
 	CreateInitial Verb = "CreateInitial"
-	// DeleteLoose deletes initial requests whose UID was not recorded.
+	// CreateGap leaves the request behind that a failure asks for, unless a live request is there already.
+	CreateGap Verb = "CreateGap"
+	// DeleteLoose deletes requests of our own whose UID was not recorded.
 	DeleteLoose Verb = "DeleteLoose"
 	// CompleteRequest sets completed on the request that the recorded job served.
 	CompleteRequest Verb = "CompleteRequest"
@@ -61,6 +63,12 @@ const (
 	NoteRestart Verb = "NoteRestart"
 	// RecordInitial notes that the initial backfill was requested, and by which request.
 	RecordInitial Verb = "RecordInitial"
+	// Retry clears a failure that the stream may overcome by itself, and counts that.
+	Retry Verb = "Retry"
+	// RecordGap is Retry, and notes which request has to end before the stream streams on.
+	RecordGap Verb = "RecordGap"
+	// Heal forgets the restarts of a stream that runs well.
+	Heal Verb = "Heal"
 	// Waive notes that the stream gives up its initial backfill.
 	Waive Verb = "Waive"
 	// RecordSuccess notes the trusted success of a backfill.
@@ -104,6 +112,7 @@ var verbs = []struct {
 	{DeleteStray, Write},
 	{DeleteOrphans, Write},
 	{CreateInitial, Write},
+	{CreateGap, Write},
 	{DeleteLoose, Write},
 	{CompleteRequest, Write},
 	{Claim, Remember},
@@ -111,6 +120,9 @@ var verbs = []struct {
 	{ClaimDiscard, Remember},
 	{Forget, Remember},
 	{NoteRestart, Remember},
+	{Retry, Remember},
+	{RecordGap, Remember},
+	{Heal, Remember},
 	{RecordInitial, Remember},
 	{Waive, Remember},
 	{RecordSuccess, Remember},

@@ -18,7 +18,10 @@ var (
 	deleting   = guard{"deleting", func(o Observation) bool { return o.Deleting }}
 	suspended  = guard{"suspended", func(o Observation) bool { return o.Suspended }}
 	acceptable = guard{"acceptable", func(o Observation) bool { return o.Acceptable }}
-	failure    = guard{"failure", func(o Observation) bool { return o.Failure }}
+	failure    = guard{"failure", func(o Observation) bool { return o.Failure != NoFailure }}
+	retryLater = guard{"retry later", func(o Observation) bool { return o.Failure == RetryLater }}
+	retryDue   = guard{"retry due", func(o Observation) bool { return o.Failure == RetryDue }}
+	gapDue     = guard{"gap backfill due", func(o Observation) bool { return o.Failure == GapDue }}
 
 	restartAsked = guard{"restart asked", func(o Observation) bool { return o.RestartAsked }}
 
@@ -37,19 +40,20 @@ var (
 	unfinished = guard{"unfinished", func(o Observation) bool { return o.Job == Held || o.Job == Active }}
 	// leaving: something is on its way out and must be gone before anything starts.
 	leaving = guard{"leaving", func(o Observation) bool {
-		return o.Job == Stopping || o.Stray == StrayStopping || o.Pods == DyingPods
+		return o.Job == Stopping || o.Others == Leaving
 	}}
 	// remembered: the status holds something that suspension clears.
 	remembered = guard{"remembered", func(o Observation) bool {
-		return o.Job != NoJob || o.Failure || o.BackingOff
+		return o.Job != NoJob || o.Failure != NoFailure || o.Restarts != NoRestarts
 	}}
 
-	stray        = guard{"stray job", func(o Observation) bool { return o.Stray == StrayUnfinished }}
-	orphans      = guard{"orphan pods", func(o Observation) bool { return o.Pods == OrphanPods }}
-	looseInitial = guard{"loose initial request", func(o Observation) bool { return o.LooseInitial }}
+	stray        = guard{"stray job", func(o Observation) bool { return o.Others == StrayJob }}
+	orphans      = guard{"orphan pods", func(o Observation) bool { return o.Others == OrphanPods }}
+	looseRequest = guard{"loose request", func(o Observation) bool { return o.LooseRequest }}
 	toRequest    = guard{"initial backfill due", func(o Observation) bool { return o.Initial == ToRequest }}
 	toWaive      = guard{"initial backfill given up", func(o Observation) bool { return o.Initial == ToWaive }}
 	requestReady = guard{"request ready", func(o Observation) bool { return o.Request == RequestReady }}
-	requestFirst = guard{"initial backfill waits", func(o Observation) bool { return o.Request == RequestFirst }}
-	backingOff   = guard{"backing off", func(o Observation) bool { return o.BackingOff }}
+	requestFirst = guard{"first backfill waits", func(o Observation) bool { return o.Request == RequestFirst }}
+	backingOff   = guard{"backing off", func(o Observation) bool { return o.Restarts == BackingOff }}
+	healed       = guard{"healed", func(o Observation) bool { return o.Restarts == Healed }}
 )

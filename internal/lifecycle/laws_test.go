@@ -38,19 +38,17 @@ func judge(o Observation, d Decision) error {
 
 func has(d Decision, v Verb) bool { return slices.Contains(d.Do, v) }
 
-func nobodyElse(o Observation) bool { return o.Stray == NoStray && o.Pods == NoPods }
-
 func mayRun(o Observation) bool {
-	return !o.Deleting && !o.Suspended && o.Acceptable && !o.Failure && !o.RestartAsked && o.Initial == Decided
+	return !o.Deleting && !o.Suspended && o.Acceptable && o.Failure == NoFailure && !o.RestartAsked && o.Initial == Decided
 }
 
 func createIsFree(o Observation, d Decision) bool {
-	free := nobodyElse(o) && mayRun(o) && (o.Job == NoJob || o.Job == Vanished || o.Job == Over)
+	free := o.Others == Nobody && mayRun(o) && (o.Job == NoJob || o.Job == Vanished || o.Job == Over)
 	switch {
 	case has(d, CreateBackfill):
 		return free && o.Request == RequestReady && d.Phase == v1.StreamBackfilling
 	case has(d, CreateStream):
-		return free && o.Request < RequestFirst && !o.BackingOff && d.Phase == v1.StreamRunning
+		return free && o.Request < RequestFirst && o.Restarts != BackingOff && d.Phase == v1.StreamRunning
 	}
 	return true
 }
@@ -60,7 +58,7 @@ func releaseIsFree(o Observation, d Decision) bool {
 		return true
 	}
 	makesWay := o.Mode == v1.ModeStream && o.Request >= RequestFirst
-	return nobodyElse(o) && mayRun(o) && o.Job == Held && o.Wanted && o.Inputs == Same && !makesWay
+	return o.Others == Nobody && mayRun(o) && o.Job == Held && o.Wanted && o.Inputs == Same && !makesWay
 }
 
 func endsAreRecorded(o Observation, d Decision) bool {
@@ -85,8 +83,8 @@ func endsAreRecorded(o Observation, d Decision) bool {
 }
 
 func runsWellIsLeftAlone(o Observation, d Decision) bool {
-	quiet := o.Stray != StrayUnfinished && o.Pods != OrphanPods && !o.LooseInitial && o.Initial == Decided
-	well := o.Job == Active && !o.Suspended && !o.Deleting && o.Wanted && o.Inputs != Changed && !o.Disrupted && !o.Failure &&
+	quiet := o.Others < OrphanPods && !o.LooseRequest && o.Initial == Decided && o.Restarts != Healed
+	well := o.Job == Active && !o.Suspended && !o.Deleting && o.Wanted && o.Inputs != Changed && !o.Disrupted && o.Failure == NoFailure &&
 		(!o.RestartAsked || !o.Acceptable)
 	if !quiet || !well || o.Mode == v1.ModeStream && o.Request == RequestReady && o.Acceptable {
 		return true
@@ -113,9 +111,9 @@ func suspendedIsStopped(o Observation, d Decision) bool {
 	if d.Phase != v1.StreamSuspended {
 		return true
 	}
-	forgotten := o.Job == NoJob && !o.Failure && !o.BackingOff || has(d, Forget)
+	forgotten := o.Job == NoJob && o.Failure == NoFailure && o.Restarts == NoRestarts || has(d, Forget)
 	stopped := o.Job == NoJob || o.Job == Vanished || o.Job == Over
-	return o.Suspended && forgotten && stopped && nobodyElse(o)
+	return o.Suspended && forgotten && stopped && o.Others == Nobody
 }
 
 func phaseIsTrue(o Observation, d Decision) bool {
@@ -124,7 +122,7 @@ func phaseIsTrue(o Observation, d Decision) bool {
 	}
 	switch d.Phase {
 	case v1.StreamFailed:
-		return o.Failure && !has(d, CreateStream) && len(d.Do) == 0 || has(d, RecordFailure)
+		return o.Failure == FailureWaits && len(d.Do) == 0 || has(d, RecordFailure)
 	case v1.StreamRunning:
 		return o.Job == Active && o.Mode == v1.ModeStream || has(d, CreateStream) || has(d, ReleaseJob) && o.Mode == v1.ModeStream
 	case v1.StreamBackfilling:
@@ -132,7 +130,7 @@ func phaseIsTrue(o Observation, d Decision) bool {
 	case v1.StreamSuspended:
 		return o.Suspended
 	case v1.StreamPending:
-		return mayRun(o) || !o.Failure || o.Suspended || !o.Acceptable || o.Job == Held || o.Job == Active || endsNow(d) || has(d, NoteRestart)
+		return mayRun(o) || o.Failure != FailureWaits || o.Suspended || !o.Acceptable || o.Job == Held || o.Job == Active || endsNow(d) || has(d, NoteRestart)
 	}
 	return d.Phase == keep
 }
@@ -151,6 +149,7 @@ var protocol = []struct {
 	{DeleteStray, []Verb{ClaimDiscard}},
 	{Forget, []Verb{LookStopped}},
 	{RecordInitial, []Verb{CreateInitial}},
+	{RecordGap, []Verb{CreateGap}},
 }
 
 func protocolIsKept(o Observation, d Decision) bool {
@@ -171,7 +170,7 @@ func protocolIsKept(o Observation, d Decision) bool {
 	stops := has(d, DeleteJob) && !o.Suspended
 	return kept && created == has(d, Claim) &&
 		has(d, ClaimStop) == has(d, DeleteJob) && has(d, ClaimDiscard) == has(d, DeleteStray) &&
-		has(d, CreateInitial) == has(d, RecordInitial) && has(d, LookStopped) == has(d, Forget) &&
+		has(d, CreateInitial) == has(d, RecordInitial) && has(d, CreateGap) == has(d, RecordGap) && has(d, LookStopped) == has(d, Forget) &&
 		has(d, LookEnded) == (stops && !o.Wanted) &&
 		has(d, LookReady) == (stops && o.Wanted && !o.RestartAsked && o.Mode == v1.ModeStream && o.Request == RequestReady)
 }
@@ -184,18 +183,24 @@ func strangersAreRemoved(o Observation, d Decision) bool {
 	ended := o.Job >= Succeeded && o.Job <= Done
 	first := !o.Deleting && !ended
 	switch {
-	case first && o.Stray == StrayUnfinished:
+	case first && o.Others == StrayJob:
 		return slices.Equal(d.Do, []Verb{ClaimDiscard, DeleteStray})
-	case first && o.Pods == OrphanPods:
+	case first && o.Others == OrphanPods:
 		return slices.Equal(d.Do, []Verb{DeleteOrphans})
-	case first && o.LooseInitial:
+	case first && o.LooseRequest:
 		return slices.Equal(d.Do, []Verb{DeleteLoose})
 	}
 	return !has(d, DeleteStray) && !has(d, DeleteOrphans) && !has(d, DeleteLoose)
 }
 
 func memoryIsJustified(o Observation, d Decision) bool {
-	if has(d, Forget) && !o.Suspended || has(d, RecordInitial) && (o.Initial != ToRequest || o.Suspended || !o.Acceptable || o.Failure) {
+	if has(d, Forget) && !o.Suspended || has(d, RecordInitial) && (o.Initial != ToRequest || o.Suspended || !o.Acceptable || o.Failure != NoFailure) {
+		return false
+	}
+	if has(d, Retry) && o.Failure != RetryDue || has(d, RecordGap) && o.Failure != GapDue || has(d, Heal) && (o.Restarts != Healed || o.Job != Active) {
+		return false
+	}
+	if (has(d, Retry) || has(d, RecordGap)) && (o.Suspended || !o.Acceptable || o.Deleting || o.RestartAsked) {
 		return false
 	}
 	if has(d, NoteRestart) && (!o.RestartAsked || o.Suspended || !o.Acceptable || o.Job == Held || o.Job == Active) {
@@ -212,7 +217,7 @@ func wakesUp(_ Observation, d Decision) bool {
 	if d.Again != (len(d.Do) > 0 && !answered) {
 		return false
 	}
-	return d.Timed == (d.Reason == v1.ReasonBackingOff)
+	return d.Timed == (d.Reason == v1.ReasonBackingOff || d.Reason == v1.ReasonRestartWaits)
 }
 
 // isHome tells whether a world in which nothing moves any more is the declared one.
@@ -221,15 +226,15 @@ func isHome(o Observation, d Decision) bool {
 	case o.Deleting:
 		return true
 	case o.Suspended:
-		return d.Phase == v1.StreamSuspended && o.Job == NoJob && !o.Failure
+		return d.Phase == v1.StreamSuspended && o.Job == NoJob && o.Failure == NoFailure && o.Restarts == NoRestarts
 	case !o.Acceptable:
 		return o.Job != Active || d.Phase == v1.StreamRunning
 	case o.RestartAsked:
 		return false
-	case o.Failure:
-		return d.Phase == v1.StreamFailed
+	case o.Failure != NoFailure:
+		return d.Phase == v1.StreamFailed && o.Failure == FailureWaits
 	case o.Request == RequestFirst && o.Job != Active:
 		return d.Phase == v1.StreamPending && d.Reason == v1.ReasonInitialWaits
 	}
-	return d.Phase == v1.StreamRunning && o.Job == Active && o.Mode == v1.ModeStream && o.Request != RequestReady && o.Inputs == Same && !o.Disrupted
+	return d.Phase == v1.StreamRunning && o.Job == Active && o.Mode == v1.ModeStream && o.Request != RequestReady && o.Inputs == Same && !o.Disrupted && o.Restarts == NoRestarts
 }

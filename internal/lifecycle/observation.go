@@ -19,9 +19,10 @@ type Observation struct {
 	Suspended bool
 	// Acceptable: class, template and spec can be turned into a job.
 	Acceptable bool
-	// Failure: an unacknowledged failure. Durable: the failed Job may be deleted
-	// by anybody, and the stream must still wait for its user.
-	Failure bool
+	// Failure says whether there is an unacknowledged failure, and what may be done
+	// about it. Durable: the failed Job may be deleted by anybody, and the stream
+	// must still wait for its user.
+	Failure Failure
 	// RestartAsked: the restart annotation has a value that was not carried out yet.
 	// Durable: which value was, only we know.
 	RestartAsked bool
@@ -38,21 +39,51 @@ type Observation struct {
 	// in an ignored way after running well, and only the Job controller's own
 	// back-off, which never heals, would bring the next one.
 	Disrupted bool
-	// Stray is an unfinished Job of ours that is not the recorded one.
-	Stray Stray
-	// Pods are live pods that no unfinished Job of ours accounts for.
-	Pods Pods
+	// Others is what there is of ours beside the recorded job: the most urgent of it.
+	Others Others
 	// Initial is what is to be done about the initial backfill. Durable: it is
 	// decided once, and its request may be gone long since.
 	Initial Initial
-	// LooseInitial: an initial request of ours whose UID was not recorded with the decision.
-	LooseInitial bool
+	// LooseRequest: a request of our own whose UID was not recorded with the decision to make it.
+	LooseRequest bool
 	// Request is the next request to serve, beside the recorded job's.
 	Request Request
-	// BackingOff: the next start of the streaming job is not due yet. Durable: the
-	// ends that it is counted from are gone.
-	BackingOff bool
+	// Restarts tells of starts that followed an end without anybody's asking.
+	// Durable: the ends that they are counted from are gone.
+	Restarts Restarts
 }
+
+// Failure is an unacknowledged failure, and what may be done about it.
+type Failure int
+
+// What may be done about a failure.
+const (
+	// NoFailure: there is none.
+	NoFailure Failure = iota
+	// FailureWaits for the user.
+	FailureWaits
+	// RetryLater: the stream may start again by itself, or make a backfill of its own, but not yet.
+	RetryLater
+	// RetryDue: the stream starts again by itself.
+	RetryDue
+	// GapDue: the stream needs a backfill before it can go on, and may ask for it.
+	GapDue
+)
+
+// Restarts are starts that followed an end without anybody's asking.
+type Restarts int
+
+// What is known of such starts.
+const (
+	// NoRestarts: none are counted.
+	NoRestarts Restarts = iota
+	// BackingOff: the next start is not due yet.
+	BackingOff
+	// Counted: some are, and the next start is due.
+	Counted
+	// Healed: some are, and the streaming job has been running well for long enough to forget them.
+	Healed
+)
 
 // Job is the state of the job that is recorded in the stream's status, found by UID.
 type Job int
@@ -94,30 +125,19 @@ const (
 	ChangeWaits
 )
 
-// Stray is an unfinished Job of ours that is not the recorded one.
-type Stray int
+// Others is what there is of ours beside the recorded job.
+type Others int
 
-// The states of a stray Job.
+// What there may be, the least urgent first.
 const (
-	// NoStray: there is none.
-	NoStray Stray = iota
-	// StrayUnfinished: there is one that nobody has begun to delete.
-	StrayUnfinished
-	// StrayStopping: all that there are, are being deleted.
-	StrayStopping
-)
-
-// Pods are live pods that no unfinished Job of ours accounts for.
-type Pods int
-
-// The states of such pods.
-const (
-	// NoPods: there is none.
-	NoPods Pods = iota
-	// OrphanPods: there is one whose Job no longer exists and that nobody deletes.
+	// Nobody: nothing.
+	Nobody Others = iota
+	// Leaving: unfinished Jobs that are being deleted, or live pods on their way out.
+	Leaving
+	// OrphanPods: a live pod whose Job no longer exists and that nobody deletes.
 	OrphanPods
-	// DyingPods: all that there are, are on their way out.
-	DyingPods
+	// StrayJob: an unfinished Job that is not the recorded one and that nobody deletes.
+	StrayJob
 )
 
 // Initial is what is to be done about the initial backfill.
@@ -142,7 +162,8 @@ const (
 	NoRequest Request = iota
 	// RequestWaiting: the first in line cannot start yet; it never stops streaming.
 	RequestWaiting
-	// RequestFirst: it is the initial backfill, it cannot start yet, and nothing streams before it.
+	// RequestFirst: it is the initial backfill, or the one that a failure asked for; it
+	// cannot start yet, and nothing streams before it.
 	RequestFirst
 	// RequestReady: one is valid, granted, and its job can be built.
 	RequestReady

@@ -58,7 +58,7 @@ var rules = []rule{
 	// What nobody accounts for goes, whatever the stream is doing.
 	{"discard-stray", all(stray), do(ClaimDiscard, DeleteStray), keep, v1.ReasonWaitingForJob, watched},
 	{"delete-orphans", all(orphans), do(DeleteOrphans), keep, v1.ReasonWaitingForPods, watched},
-	{"delete-loose-request", all(looseInitial), do(DeleteLoose), keep, v1.ReasonInitialRequested, again},
+	{"delete-loose-request", all(looseRequest), do(DeleteLoose), keep, v1.ReasonLooseRequest, again},
 	{"waive-initial", all(toWaive), do(Waive), keep, v1.ReasonInitialWaived, again},
 
 	// Suspended means stopped, and needs neither class nor template.
@@ -79,7 +79,11 @@ var rules = []rule{
 	{"restart", all(restartAsked, unfinished), do(LookJob, ClaimStop, DeleteJob), v1.StreamPending, v1.ReasonRestartRequested, watched},
 	{"note-restart", all(restartAsked), do(NoteRestart), v1.StreamPending, v1.ReasonRestartRequested, again},
 
-	// A failure waits for its user: start nothing, delete nothing.
+	// A failure that may be retried is, in its time; any other waits for its user:
+	// start nothing, delete nothing.
+	{"retry", all(retryDue), do(Retry), v1.StreamPending, v1.ReasonRestarting, again},
+	{"request-gap", all(gapDue), do(CreateGap, RecordGap), v1.StreamPending, v1.ReasonGapRequested, again},
+	{"await-retry", all(retryLater), nothing, v1.StreamPending, v1.ReasonRestartWaits, timed},
 	{"failed", all(failure), nothing, v1.StreamFailed, v1.ReasonJobFailed, watched},
 
 	{"request-initial", all(toRequest), do(CreateInitial, RecordInitial), v1.StreamPending, v1.ReasonInitialRequested, again},
@@ -89,6 +93,7 @@ var rules = []rule{
 	{"stop-changed", all(changed), do(LookJob, ClaimStop, DeleteJob), v1.StreamPending, v1.ReasonConfigurationChanged, watched},
 	{"replace-disrupted", all(disrupted), do(LookJob, ClaimStop, DeleteJob), v1.StreamPending, v1.ReasonDisrupted, watched},
 
+	{"heal", all(healed), do(Heal), v1.StreamRunning, v1.ReasonStreaming, again},
 	{"backfilling", all(active, backfill), nothing, v1.StreamBackfilling, v1.ReasonBackfilling, watched},
 	{"running", all(active), nothing, v1.StreamRunning, v1.ReasonStreaming, watched},
 

@@ -10,15 +10,14 @@ var bools = []bool{false, true}
 func observations() []Observation {
 	var list []Observation
 	for _, base := range workloads() {
-		for i := range 1 << 7 {
+		for i := range 1 << 4 {
 			o := base
-			o.Deleting, o.Suspended, o.Acceptable = i&1 > 0, i&2 > 0, i&4 > 0
-			o.Failure, o.LooseInitial, o.BackingOff = i&8 > 0, i&16 > 0, i&32 > 0
-			o.RestartAsked = i&64 > 0
-			list = append(list, others(o)...)
+			o.Suspended, o.Acceptable, o.RestartAsked, o.LooseRequest = i&1 > 0, i&2 > 0, i&4 > 0, i&8 > 0
+			list = append(list, memories(o)...)
 		}
 	}
-	return list
+	// Of a stream that is being deleted nothing else is read.
+	return append(list, canonical(Observation{Deleting: true}))
 }
 
 // workloads lists the states of the recorded job with the facts that only mean
@@ -58,20 +57,35 @@ func canonical(o Observation) Observation {
 	}
 	if o.Job != Active || o.Mode != v1.ModeStream {
 		o.Disrupted = false
+		if o.Restarts == Healed {
+			o.Restarts = Counted
+		}
 	}
 	return o
 }
 
-func others(base Observation) []Observation {
+func memories(base Observation) []Observation {
 	var list []Observation
-	for stray := NoStray; stray <= StrayStopping; stray++ {
-		for pods := NoPods; pods <= DyingPods; pods++ {
-			for initial := Decided; initial <= ToWaive; initial++ {
-				for request := NoRequest; request <= RequestReady; request++ {
-					o := base
-					o.Stray, o.Pods, o.Initial, o.Request = stray, pods, initial, request
-					list = append(list, o)
-				}
+	for failure := NoFailure; failure <= GapDue; failure++ {
+		for restarts := NoRestarts; restarts <= Healed; restarts++ {
+			o := base
+			o.Failure, o.Restarts = failure, restarts
+			if o == canonical(o) {
+				list = append(list, surroundings(o)...)
+			}
+		}
+	}
+	return list
+}
+
+func surroundings(base Observation) []Observation {
+	var list []Observation
+	for others := Nobody; others <= StrayJob; others++ {
+		for initial := Decided; initial <= ToWaive; initial++ {
+			for request := NoRequest; request <= RequestReady; request++ {
+				o := base
+				o.Others, o.Initial, o.Request = others, initial, request
+				list = append(list, o)
 			}
 		}
 	}
@@ -83,9 +97,9 @@ func others(base Observation) []Observation {
 func effect(d Decision, v Verb, o Observation) Observation {
 	switch v {
 	case CreateBackfill, CreateStream:
-		o.Stray = StrayUnfinished
+		o.Others = StrayJob
 	case Claim:
-		o.Stray, o.Job, o.Wanted, o.Inputs = NoStray, Held, true, Same
+		o.Others, o.Job, o.Wanted, o.Inputs = Nobody, Held, true, Same
 		if o.Mode = v1.ModeStream; has(d, CreateBackfill) {
 			o.Mode, o.Request = v1.ModeBackfill, NoRequest
 		}
@@ -93,18 +107,22 @@ func effect(d Decision, v Verb, o Observation) Observation {
 		o.Job = Active
 	case DeleteJob:
 		o.Job = Stopping
-	case DeleteStray:
-		o.Stray = StrayStopping
-	case DeleteOrphans:
-		o.Pods = DyingPods
+	case DeleteStray, DeleteOrphans:
+		o.Others = Leaving
 	case DeleteLoose:
-		o.LooseInitial = false
+		o.LooseRequest = false
 	case CompleteRequest:
 		o.Job = Over
 	case Forget:
-		o.Job, o.Failure, o.BackingOff = NoJob, false, false
+		o.Job, o.Failure, o.Restarts = NoJob, NoFailure, NoRestarts
 	case NoteRestart:
-		o.RestartAsked, o.Failure, o.BackingOff = false, false, false
+		o.RestartAsked, o.Failure, o.Restarts = false, NoFailure, NoRestarts
+	case Retry:
+		o.Failure, o.Restarts = NoFailure, Counted
+	case RecordGap:
+		o.Failure, o.Restarts, o.Request = NoFailure, Counted, RequestReady
+	case Heal:
+		o.Restarts = NoRestarts
 	case RecordInitial:
 		o.Initial, o.Request = Decided, RequestReady
 	case Waive:
@@ -114,9 +132,11 @@ func effect(d Decision, v Verb, o Observation) Observation {
 	case RecordInterrupted:
 		o.Job, o.Request = NoJob, RequestReady
 	case RecordFailure:
-		o.Job, o.Failure = NoJob, true
+		// One that may be retried is among the observations as well; here it waits,
+		// because only a budget that the facts do not hold ends retrying.
+		o.Job, o.Failure = NoJob, FailureWaits
 	case RecordEnd:
-		o.Job, o.BackingOff = NoJob, true
+		o.Job, o.Restarts = NoJob, BackingOff
 	}
 	return canonical(o)
 }
@@ -132,14 +152,18 @@ func answers(o Observation) []Observation {
 	if o.Job == Stopping {
 		add(func(n *Observation) { n.Job = Vanished })
 	}
-	if o.Stray == StrayStopping {
-		add(func(n *Observation) { n.Stray = NoStray })
+	if o.Others == Leaving {
+		add(func(n *Observation) { n.Others = Nobody })
 	}
-	if o.Pods == DyingPods {
-		add(func(n *Observation) { n.Pods = NoPods })
+	if o.Restarts == BackingOff {
+		add(func(n *Observation) { n.Restarts = Counted })
 	}
-	if o.BackingOff {
-		add(func(n *Observation) { n.BackingOff = false })
+	if o.Restarts == Counted && o.Job == Active && o.Mode == v1.ModeStream {
+		add(func(n *Observation) { n.Restarts = Healed })
+	}
+	if o.Failure == RetryLater {
+		add(func(n *Observation) { n.Failure = RetryDue })
+		add(func(n *Observation) { n.Failure = GapDue })
 	}
 	if o.Job == Active && o.Mode == v1.ModeBackfill {
 		add(func(n *Observation) { n.Job = Succeeded })

@@ -5,7 +5,6 @@ package stream
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -27,8 +26,8 @@ type pass struct {
 
 	// created is the job that CreateBackfill or CreateStream left behind.
 	created *batchv1.Job
-	// initial is the UID of the request that CreateInitial left behind or found.
-	initial types.UID
+	// requested is the UID of the request that CreateInitial or CreateGap left behind or found.
+	requested types.UID
 	// obstacle is what keeps the decision from being carried out, although the cluster answered.
 	obstacle *obstacle
 	// remembered: the stream's status has been patched in this pass.
@@ -54,13 +53,16 @@ var hands = map[lifecycle.Verb]func(*pass, context.Context) error{
 	lifecycle.LookEnded:   (*pass).lookEnded,
 	lifecycle.LookReady:   (*pass).lookReady,
 
-	lifecycle.CreateBackfill:  func(p *pass, ctx context.Context) error { return p.createJob(ctx, p.backfill) },
-	lifecycle.CreateStream:    func(p *pass, ctx context.Context) error { return p.createJob(ctx, p.streaming) },
-	lifecycle.ReleaseJob:      (*pass).releaseJob,
-	lifecycle.DeleteJob:       (*pass).deleteJob,
-	lifecycle.DeleteStray:     (*pass).deleteStray,
-	lifecycle.DeleteOrphans:   (*pass).deleteOrphans,
-	lifecycle.CreateInitial:   (*pass).createInitial,
+	lifecycle.CreateBackfill: func(p *pass, ctx context.Context) error { return p.createJob(ctx, p.backfill) },
+	lifecycle.CreateStream:   func(p *pass, ctx context.Context) error { return p.createJob(ctx, p.streaming) },
+	lifecycle.ReleaseJob:     (*pass).releaseJob,
+	lifecycle.DeleteJob:      (*pass).deleteJob,
+	lifecycle.DeleteStray:    (*pass).deleteStray,
+	lifecycle.DeleteOrphans:  (*pass).deleteOrphans,
+	lifecycle.CreateInitial: func(p *pass, ctx context.Context) error {
+		return p.createRequest(ctx, p.initialName(), v1.RequestInitial)
+	},
+	lifecycle.CreateGap:       func(p *pass, ctx context.Context) error { return p.createRequest(ctx, p.gapName(), v1.RequestGap) },
 	lifecycle.DeleteLoose:     (*pass).deleteLoose,
 	lifecycle.CompleteRequest: (*pass).completeRequest,
 
@@ -69,6 +71,9 @@ var hands = map[lifecycle.Verb]func(*pass, context.Context) error{
 	lifecycle.ClaimDiscard:      (*pass).remember,
 	lifecycle.Forget:            (*pass).remember,
 	lifecycle.NoteRestart:       (*pass).remember,
+	lifecycle.Retry:             (*pass).remember,
+	lifecycle.RecordGap:         (*pass).remember,
+	lifecycle.Heal:              (*pass).remember,
 	lifecycle.RecordInitial:     (*pass).remember,
 	lifecycle.Waive:             (*pass).remember,
 	lifecycle.RecordSuccess:     (*pass).rememberAfterRequests,
@@ -217,65 +222,6 @@ func (p *pass) deleteOrphans(ctx context.Context) error {
 		err = p.Client.Delete(ctx, target, client.Preconditions{UID: &pod.UID}, &client.DeleteOptions{DisableReadYourWritesConsistency: true})
 		if client.IgnoreNotFound(err) != nil {
 			return fmt.Errorf("delete pod %s: %w", pod.Name, err)
-		}
-	}
-	return nil
-}
-
-// createInitial leaves the initial request behind. A live request that is there
-// already counts as the initial one.
-//
-// +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=backfillrequests,verbs=create
-func (p *pass) createInitial(ctx context.Context) error {
-	if line := p.line(); len(line) > 0 {
-		p.initial = line[0].UID
-		return nil
-	}
-	want := p.initialRequest()
-	err := p.Client.Create(ctx, want)
-	if err == nil {
-		p.initial = want.UID
-		return nil
-	}
-	if !apierrors.IsAlreadyExists(err) {
-		return fmt.Errorf("create request %s: %w", want.Name, err)
-	}
-	there := &v1.BackfillRequest{}
-	if err := p.Live.Get(ctx, client.ObjectKeyFromObject(want), there); err != nil {
-		return fmt.Errorf("%w: %w", errObserveAgain, err)
-	}
-	if !p.isInitial(there) {
-		p.obstacle = &obstacle{v1.ReasonNameConflict, "It is backfillrequest " + there.Name + "."}
-		return nil
-	}
-	p.initial = there.UID
-	return nil
-}
-
-// initialRequest has a name of the stream's UID, so that a stream that is created
-// anew never finds the request of its former life.
-func (w *world) initialRequest() *v1.BackfillRequest {
-	mark := strings.ReplaceAll(string(w.stream.UID), "-", "")
-	return &v1.BackfillRequest{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace:       w.stream.Namespace,
-			Name:            fmt.Sprintf("%s-initial-%s", w.stream.Name, mark[:min(8, len(mark))]),
-			Labels:          map[string]string{v1.LabelManagedBy: v1.ManagedBy},
-			Annotations:     map[string]string{v1.AnnotationMadeBy: v1.RequestInitial},
-			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(w.stream, v1.GroupVersion.WithKind(v1.KindStream))},
-		},
-		Spec: v1.BackfillRequestSpec{StreamClass: w.stream.Spec.StreamClass, StreamID: w.stream.Name},
-	}
-}
-
-// deleteLoose deletes initial requests whose UID was not recorded.
-//
-// +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=backfillrequests,verbs=delete
-func (p *pass) deleteLoose(ctx context.Context) error {
-	for _, q := range p.loose() {
-		target := &v1.BackfillRequest{ObjectMeta: metav1.ObjectMeta{Namespace: q.Namespace, Name: q.Name, UID: q.UID}}
-		if err := client.IgnoreNotFound(p.Client.Delete(ctx, target, client.Preconditions{UID: &q.UID})); err != nil {
-			return err
 		}
 	}
 	return nil

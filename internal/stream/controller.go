@@ -129,8 +129,8 @@ func (r *Reconciler) pass(ctx context.Context, key types.NamespacedName) (wake t
 	switch {
 	case p.obstacle != nil:
 		return obstacleRecheck, false, nil
-	case d.Timed:
-		return max(w.nextStart.Sub(w.now), time.Millisecond), false, nil
+	case d.Again || w.wake.IsZero():
+		return 0, d.Again, nil
 	}
-	return 0, d.Again, nil
+	return max(w.wake.Sub(w.now), time.Millisecond), false, nil
 }

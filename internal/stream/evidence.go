@@ -108,6 +108,21 @@ func lastEnd(p *corev1.Pod) time.Time {
 	return last
 }
 
+// runningSince is when the last of the pod's containers began to run; zero where one does not.
+func runningSince(p *corev1.Pod) time.Time {
+	var last time.Time
+	for i := range p.Status.ContainerStatuses {
+		r := p.Status.ContainerStatuses[i].State.Running
+		if r == nil {
+			return time.Time{}
+		}
+		if r.StartedAt.After(last) {
+			last = r.StartedAt.Time
+		}
+	}
+	return last
+}
+
 // trusted tells whether a backfill's success can be believed: the Job is complete
 // and was not being deleted before, and its succeeded pod is still there and was
 // not taken away. A pod that handles SIGTERM exits 0 when it is deleted, and the

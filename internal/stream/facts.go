@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -24,16 +23,12 @@ func (r *Reconciler) fold(ctx context.Context, w *world) error {
 	f := &w.facts
 	f.Suspended = w.stream.Spec.Suspended
 	f.Acceptable = w.problem == nil
-	f.Failure = w.stream.Status.Failure != nil
+	f.Failure = w.failureState()
 	f.RestartAsked = w.definition.RestartedAt != "" && w.definition.RestartedAt != w.stream.Status.ObservedRestartedAt
 	f.Initial = w.initial()
-	f.LooseInitial = f.Initial == lifecycle.Decided && len(w.loose()) > 0
-	f.Stray = w.stray()
-	f.Pods = w.strangers()
-	if next := w.stream.Status.Restarts; next != nil && next.NextTime != nil {
-		w.nextStart = next.NextTime.Time
-		f.BackingOff = w.now.Before(w.nextStart)
-	}
+	f.LooseRequest = f.Initial == lifecycle.Decided && len(w.loose()) > 0
+	f.Others = w.others()
+	f.Restarts = w.restarts()
 	var err error
 	if f.Request, err = r.nextRequest(ctx, w); err != nil {
 		return err
@@ -53,6 +48,9 @@ func (r *Reconciler) fold(ctx context.Context, w *world) error {
 	}
 	f.Wanted = f.Mode == v1.ModeStream || w.served != nil && !ended(w.served)
 	f.Disrupted = f.Job == lifecycle.Active && f.Mode == v1.ModeStream && w.disrupted()
+	if f.Restarts == lifecycle.Counted && f.Job == lifecycle.Active && f.Mode == v1.ModeStream && w.healed() {
+		f.Restarts = lifecycle.Healed
+	}
 	f.Inputs, err = r.inputs(ctx, w)
 	return err
 }
@@ -77,27 +75,43 @@ func (w *world) initial() lifecycle.Initial {
 	return lifecycle.ToRequest
 }
 
-// loose are live initial requests of ours whose UID is not the recorded one: made
-// again by a reply that was lost, after the decision.
+// loose are live requests of ours whose UID is not the recorded one: made again
+// by a request to the API server that arrived late, after the decision. One that
+// the present failure asks for is not loose: it is about to be recorded.
 func (w *world) loose() []*v1.BackfillRequest {
 	var list []*v1.BackfillRequest
 	for i := range w.requests {
 		q := &w.requests[i]
-		if w.isInitial(q) && q.UID != w.stream.Status.InitialRequestUID && !ended(q) {
+		asked := w.stream.Status.Failure != nil && q.Name == w.gapName()
+		if w.unrecorded(q) && !asked && !ended(q) {
 			list = append(list, q)
 		}
 	}
 	return list
 }
 
-func (w *world) isInitial(q *v1.BackfillRequest) bool {
-	return q.Annotations[v1.AnnotationMadeBy] == v1.RequestInitial && ownedBy(q, w.stream.UID)
+// unrecorded tells whether a request is the operator's own and not (yet) noted in the stream's status.
+func (w *world) unrecorded(q *v1.BackfillRequest) bool {
+	s := &w.stream.Status
+	return w.madeFor(q, v1.RequestInitial) && q.UID != s.InitialRequestUID ||
+		w.madeFor(q, v1.RequestGap) && q.UID != s.GapRequestUID
 }
 
-// stray looks for unfinished Jobs that are not the recorded one. Those of a former
-// stream of this name are left to the garbage collector, and waited for.
-func (w *world) stray() lifecycle.Stray {
-	found := lifecycle.NoStray
+// madeFor tells whether the operator made a request for this very stream, for this reason.
+func (w *world) madeFor(q *v1.BackfillRequest, reason string) bool {
+	return q.Annotations[v1.AnnotationMadeBy] == reason && ownedBy(q, w.stream.UID)
+}
+
+// others looks for what there is of ours beside the recorded job. What belongs to a
+// former stream of this name is left to the garbage collector, and waited for.
+func (w *world) others() lifecycle.Others {
+	stray, pods := w.stray(), w.strangers()
+	return max(stray, pods)
+}
+
+// stray looks for unfinished Jobs that are not the recorded one.
+func (w *world) stray() lifecycle.Others {
+	found := lifecycle.Nobody
 	for i := range w.jobs {
 		j := &w.jobs[i]
 		if finished(j) || w.isRecorded(j.UID) {
@@ -105,9 +119,9 @@ func (w *world) stray() lifecycle.Stray {
 		}
 		switch {
 		case ownedBy(j, w.stream.UID) && j.DeletionTimestamp == nil:
-			return lifecycle.StrayUnfinished
+			return lifecycle.StrayJob
 		case ownedBy(j, w.stream.UID), w.ofFormer(j):
-			found = lifecycle.StrayStopping
+			found = lifecycle.Leaving
 		}
 	}
 	return found
@@ -126,8 +140,8 @@ func (w *world) isRecorded(job types.UID) bool {
 }
 
 // strangers looks for live pods that the recorded, unfinished job does not account for.
-func (w *world) strangers() lifecycle.Pods {
-	found := lifecycle.NoPods
+func (w *world) strangers() lifecycle.Others {
+	found := lifecycle.Nobody
 	for i := range w.pods {
 		p := &w.pods[i]
 		if !alive(p) || w.job != nil && jobOf(p) == w.job.UID && !finished(w.job) {
@@ -136,7 +150,7 @@ func (w *world) strangers() lifecycle.Pods {
 		if w.isOrphan(p) {
 			return lifecycle.OrphanPods
 		}
-		found = lifecycle.DyingPods
+		found = lifecycle.Leaving
 	}
 	return found
 }
@@ -171,12 +185,19 @@ func (r *Reconciler) nextRequest(ctx context.Context, w *world) (lifecycle.Reque
 				return lifecycle.RequestReady, nil
 			}
 		}
-		if q.UID == w.stream.Status.InitialRequestUID && w.stream.Status.InitialBackfill == v1.InitialRequested {
+		if w.comesFirst(q) {
 			return lifecycle.RequestFirst, nil
 		}
 		found = lifecycle.RequestWaiting
 	}
 	return found, nil
+}
+
+// comesFirst tells whether nothing streams before a request has ended: the initial
+// backfill, and the one that a failure asked for.
+func (w *world) comesFirst(q *v1.BackfillRequest) bool {
+	s := &w.stream.Status
+	return s.InitialBackfill == v1.InitialRequested && q.UID == s.InitialRequestUID || q.UID == s.GapRequestUID
 }
 
 // line lists the requests that want to be served, in their order.
@@ -185,8 +206,7 @@ func (w *world) line() []*v1.BackfillRequest {
 	unfinished := w.job != nil && !finished(w.job)
 	for i := range w.requests {
 		q := &w.requests[i]
-		loose := w.isInitial(q) && q.UID != w.stream.Status.InitialRequestUID
-		if ended(q) || loose || w.ofFormer(q) || q.Spec.StreamClass != "" && q.Spec.StreamClass != w.stream.Spec.StreamClass {
+		if ended(q) || w.unrecorded(q) || w.ofFormer(q) || q.Spec.StreamClass != "" && q.Spec.StreamClass != w.stream.Spec.StreamClass {
 			continue
 		}
 		switch {
@@ -330,16 +350,4 @@ func (r *Reconciler) inputs(ctx context.Context, w *world) (lifecycle.Inputs, er
 		return lifecycle.ChangeWaits, nil
 	}
 	return lifecycle.Changed, nil
-}
-
-// delay is the pause before start n+1: it doubles from initial to max.
-func delay(n int32, initial, longest time.Duration) time.Duration {
-	d := initial
-	for range min(n-1, 62) {
-		if d >= longest/2 {
-			return longest
-		}
-		d *= 2
-	}
-	return min(d, longest)
 }

@@ -30,11 +30,14 @@ var changes = map[lifecycle.Verb]func(*pass, *v1.StreamStatus){
 	lifecycle.ClaimDiscard:      (*pass).claimDiscard,
 	lifecycle.Forget:            func(_ *pass, s *v1.StreamStatus) { s.Job, s.Failure, s.Restarts = nil, nil, nil },
 	lifecycle.NoteRestart:       (*pass).noteRestart,
+	lifecycle.Retry:             (*pass).retry,
+	lifecycle.RecordGap:         (*pass).recordGap,
+	lifecycle.Heal:              func(_ *pass, s *v1.StreamStatus) { s.Restarts = nil },
 	lifecycle.Waive:             func(_ *pass, s *v1.StreamStatus) { s.InitialBackfill = v1.InitialWaived },
 	lifecycle.RecordInitial:     (*pass).recordInitial,
 	lifecycle.RecordSuccess:     func(_ *pass, s *v1.StreamStatus) { s.Job.Outcome = v1.OutcomeSucceeded },
 	lifecycle.RecordInterrupted: func(_ *pass, s *v1.StreamStatus) { s.Job = nil },
-	lifecycle.RecordFailure:     func(p *pass, s *v1.StreamStatus) { s.Failure, s.Job = p.failure(), nil },
+	lifecycle.RecordFailure:     (*pass).recordFailure,
 	lifecycle.RecordEnd:         (*pass).recordEnd,
 }
 
@@ -170,7 +173,12 @@ func (p *pass) noteRestart(s *v1.StreamStatus) {
 }
 
 func (p *pass) recordInitial(s *v1.StreamStatus) {
-	s.InitialBackfill, s.InitialRequestUID = v1.InitialRequested, p.initial
+	s.InitialBackfill, s.InitialRequestUID = v1.InitialRequested, p.requested
+}
+
+func (p *pass) recordFailure(s *v1.StreamStatus) {
+	failure := p.failure()
+	s.Failure, s.Job, s.Restarts = failure, nil, p.afterFailure(failure, s.Restarts)
 }
 
 // recordEnd forgets a streaming job that ended by itself. One that ran well, or
@@ -183,14 +191,7 @@ func (p *pass) recordEnd(s *v1.StreamStatus) {
 		s.Restarts = nil
 		return
 	}
-	now := metav1.NewTime(p.now)
-	r := &v1.Restarts{Count: 1, Since: &now}
-	if s.Restarts != nil {
-		r.Count, r.Since = s.Restarts.Count+1, s.Restarts.Since
-	}
-	next := metav1.NewTime(p.now.Add(delay(r.Count, settings.Initial, settings.Max)))
-	r.NextTime = &next
-	s.Restarts = r
+	s.Restarts = again(s.Restarts, metav1.NewTime(p.now), settings)
 }
 
 // ranFor is how long the recorded job was active.

@@ -49,8 +49,20 @@ type world struct {
 	// served is the request of the recorded job, nil where it is gone.
 	served *v1.BackfillRequest
 
-	nextStart time.Time
-	facts     lifecycle.Observation
+	// wake is the soonest time at which a fact changes that nothing but time changes.
+	wake  time.Time
+	facts lifecycle.Observation
+}
+
+// wakesAt tells whether a time is still to come, and if so lets it wake the stream.
+func (w *world) wakesAt(at time.Time) bool {
+	if !w.now.Before(at) {
+		return false
+	}
+	if w.wake.IsZero() || at.Before(w.wake) {
+		w.wake = at
+	}
+	return true
 }
 
 // observe reads the world of a stream. It returns nil for a stream that does not exist.
@@ -174,11 +186,8 @@ func unsupported(d definition.Definition) *definition.Problem {
 	refuse := func(field, text string) *definition.Problem {
 		return &definition.Problem{Reason: v1.ReasonSpecInvalid, Kind: v1.KindStream, Field: field, Message: field + ": " + text}
 	}
-	switch {
-	case d.Schedule != "":
+	if d.Schedule != "" {
 		return refuse("spec.schedule", "scheduled streams are not carried out by this version; remove the field to run one long job")
-	case d.Restart.Policy == v1.RestartOnFailure:
-		return refuse("spec.restart.policy", "OnFailure is not carried out by this version; use Never, and suspend and resume the stream after a failure")
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ package stream
 import (
 	"context"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -38,7 +39,10 @@ func (p *pass) why() (v1.Reason, string) {
 	case p.decision.Reason == v1.ReasonNotAccepted && p.problem != nil:
 		return p.problem.Reason, p.problem.Message
 	case p.decision.Reason == v1.ReasonJobFailed:
-		return v1.ReasonJobFailed, p.failureMessage()
+		return v1.ReasonJobFailed, p.failureMessage() + " " + p.wayOut()
+	case p.decision.Reason == v1.ReasonRestartWaits:
+		return v1.ReasonRestartWaits, fmt.Sprintf("%s It starts again by itself at %s.", p.failureMessage(),
+			p.retryTime(p.stream.Status.Failure, counted(&p.stream.Status)).UTC().Format(time.RFC3339))
 	case p.decision.Reason == v1.ReasonBackfilling && p.requestName() != "":
 		return v1.ReasonBackfilling, fmt.Sprintf("Backfill %s is running; streaming goes on after it.", p.requestName())
 	}
@@ -73,7 +77,16 @@ func (p *pass) failureMessage() string {
 	if f.Message != "" {
 		text += ": " + f.Message
 	}
-	return text + ". Suspend the stream to acknowledge it, then resume it."
+	return text + "."
+}
+
+// wayOut says what a failure waits for.
+func (p *pass) wayOut() string {
+	const acknowledge = "Suspend the stream to acknowledge it, then resume it."
+	if spent := counted(&p.stream.Status).Retries; spent > 0 && spent >= p.definition.Restart.MaxRestarts {
+		return fmt.Sprintf("All %d automatic restarts are used up (spec.restart.maxRestarts). %s", spent, acknowledge)
+	}
+	return acknowledge
 }
 
 // conditions follow from the phase; Ready, Reconciling and Stalled as kstatus reads them.

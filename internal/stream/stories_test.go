@@ -11,8 +11,11 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/internal/lifecycle"
@@ -20,6 +23,9 @@ import (
 
 func suspend(s *v1.Stream) { s.Spec.Suspended = true }
 func resume(s *v1.Stream)  { s.Spec.Suspended = false }
+func onFailure(s *v1.Stream) {
+	s.Spec.Restart = &v1.RestartSpec{Policy: v1.RestartOnFailure}
+}
 func restart(s *v1.Stream) { s.Annotations = map[string]string{v1.AnnotationRestartedAt: "now"} }
 
 // stories are what happens to a stream, by name.
@@ -132,6 +138,64 @@ var stories = []struct {
 		c.change(restart)
 		c.settle()
 	}, "Running [Stream] orders-initial-0a1b2c3d=Completed"},
+	{"the streaming job fails, and starts again by itself", onFailure, func(c *cluster) {
+		c.settle()
+		c.end(0)
+		c.settle()
+		c.end(3)
+		c.settle()
+		c.pass(time.Hour)
+	}, "Running [Stream] orders-initial-0a1b2c3d=Completed"},
+	{"the streaming job fails, and waits to start again", onFailure, func(c *cluster) {
+		c.settle()
+		c.end(0)
+		c.settle()
+		c.end(3)
+		c.settle()
+	}, "Pending [] orders-initial-0a1b2c3d=Completed"},
+	{"the streaming job fails with a code for which retrying is useless", onFailure, func(c *cluster) {
+		c.settle()
+		c.end(0)
+		c.settle()
+		c.end(20)
+		c.settle()
+		c.pass(time.Hour)
+	}, "Failed [] orders-initial-0a1b2c3d=Completed"},
+	{"the backfill fails, and starts again by itself", onFailure, func(c *cluster) {
+		c.settle()
+		c.end(3)
+		c.settle()
+		c.pass(time.Hour)
+		c.end(0)
+		c.settle()
+	}, "Running [Stream] orders-initial-0a1b2c3d=Completed"},
+	{"the source has a gap", nil, func(c *cluster) {
+		c.settle()
+		c.end(0)
+		c.settle()
+		c.end(30)
+		c.settle()
+	}, "Backfilling [Backfill] gap=Running orders-initial-0a1b2c3d=Completed"},
+	{"the source has a gap, and streams on after its backfill", nil, func(c *cluster) {
+		c.settle()
+		c.end(0)
+		c.settle()
+		c.end(30)
+		c.settle()
+		c.end(0)
+		c.settle()
+	}, "Running [Stream] gap=Completed orders-initial-0a1b2c3d=Completed"},
+	{"the source has a second gap soon after the first", nil, func(c *cluster) {
+		c.settle()
+		c.end(0)
+		c.settle()
+		c.end(30)
+		c.settle()
+		c.end(0)
+		c.settle()
+		c.end(30)
+		c.settle()
+	}, "Pending [] gap=Completed orders-initial-0a1b2c3d=Completed"},
 	{"the streaming job ends by itself", nil, func(c *cluster) {
 		c.settle()
 		c.end(0)
@@ -145,8 +209,7 @@ var stories = []struct {
 		c.settle()
 		c.end(0)
 		c.settle()
-		c.clock.SetTime(c.clock.Now().Add(time.Hour))
-		c.settle()
+		c.pass(time.Hour)
 	}, "Running [Stream] orders-initial-0a1b2c3d=Completed"},
 }
 
@@ -302,6 +365,79 @@ func edits(e func(*v1.Stream)) []func(*v1.Stream) {
 	return []func(*v1.Stream){e}
 }
 
+// pass lets time pass, and what is due happen.
+func (c *cluster) pass(d time.Duration) {
+	c.t.Helper()
+	c.clock.SetTime(c.clock.Now().Add(d))
+	c.settle()
+}
+
+// TestRestartsSpendABudget: after the last one the stream waits for its user.
+func TestRestartsSpendABudget(t *testing.T) {
+	c := newCluster(t, orders(onFailure, func(s *v1.Stream) {
+		s.Spec.Restart.MaxRestarts = ptr.To(int32(2))
+		s.Spec.Backfill = &v1.BackfillSpec{Initial: v1.InitialDisabled}
+	})...)
+	c.settle()
+	var pauses []time.Duration
+	for range 2 {
+		c.end(3)
+		c.settle()
+		pauses = append(pauses, c.stream().Status.Restarts.NextTime.Sub(c.clock.Now()))
+		c.pass(time.Hour)
+		if got := c.stream().Status.Phase; got != v1.StreamRunning {
+			t.Fatalf("after a failure within the budget the stream is %s", got)
+		}
+	}
+	if pauses[0] != 10*time.Second || pauses[1] != 20*time.Second {
+		t.Errorf("the pauses were %v", pauses)
+	}
+	c.end(3)
+	c.settle()
+	c.pass(time.Hour)
+	s := c.stream()
+	if s.Status.Phase != v1.StreamFailed || s.Status.Restarts.Retries != 2 {
+		t.Errorf("with the budget spent: %s, %+v", s.Status.Phase, s.Status.Restarts)
+	}
+	ready := meta.FindStatusCondition(s.Status.Conditions, v1.ConditionReady)
+	if !strings.Contains(ready.Message, "All 2 automatic restarts are used up") {
+		t.Errorf("it says: %s", ready.Message)
+	}
+	c.change(suspend)
+	c.settle()
+	c.change(resume)
+	c.settle()
+	if s := c.stream(); s.Status.Phase != v1.StreamRunning || s.Status.Restarts != nil {
+		t.Errorf("suspended and resumed: %s, %+v", s.Status.Phase, s.Status.Restarts)
+	}
+}
+
+// TestRestartsAreForgotten: once the stream has run well, a failure begins a new count.
+func TestRestartsAreForgotten(t *testing.T) {
+	c := newCluster(t, orders(onFailure, func(s *v1.Stream) { s.Spec.Backfill = &v1.BackfillSpec{Initial: v1.InitialDisabled} })...)
+	c.settle()
+	c.end(3)
+	c.settle()
+	c.pass(time.Hour)
+	pod := c.run()
+	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "main", State: corev1.ContainerState{
+		Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(c.clock.Now())},
+	}}}
+	c.must(c.api.Status().Update(t.Context(), pod))
+	c.pass(9 * time.Minute)
+	if c.stream().Status.Restarts == nil {
+		t.Error("forgotten too early")
+	}
+	result, err := c.reconciler.Reconcile(t.Context(), ctrl.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: "orders"}})
+	if err != nil || result.RequeueAfter != time.Minute {
+		t.Errorf("it looks again after %s, %v", result.RequeueAfter, err)
+	}
+	c.pass(time.Minute)
+	if got := c.stream().Status; got.Restarts != nil || got.Phase != v1.StreamRunning {
+		t.Errorf("after healthyAfter: %s, %+v", got.Phase, got.Restarts)
+	}
+}
+
 // ending describes how the world ended.
 func (c *cluster) ending() string {
 	modes := []string{}
@@ -320,7 +456,11 @@ func (c *cluster) ending() string {
 	}
 	requests := []string{}
 	for _, q := range c.requests() {
-		requests = append(requests, q.Name+"="+string(q.Status.Phase))
+		name := q.Name
+		if q.Annotations[v1.AnnotationMadeBy] == v1.RequestGap {
+			name = "gap" // a write that was lost may have cost a run, and its name holds the run
+		}
+		requests = append(requests, name+"="+string(q.Status.Phase))
 	}
 	return fmt.Sprintf("%s %v %s", c.stream().Status.Phase, modes, strings.Join(requests, " "))
 }

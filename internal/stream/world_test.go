@@ -291,6 +291,10 @@ func orders(edits ...func(*v1.Stream)) []client.Object {
 			Spec: v1.StreamClassSpec{
 				APIGroupRef: v1.GroupVersion.Group, APIVersion: "v1", KindRef: v1.KindStream, PluralName: "streams",
 				JobTemplateRef: &v1.TemplateReference{Name: "std"},
+				FailureClasses: []v1.FailureClass{
+					{Name: "config", ExitCodes: []int32{20}, Action: v1.ActionFail},
+					{Name: "sourceGap", ExitCodes: []int32{30}, Action: v1.ActionBackfill},
+				},
 			},
 		},
 		&v1.StreamingJobTemplate{
