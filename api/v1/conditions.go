@@ -1,6 +1,6 @@
 package v1
 
-// This file holds every condition type and reason, with what it means and what to do about it.
+// This file names every condition type and reason; meanings.go explains them.
 
 // The condition types. Ready, Reconciling and Stalled are read as kstatus reads them.
 const (

@@ -1,39 +1,303 @@
 package v1
 
-// This file says what every reason of a stream means, in the words that users read.
+// This file says what every condition and every reason means, where it stands, and what to do about it.
 
-// meanings are the sentences that stand in conditions, events and history.
-var meanings = map[Reason]string{
-	ReasonStreaming:            "The stream is streaming.",
-	ReasonBackfilling:          "A backfill is running; streaming goes on after it.",
-	ReasonSuspended:            "The stream is suspended and no pod of it is left; set spec.suspended to false to resume it.",
-	ReasonSuspending:           "The stream is being suspended; waiting until its job and pods are gone.",
-	ReasonWaitingForJob:        "Waiting until the former job and its pods are gone, so that two never write at once.",
-	ReasonWaitingForPods:       "Removing pods whose job no longer exists, before anything else may write.",
-	ReasonBackfillRequested:    "A backfill was requested; the streaming job is stopped first.",
-	ReasonBackfillCompleted:    "The backfill has completed.",
-	ReasonBackfillCancelled:    "The backfill's request was deleted or cancelled; its job is stopped.",
-	ReasonBackfillInterrupted:  "The backfill's pod was deleted or evicted before its work was surely done; it runs again with the same id.",
-	ReasonInitialRequested:     "The initial backfill is being requested.",
-	ReasonInitialWaits:         "The backfill that has to come first waits for its turn; nothing streams before it.",
-	ReasonInitialWaived:        "The stream starts without an initial backfill.",
-	ReasonConfigurationChanged: "The configuration changed; the old job is stopped before a new one starts.",
-	ReasonStreamEnded:          "The streaming job ended by itself; another one starts.",
-	ReasonBackingOff:           "The streaming job ended soon after its start; the next start waits.",
-	ReasonDisrupted:            "The pod was deleted or evicted; its job is replaced.",
-	ReasonJobFailed:            "The job failed. Suspend the stream to acknowledge it, then resume it; a BackfillRequest made in between runs first.",
-	ReasonRestarting:           "The stream starts again by itself after a failure (spec.restart.policy is OnFailure).",
-	ReasonRestartWaits:         "The stream has failed and starts again by itself after a pause.",
-	ReasonGapRequested:         "The source no longer has all changes since the stream's last position; a backfill is requested before it streams on.",
-	ReasonLooseRequest:         "Deleting a backfill request of the operator's own that came after its decision.",
-	ReasonNameConflict:         "An object that is not ours has a name that the stream needs; it is left alone. Rename or delete it.",
-	ReasonRestartRequested:     "A restart was asked for by the annotation streaming.sneaksanddata.com/restartedAt.",
-	ReasonJobRefused:           "The API server refused the job that was built from the template. Correct what it says; it is tried again every minute.",
-	ReasonAccepted:             "The definition can be turned into a job.",
-	ReasonChangeWaits:          "A change of the configuration waits for the end of the running backfill (spec.backfill.onSpecChange is Finish).",
-	ReasonNotAccepted:          "The definition cannot be turned into a job.",
-	ReasonDeleting:             "The stream is being deleted.",
+import corev1 "k8s.io/api/core/v1"
+
+// Place is where users meet a reason.
+//
+// +kubebuilder:object:generate=false
+type Place struct {
+	// Kind of the object that says it.
+	Kind string
+	// In is the condition, or the field of the status, that holds it; empty for the operator's log.
+	In string
+	// Event is the type of the event that tells it; empty where none does.
+	Event string
 }
 
-// Meaning is a sentence for people; empty for a reason that always comes with one of its own.
-func (r Reason) Meaning() string { return meanings[r] }
+// The places. One more is a name here, and a word in the lists of reasons below.
+var (
+	told      = Place{KindStream, ConditionReady, corev1.EventTypeNormal}
+	warned    = Place{KindStream, ConditionReady, corev1.EventTypeWarning}
+	accepted  = Place{KindStream, ConditionAccepted, ""}
+	refused   = Place{KindStream, ConditionAccepted, corev1.EventTypeWarning}
+	pending   = Place{KindStream, ConditionChangePending, ""}
+	decided   = Place{KindStream, "status.lastDecision", ""}
+	logged    = Place{KindStream, "", ""}
+	waiting   = Place{KindBackfillRequest, ConditionReady, ""}
+	cancelled = Place{KindBackfillRequest, ConditionReady, corev1.EventTypeNormal}
+	wrong     = Place{KindBackfillRequest, ConditionReady, corev1.EventTypeWarning}
+	served    = Place{KindStreamClass, ConditionReady, corev1.EventTypeNormal}
+	unserved  = Place{KindStreamClass, ConditionReady, corev1.EventTypeWarning}
+)
+
+// Remedy is what to do about a reason.
+//
+// +kubebuilder:object:generate=false
+type Remedy struct {
+	// Text is a sentence or two; empty where there is nothing to do.
+	Text string
+	// Told: nothing happens until somebody acts, so the text stands in conditions and events too.
+	Told bool
+}
+
+var nothingToDo = Remedy{}
+
+// act is for whom nothing happens until they act; look is for whom it should pass, and does not.
+func act(text string) Remedy  { return Remedy{text, true} }
+func look(text string) Remedy { return Remedy{text, false} }
+
+// Explanation is all that there is to say of a reason.
+//
+// +kubebuilder:object:generate=false
+type Explanation struct {
+	Reason  Reason
+	Places  []Place
+	Meaning string
+	Remedy  Remedy
+}
+
+func at(places ...Place) []Place { return places }
+
+// ofStreams explains the reasons of streams.
+var ofStreams = []Explanation{
+	{ReasonStreaming, at(told), "The stream is streaming.", nothingToDo},
+	{ReasonBackfilling, at(told), "A backfill is running; streaming goes on after it.", nothingToDo},
+	{ReasonSuspended, at(told), "The stream is suspended and no pod of it is left.", act("Set spec.suspended to false to resume it.")},
+	{
+		ReasonSuspending, at(told),
+		"The stream is being suspended; waiting until its job and pods are gone.",
+		look("If it lasts longer than the pods' terminationGracePeriodSeconds, look for a pod that does not end, on a node that is gone for instance."),
+	},
+	{
+		ReasonWaitingForJob, at(told, decided, waiting),
+		"Waiting until the former job and its pods are gone, so that two never write at once.",
+		look("If it lasts longer than the pods' terminationGracePeriodSeconds, look for a pod that does not end, on a node that is gone for instance."),
+	},
+	{ReasonWaitingForPods, at(logged), "Removing pods whose job no longer exists, before anything else may write.", nothingToDo},
+	{ReasonBackfillRequested, at(told), "A backfill was requested; the streaming job is stopped first.", nothingToDo},
+	{ReasonBackfillCompleted, at(told), "The backfill has completed.", nothingToDo},
+	{ReasonBackfillCancelled, at(told), "The backfill's request was deleted or cancelled; its job is stopped.", nothingToDo},
+	{
+		ReasonBackfillInterrupted, at(warned),
+		"The backfill's pod was deleted or evicted before its work was surely done; it runs again with the same id.",
+		look("If it happens again and again, find out who takes the pods away: a drain, an autoscaler, a preemption."),
+	},
+	{ReasonInitialRequested, at(told), "The initial backfill is being requested.", nothingToDo},
+	{
+		ReasonInitialWaits, at(told),
+		"The backfill that has to come first waits for its turn; nothing streams before it.",
+		look("Its BackfillRequest says what it waits for. To stream without it, delete the request."),
+	},
+	{ReasonInitialWaived, at(decided), "The stream starts without an initial backfill.", look("Where you want one, create a BackfillRequest.")},
+	{ReasonConfigurationChanged, at(told), "The configuration changed; the old job is stopped before a new one starts.", nothingToDo},
+	{
+		ReasonStreamEnded, at(told),
+		"The streaming job ended by itself; another one starts.",
+		look("A plugin should stream until it is told to stop; its log says why it ended."),
+	},
+	{
+		ReasonBackingOff, at(told),
+		"The streaming job ended soon after its start; the next start waits.",
+		look("The log of the last pod says why it ended; status.restarts says when the next start is due."),
+	},
+	{ReasonDisrupted, at(told), "The pod was deleted or evicted; its job is replaced.", nothingToDo},
+	{
+		ReasonJobFailed, at(warned),
+		"The job failed.",
+		act("Suspend the stream to acknowledge it, then resume it; a BackfillRequest made in between runs first."),
+	},
+	{ReasonRestarting, at(told), "The stream starts again by itself after a failure (spec.restart.policy is OnFailure).", nothingToDo},
+	{
+		ReasonRestartWaits, at(told),
+		"The stream has failed and starts again by itself after a pause.",
+		look("The message says why it failed and when it starts again. To stop that, suspend the stream; to start it at once, suspend and resume it."),
+	},
+	{
+		ReasonGapRequested, at(told),
+		"The source no longer has all changes since the stream's last position; a backfill is requested before it streams on.",
+		look("Find out why the source let go of them: its retention is too short, or the stream was stopped for too long."),
+	},
+	{ReasonLooseRequest, at(logged), "Deleting a backfill request of the operator's own that came after its decision.", nothingToDo},
+	{ReasonNameConflict, at(warned), "An object that is not ours has a name that the stream needs; it is left alone.", act("Rename or delete it.")},
+	{ReasonRestartRequested, at(told), "A restart was asked for by the annotation streaming.sneaksanddata.com/restartedAt.", nothingToDo},
+	{ReasonJobRefused, at(warned), "The API server refused the job that was built from the template.", act("Correct what it says; it is tried again every minute.")},
+	{ReasonAccepted, at(accepted), "The definition can be turned into a job.", nothingToDo},
+	{
+		ReasonChangeWaits, at(pending),
+		"A change of the configuration waits for the end of the running backfill (spec.backfill.onSpecChange is Finish).",
+		look("To apply it at once, delete the BackfillRequest, or set spec.backfill.onSpecChange to Restart: the backfill begins anew then."),
+	},
+	{ReasonNotAccepted, at(decided), "The definition cannot be turned into a job.", look("The condition Accepted says what is wrong, and in which field.")},
+	{ReasonDeleting, at(logged), "The stream is being deleted.", nothingToDo},
+}
+
+// ofDefinitions explains why a definition is not accepted. What runs is left running meanwhile.
+var ofDefinitions = []Explanation{
+	{
+		ReasonClassNotFound, at(refused),
+		"There is no StreamClass of the name in spec.streamClass.",
+		act("Correct the name, or install the plugin that brings the class; the stream goes on by itself."),
+	},
+	{
+		ReasonClassNotReady, at(refused),
+		"The StreamClass itself is wrong, so that its streams cannot be read.",
+		act("Have the class corrected by its administrator; its own condition Ready says what is wrong."),
+	},
+	{
+		ReasonClassKind, at(refused),
+		"The StreamClass is for a plugin's own kind, not for Streams.",
+		act("Create the stream as an object of that kind, or name another class."),
+	},
+	{
+		ReasonTemplateNotFound, at(refused, wrong),
+		"There is no StreamingJobTemplate of the name that the stream, its class or the request gives.",
+		act("Create it, or name another; the stream goes on by itself."),
+	},
+	{
+		ReasonTemplateForbidden, at(refused, wrong),
+		"The StreamingJobTemplate lies in a namespace that the class does not allow.",
+		act("Name one in the stream's own namespace, or have the class allow it."),
+	},
+	{
+		ReasonTemplateInvalid, at(refused, wrong),
+		"The StreamingJobTemplate holds something that no stream's job may have; the message names the field.",
+		act("Correct the template; the stream goes on by itself."),
+	},
+	{
+		ReasonSpecInvalid, at(refused, wrong),
+		"A field of the stream's spec, or of the request's, is wrong; the message names it.",
+		act("Correct the field."),
+	},
+}
+
+// ofRequests explains the reasons of backfill requests.
+var ofRequests = []Explanation{
+	{
+		ReasonStreamNotFound, at(wrong),
+		"The request's stream does not exist; the request waits until it does.",
+		act("Correct spec.streamId, create the stream, or delete the request."),
+	},
+	{
+		ReasonClassMismatch, at(wrong),
+		"The request names another class than its stream has.",
+		act("Correct spec.streamClass or leave it out, or delete the request."),
+	},
+	{ReasonWaitingForTurn, at(waiting), "Another backfill of the same stream comes first.", nothingToDo},
+	{
+		ReasonWaitingForSlot, at(waiting),
+		"As many backfills as the class allows are running; the request waits for its turn.",
+		look("Wait, or have spec.backfill.maxConcurrent of the class raised."),
+	},
+	{
+		ReasonStreamSuspended, at(waiting),
+		"The stream is suspended; the backfill runs when it is resumed.",
+		look("Resume the stream, or delete the request."),
+	},
+	{
+		ReasonStreamFailed, at(waiting),
+		"The stream has failed; the backfill runs first when it is resumed.",
+		look("Suspend the stream and resume it."),
+	},
+	{ReasonStreamNotReady, at(waiting), "The stream's definition is not accepted.", look("The stream's condition Accepted says what is wrong.")},
+	{ReasonGranted, at(waiting), "The request has one of the slots of its class and starts next.", nothingToDo},
+	{ReasonRequestRunning, at(waiting), "The backfill's job is running.", look("Its log says how far it is: kubectl logs job/ and the name in status.job.")},
+	{ReasonRequestCompleted, at(waiting), "The backfill has completed.", nothingToDo},
+	{
+		ReasonRequestCancelled, at(cancelled),
+		"The request was cancelled by its user: spec.completed was set.",
+		look("To backfill after all, create another request."),
+	},
+	{
+		ReasonRequestFailed, at(waiting),
+		"The backfill's job failed, and its stream with it.",
+		look("Correct what its message says, then suspend and resume the stream: it runs again with the same id. Deleting the request first gives it up."),
+	},
+}
+
+// ofClasses explains the reasons of stream classes.
+var ofClasses = []Explanation{
+	{ReasonServed, at(served), "Streams of the class are being served.", nothingToDo},
+	{
+		ReasonKindUnsupported, at(unserved),
+		"The class names a kind, or a version or plural of one, that this version of the operator does not serve.",
+		act("Correct the field that the message names, or use another version of the operator."),
+	},
+	{ReasonSchemaInvalid, at(unserved), "The class's schema cannot be read; the message names the field.", act("Correct the schema.")},
+	{ReasonFailureClasses, at(unserved), "The class's failureClasses contradict each other; the message names the field.", act("Correct them.")},
+}
+
+// Chapter is a group of reasons under a title.
+//
+// +kubebuilder:object:generate=false
+type Chapter struct {
+	Title   string
+	Reasons []Explanation
+}
+
+// Chapters lists every reason, in the order in which people read of them.
+func Chapters() []Chapter {
+	return []Chapter{
+		{"Streams", ofStreams},
+		{"Definitions that are not accepted", ofDefinitions},
+		{"Backfill requests", ofRequests},
+		{"Stream classes", ofClasses},
+	}
+}
+
+// explanations finds a reason's explanation.
+var explanations = func() map[Reason]Explanation {
+	byReason := map[Reason]Explanation{}
+	for _, chapter := range Chapters() {
+		for _, e := range chapter.Reasons {
+			byReason[e.Reason] = e
+		}
+	}
+	return byReason
+}()
+
+// Explain says all that there is to say of the reason; ok tells whether there is such a reason.
+func (r Reason) Explain() (e Explanation, ok bool) {
+	e, ok = explanations[r]
+	return e, ok
+}
+
+// Meaning is what people read in conditions and events: what is so, and what they have to do where nothing
+// happens without them.
+func (r Reason) Meaning() string {
+	e := explanations[r]
+	if e.Remedy.Told {
+		return e.Meaning + " " + e.Remedy.Text
+	}
+	return e.Meaning
+}
+
+// ConditionMeaning says what a condition's two answers mean.
+//
+// +kubebuilder:object:generate=false
+type ConditionMeaning struct {
+	Type  string
+	Kinds []string
+	True  string
+	False string
+}
+
+// Conditions lists every condition type.
+func Conditions() []ConditionMeaning {
+	stream := []string{KindStream}
+	return []ConditionMeaning{
+		{
+			ConditionReady,
+			[]string{KindStream, KindBackfillRequest, KindStreamClass},
+			"The declared state is reached, or being served as designed. A request: its backfill has completed. A class: its streams are being served.",
+			"Not yet, or not without somebody's help; the reason says which.",
+		},
+		{ConditionReconciling, stream, "The operator is on its way to the declared state.", "It is there, or it waits for somebody."},
+		{ConditionStalled, stream, "Nothing will happen until somebody acts.", "Nobody has to act."},
+		{ConditionAccepted, stream, "The definition can be turned into a job.", "It cannot, and the message names the field. What runs is left running, nothing new starts."},
+		{ConditionBackfilling, stream, "A backfill is running.", "None is running."},
+		{ConditionSuspended, stream, "No pod of the stream is alive, by its user's wish.", "The stream is not suspended, or not yet."},
+		{ConditionChangePending, stream, "A change of configuration waits for the end of the running backfill.", "Never: the condition goes when nothing waits any more."},
+	}
+}
