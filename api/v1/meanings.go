@@ -19,6 +19,7 @@ type Place struct {
 // The places. One more is a name here, and a word in the lists of reasons below.
 var (
 	told      = Place{KindStream, ConditionReady, corev1.EventTypeNormal}
+	stalled   = Place{KindStream, ConditionStalled, corev1.EventTypeWarning}
 	warned    = Place{KindStream, ConditionReady, corev1.EventTypeWarning}
 	accepted  = Place{KindStream, ConditionAccepted, ""}
 	refused   = Place{KindStream, ConditionAccepted, corev1.EventTypeWarning}
@@ -120,6 +121,26 @@ var ofStreams = []Explanation{
 		look("Find out why the source let go of them: its retention is too short, or the stream was stopped for too long."),
 	},
 	{ReasonLooseRequest, at(logged), "Deleting a backfill request of the operator's own that came after its decision.", nothingToDo},
+	{
+		ReasonPodStays, at(stalled),
+		"A pod that was to end is still there, on a node that cannot be reached for instance; nothing else starts, so that two never write at once.",
+		look("Bring the node back. Where it is gone for good, delete the Node, or the pod with --force."),
+	},
+	{
+		ReasonPodNotRunning, at(stalled),
+		"The job's pod has not got to run within spec.startDeadlineSeconds of the class. Where the pod says why (ImagePullBackOff, Unschedulable, CreateContainerConfigError), the pod's own reason stands here.",
+		look("The message is the pod's own: correct the image, the Secret or the resources that it names. The job goes on by itself."),
+	},
+	{
+		ReasonNoPod, at(stalled),
+		"The job has had no pod within spec.startDeadlineSeconds of the class.",
+		look("The job's events say why: kubectl describe job. Often it is a quota."),
+	},
+	{
+		ReasonCrashLooping, at(stalled),
+		"The stream's pods have ended three times or more in a row, none after running well for spec.restart.healthyAfter.",
+		look("The log of the last pod says why it ended. Suspend the stream to stop that."),
+	},
 	{ReasonNameConflict, at(warned), "An object that is not ours has a name that the stream needs; it is left alone.", act("Rename or delete it.")},
 	{ReasonRestartRequested, at(told), "A restart was asked for by the annotation streaming.sneaksanddata.com/restartedAt.", nothingToDo},
 	{ReasonJobRefused, at(warned), "The API server refused the job that was built from the template.", act("Correct what it says; it is tried again every minute.")},

@@ -318,10 +318,7 @@ func (w *world) disrupted() bool {
 	if disturbed(last) {
 		return true
 	}
-	if alive(last) || last.Status.StartTime == nil {
-		return false
-	}
-	return lastEnd(last).Sub(last.Status.StartTime.Time) >= w.definition.Restart.HealthyAfter
+	return !alive(last) && w.ranWell(last)
 }
 
 // inputs compares the recorded unfinished job with what would be built now.

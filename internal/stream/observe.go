@@ -52,6 +52,8 @@ type world struct {
 	// wake is the soonest time at which a fact changes that nothing but time changes.
 	wake  time.Time
 	facts lifecycle.Observation
+	// stall is what keeps the stream from getting on, nil where nothing does.
+	stall *stall
 }
 
 // wakesAt tells whether a time is still to come, and if so lets it wake the stream.
@@ -84,7 +86,11 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName) (*wo
 			return nil, err
 		}
 	}
-	return w, r.fold(ctx, w)
+	if err := r.fold(ctx, w); err != nil {
+		return nil, err
+	}
+	w.stall = w.stalled()
+	return w, nil
 }
 
 func (r *Reconciler) readJobs(ctx context.Context, w *world) error {

@@ -103,9 +103,15 @@ func (p *pass) conditions(s *v1.StreamStatus) {
 		})
 	}
 	pending, failed := s.Phase == v1.StreamPending, s.Phase == v1.StreamFailed
-	set(v1.ConditionReady, !pending && !failed, reason, message)
-	set(v1.ConditionReconciling, pending, reason, "")
-	set(v1.ConditionStalled, failed, reason, "")
+	if stall := p.stallOf(s.Phase); stall != nil {
+		set(v1.ConditionReady, false, stall.reason, stall.message)
+		set(v1.ConditionReconciling, false, stall.reason, "")
+		set(v1.ConditionStalled, true, stall.reason, stall.message)
+	} else {
+		set(v1.ConditionReady, !pending && !failed, reason, message)
+		set(v1.ConditionReconciling, pending, reason, "")
+		set(v1.ConditionStalled, failed, reason, "")
+	}
 	set(v1.ConditionBackfilling, s.Phase == v1.StreamBackfilling, reason, "")
 	set(v1.ConditionSuspended, s.Phase == v1.StreamSuspended, reason, "")
 	if p.problem == nil {
@@ -118,6 +124,15 @@ func (p *pass) conditions(s *v1.StreamStatus) {
 	} else {
 		meta.RemoveStatusCondition(&s.Conditions, v1.ConditionChangePending)
 	}
+}
+
+// stallOf is the stall that is told in a phase: a stream that is stopped, or waits
+// for its user anyway, has nothing to wait for, and an obstacle says more.
+func (p *pass) stallOf(phase v1.StreamPhase) *stall {
+	if phase == v1.StreamSuspended || phase == v1.StreamFailed || p.obstacle != nil {
+		return nil
+	}
+	return p.stall
 }
 
 // eventful are reasons that are worth an event although the phase stays.
@@ -135,6 +150,9 @@ func (p *pass) announce(before, after *v1.StreamStatus) {
 	same := was != nil && was.Reason == string(reason)
 	wasRefused := meta.IsStatusConditionFalse(before.Conditions, v1.ConditionAccepted)
 	isRefused := meta.IsStatusConditionFalse(after.Conditions, v1.ConditionAccepted)
+	if stall := p.stallOf(after.Phase); stall != nil && !stalledBy(before, stall.reason) {
+		p.event(corev1.EventTypeWarning, stall.reason, stall.message)
+	}
 	switch {
 	case !wasRefused && isRefused:
 		p.event(corev1.EventTypeWarning, p.problem.Reason, p.problem.Message)
@@ -145,6 +163,12 @@ func (p *pass) announce(before, after *v1.StreamStatus) {
 		}
 		p.event(kind, reason, message)
 	}
+}
+
+// stalledBy tells whether a status says so already.
+func stalledBy(s *v1.StreamStatus, reason v1.Reason) bool {
+	c := meta.FindStatusCondition(s.Conditions, v1.ConditionStalled)
+	return c != nil && c.Status == metav1.ConditionTrue && c.Reason == string(reason)
 }
 
 func (p *pass) event(kind string, reason v1.Reason, message string) {

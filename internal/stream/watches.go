@@ -182,8 +182,14 @@ func jobChanged() predicate.Predicate {
 
 func podChanged() predicate.Predicate {
 	return onUpdate(func(old, new *corev1.Pod) bool {
-		return deletionBegan(old, new) || alive(old) != alive(new) || targeted(old) != targeted(new) || orphaned(old) != orphaned(new)
+		return deletionBegan(old, new) || old.Status.Phase != new.Status.Phase || targeted(old) != targeted(new) ||
+			orphaned(old) != orphaned(new) || troubled(old) != troubled(new)
 	})
+}
+
+func troubled(p *corev1.Pod) v1.Reason {
+	reason, _ := trouble(p)
+	return reason
 }
 
 func orphaned(p *corev1.Pod) bool { return len(p.OwnerReferences) == 0 }

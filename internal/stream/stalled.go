@@ -1,0 +1,157 @@
+package stream
+
+// This file finds out why a stream does not get on although the operator has done its part.
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/lifecycle"
+)
+
+const (
+	// defaultStartDeadline is how long a pod may take to run where the class says nothing.
+	defaultStartDeadline = 600 * time.Second
+	// crashLoopAfter is how many ends in a row, none after running well, make a crash loop.
+	crashLoopAfter = 3
+)
+
+// stall is why nothing gets on, in a word and in a sentence.
+type stall struct {
+	reason  v1.Reason
+	message string
+}
+
+// stalled looks for what the operator can only wait for, in the order in which it
+// has to be solved. It is no input of a decision: it changes what is told, not what is done.
+func (w *world) stalled() *stall {
+	for _, look := range []func() *stall{w.podThatStays, w.podThatDoesNotRun, w.crashLoop} {
+		if s := look(); s != nil {
+			return s
+		}
+	}
+	return nil
+}
+
+func (w *world) startDeadline() time.Duration {
+	if w.class == nil || w.class.Spec.StartDeadlineSeconds == nil {
+		return defaultStartDeadline
+	}
+	return time.Duration(*w.class.Spec.StartDeadlineSeconds) * time.Second
+}
+
+// podThatStays is a pod that should have ended long ago: a deletionTimestamp is the
+// time at which the grace period is over.
+func (w *world) podThatStays() *stall {
+	for i := range w.pods {
+		p := &w.pods[i]
+		if p.DeletionTimestamp == nil || !alive(p) || w.wakesAt(p.DeletionTimestamp.Add(w.startDeadline())) {
+			continue
+		}
+		return &stall{v1.ReasonPodStays, fmt.Sprintf("Pod %s on node %q should have ended at %s and may still be writing, so nothing else starts. "+
+			"Bring the node back; where it is gone for good, delete the Node, or the pod with --force.",
+			p.Name, p.Spec.NodeName, p.DeletionTimestamp.UTC().Format(time.RFC3339))}
+	}
+	return nil
+}
+
+// podThatDoesNotRun is the released job's pod that has not got to run in time.
+func (w *world) podThatDoesNotRun() *stall {
+	if w.facts.Job != lifecycle.Active {
+		return nil
+	}
+	since := w.record.StartTime
+	if w.job.Status.StartTime != nil {
+		since = w.job.Status.StartTime
+	}
+	if since == nil {
+		return nil
+	}
+	last := newest(w.pods, w.job.UID, func(*corev1.Pod) bool { return true })
+	if last == nil {
+		if w.wakesAt(since.Add(w.startDeadline())) {
+			return nil
+		}
+		return &stall{v1.ReasonNoPod, fmt.Sprintf("Job %s has had no pod since %s; its events say why, a quota for instance.", w.job.Name, since.UTC().Format(time.RFC3339))}
+	}
+	if !alive(last) || last.DeletionTimestamp != nil || last.Status.Phase != corev1.PodPending || w.wakesAt(last.CreationTimestamp.Add(w.startDeadline())) {
+		return nil
+	}
+	reason, message := trouble(last)
+	text := fmt.Sprintf("Pod %s has not got to run since %s: %s", last.Name, last.CreationTimestamp.UTC().Format(time.RFC3339), reason)
+	if message != "" {
+		text += ": " + message
+	}
+	return &stall{reason, text}
+}
+
+// trouble is why a pod does not run, in its own words; empty for one that runs.
+func trouble(p *corev1.Pod) (reason v1.Reason, message string) {
+	if p.Status.Phase != corev1.PodPending {
+		return "", ""
+	}
+	for _, c := range p.Status.Conditions {
+		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && c.Reason != "" {
+			return v1.Reason(c.Reason), c.Message
+		}
+	}
+	for _, list := range [][]corev1.ContainerStatus{p.Status.InitContainerStatuses, p.Status.ContainerStatuses} {
+		for i := range list {
+			waiting := list[i].State.Waiting
+			if waiting == nil || waiting.Reason == "" {
+				continue
+			}
+			if waiting.Reason == "ErrImagePull" {
+				// The kubelet shows the two by turns, every few seconds.
+				return "ImagePullBackOff", waiting.Message
+			}
+			return v1.Reason(waiting.Reason), waiting.Message
+		}
+	}
+	return v1.ReasonPodNotRunning, ""
+}
+
+// crashLoop tells whether the stream's jobs or pods keep ending without having run well.
+func (w *world) crashLoop() *stall {
+	ends := int(counted(&w.stream.Status).Count) + w.badEnds()
+	if ends < crashLoopAfter {
+		return nil
+	}
+	if w.facts.Job == lifecycle.Active && w.healed() {
+		return nil
+	}
+	return &stall{v1.ReasonCrashLooping, fmt.Sprintf("It has ended %d times in a row without having run for %s; the log of the last pod says why.", ends, w.definition.Restart.HealthyAfter)}
+}
+
+// badEnds counts the active job's pods, from the newest back, that ended by
+// themselves and had not run well.
+func (w *world) badEnds() int {
+	if w.facts.Job != lifecycle.Active {
+		return 0
+	}
+	var ended []*corev1.Pod
+	for i := range w.pods {
+		if p := &w.pods[i]; jobOf(p) == w.job.UID && !alive(p) {
+			ended = append(ended, p)
+		}
+	}
+	slices.SortFunc(ended, func(a, b *corev1.Pod) int {
+		return cmp.Or(b.CreationTimestamp.Compare(a.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
+	})
+	for n, p := range ended {
+		if disturbed(p) || w.ranWell(p) {
+			return n
+		}
+	}
+	return len(ended)
+}
+
+// ranWell tells whether a pod that has ended had run for long enough.
+func (w *world) ranWell(p *corev1.Pod) bool {
+	return p.Status.StartTime != nil && lastEnd(p).Sub(p.Status.StartTime.Time) >= w.definition.Restart.HealthyAfter
+}
