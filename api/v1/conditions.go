@@ -18,6 +18,8 @@ const (
 	ConditionSuspended = "Suspended"
 	// ConditionChangePending: a change of configuration waits for the end of the running backfill.
 	ConditionChangePending = "ChangePending"
+	// ConditionLastRunFailed: the last run of a stream that has a schedule failed.
+	ConditionLastRunFailed = "LastRunFailed"
 )
 
 // Reason is a stable word for why something is as it is.
@@ -47,6 +49,11 @@ const (
 	ReasonRestartWaits         Reason = "RestartBackOff"
 	ReasonGapRequested         Reason = "GapBackfillRequested"
 	ReasonLooseRequest         Reason = "RequestNotRecorded"
+	ReasonScheduled            Reason = "Scheduled"
+	ReasonRunSucceeded         Reason = "RunSucceeded"
+	ReasonRunFailed            Reason = "RunFailed"
+	ReasonJobVanished          Reason = "JobVanished"
+	ReasonBackendChanged       Reason = "BackendChanged"
 	ReasonPodStays             Reason = "PodDoesNotEnd"
 	ReasonPodNotRunning        Reason = "PodNotRunning"
 	ReasonNoPod                Reason = "JobHasNoPod"

@@ -23,7 +23,7 @@ type TemplateReference struct {
 }
 
 // Mode tells what a job of a stream does.
-// +kubebuilder:validation:Enum=Stream;Backfill
+// +kubebuilder:validation:Enum=Stream;Backfill;Scheduled
 type Mode string
 
 const (
@@ -31,6 +31,8 @@ const (
 	ModeStream Mode = "Stream"
 	// ModeBackfill carries all data once, and ends.
 	ModeBackfill Mode = "Backfill"
+	// ModeScheduled is one run of a stream that has a schedule; it carries all data once, and ends.
+	ModeScheduled Mode = "Scheduled"
 )
 
 // Outcome is the end of a job that has been recorded but perhaps not yet carried out.
@@ -48,7 +50,7 @@ type JobRecord struct {
 	UID types.UID `json:"uid"`
 	// Run is the number of the run; it grows with every job of the stream.
 	Run int64 `json:"run"`
-	// Mode of the job: Stream or Backfill.
+	// Mode of the job: Stream, Backfill or Scheduled.
 	Mode Mode `json:"mode"`
 	// Request is the name of the BackfillRequest that the job serves (backfills only).
 	// +optional

@@ -18,19 +18,21 @@ type Place struct {
 
 // The places. One more is a name here, and a word in the lists of reasons below.
 var (
-	told      = Place{KindStream, ConditionReady, corev1.EventTypeNormal}
-	stalled   = Place{KindStream, ConditionStalled, corev1.EventTypeWarning}
-	warned    = Place{KindStream, ConditionReady, corev1.EventTypeWarning}
-	accepted  = Place{KindStream, ConditionAccepted, ""}
-	refused   = Place{KindStream, ConditionAccepted, corev1.EventTypeWarning}
-	pending   = Place{KindStream, ConditionChangePending, ""}
-	decided   = Place{KindStream, "status.lastDecision", ""}
-	logged    = Place{KindStream, "", ""}
-	waiting   = Place{KindBackfillRequest, ConditionReady, ""}
-	cancelled = Place{KindBackfillRequest, ConditionReady, corev1.EventTypeNormal}
-	wrong     = Place{KindBackfillRequest, ConditionReady, corev1.EventTypeWarning}
-	served    = Place{KindStreamClass, ConditionReady, corev1.EventTypeNormal}
-	unserved  = Place{KindStreamClass, ConditionReady, corev1.EventTypeWarning}
+	told          = Place{KindStream, ConditionReady, corev1.EventTypeNormal}
+	stalled       = Place{KindStream, ConditionStalled, corev1.EventTypeWarning}
+	lastRun       = Place{KindStream, ConditionLastRunFailed, ""}
+	lastRunFailed = Place{KindStream, ConditionLastRunFailed, corev1.EventTypeWarning}
+	warned        = Place{KindStream, ConditionReady, corev1.EventTypeWarning}
+	accepted      = Place{KindStream, ConditionAccepted, ""}
+	refused       = Place{KindStream, ConditionAccepted, corev1.EventTypeWarning}
+	pending       = Place{KindStream, ConditionChangePending, ""}
+	decided       = Place{KindStream, "status.lastDecision", ""}
+	logged        = Place{KindStream, "", ""}
+	waiting       = Place{KindBackfillRequest, ConditionReady, ""}
+	cancelled     = Place{KindBackfillRequest, ConditionReady, corev1.EventTypeNormal}
+	wrong         = Place{KindBackfillRequest, ConditionReady, corev1.EventTypeWarning}
+	served        = Place{KindStreamClass, ConditionReady, corev1.EventTypeNormal}
+	unserved      = Place{KindStreamClass, ConditionReady, corev1.EventTypeWarning}
 )
 
 // Remedy is what to do about a reason.
@@ -109,6 +111,15 @@ var ofStreams = []Explanation{
 		"The job failed.",
 		act("Suspend the stream to acknowledge it, then resume it; a BackfillRequest made in between runs first."),
 	},
+	{ReasonScheduled, at(told), "The stream runs by its schedule.", nothingToDo},
+	{ReasonRunSucceeded, at(decided, lastRun), "The last run of the schedule ended with success.", nothingToDo},
+	{
+		ReasonRunFailed, at(lastRunFailed),
+		"The last run of the schedule failed; the next one comes in its time.",
+		look("The message holds the exit code and the pod; to run again at once, create a BackfillRequest."),
+	},
+	{ReasonJobVanished, at(decided), "The job was deleted before its end was recorded.", nothingToDo},
+	{ReasonBackendChanged, at(told), "The schedule was set or removed; what runs is stopped before anything else starts.", nothingToDo},
 	{ReasonRestarting, at(told), "The stream starts again by itself after a failure (spec.restart.policy is OnFailure).", nothingToDo},
 	{
 		ReasonRestartWaits, at(told),
@@ -319,6 +330,7 @@ func Conditions() []ConditionMeaning {
 		{ConditionAccepted, stream, "The definition can be turned into a job.", "It cannot, and the message names the field. What runs is left running, nothing new starts."},
 		{ConditionBackfilling, stream, "A backfill is running.", "None is running."},
 		{ConditionSuspended, stream, "No pod of the stream is alive, by its user's wish.", "The stream is not suspended, or not yet."},
+		{ConditionLastRunFailed, stream, "The last run of the stream's schedule failed.", "It did not."},
 		{ConditionChangePending, stream, "A change of configuration waits for the end of the running backfill.", "Never: the condition goes when nothing waits any more."},
 	}
 }

@@ -90,8 +90,11 @@ type StreamSpec struct {
 	// +optional
 	BackfillJobTemplateRef *TemplateReference `json:"backfillJobTemplateRef,omitempty"`
 
-	// Schedule in cron format runs the stream as a CronJob (phase Scheduled)
-	// instead of one long job. Default: none.
+	// Schedule in cron format, five fields such as "*/15 * * * *", runs the stream
+	// by a CronJob (phase Scheduled) instead of one long job; never two runs at
+	// once. A run that fails sets the condition LastRunFailed, and the next one
+	// comes in its time. Default: none. Setting or removing it stops what runs
+	// first; changing it takes effect at the next run.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
@@ -248,7 +251,7 @@ type StreamStatus struct {
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
 	// Conditions: Ready, Reconciling and Stalled (as kstatus reads them), Accepted,
-	// Backfilling, Suspended.
+	// Backfilling, Suspended; ChangePending and LastRunFailed where they apply.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -11,6 +11,7 @@ import (
 	"os"
 	"sync/atomic"
 	"time"
+	_ "time/tzdata" // schedules name time zones, and an image without a system has no database of them
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -156,7 +157,7 @@ func cacheOptions() cache.Options {
 	}
 	return cache.Options{
 		DefaultTransform: cache.TransformStripManagedFields(),
-		ByObject:         map[client.Object]cache.ByObject{&batchv1.Job{}: jobs, &corev1.Pod{}: pods},
+		ByObject:         map[client.Object]cache.ByObject{&batchv1.Job{}: jobs, &corev1.Pod{}: pods, &batchv1.CronJob{}: ours},
 	}
 }
 
@@ -171,7 +172,7 @@ func addProbes(ctx context.Context, mgr manager.Manager) error {
 	if err != nil {
 		return fmt.Errorf("watch the caches: %w", err)
 	}
-	for _, kind := range []client.Object{&v1.Stream{}, &v1.BackfillRequest{}, &v1.StreamClass{}, &v1.StreamingJobTemplate{}, &batchv1.Job{}, &corev1.Pod{}} {
+	for _, kind := range []client.Object{&v1.Stream{}, &v1.BackfillRequest{}, &v1.StreamClass{}, &v1.StreamingJobTemplate{}, &batchv1.Job{}, &batchv1.CronJob{}, &corev1.Pod{}} {
 		if _, err := mgr.GetCache().GetInformer(ctx, kind, cache.BlockUntilSynced(false)); err != nil {
 			return fmt.Errorf("cache %T: %w", kind, err)
 		}

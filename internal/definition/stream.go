@@ -32,6 +32,9 @@ func FromStream(s *v1.Stream, class *v1.StreamClass) (Definition, *Problem) {
 			Message: fmt.Sprintf("spec: %v; correct it", err),
 		}
 	}
+	if p := scheduleProblem(d); p != nil {
+		return d, p
+	}
 	schema, p := servedBy(s, class)
 	if p != nil {
 		return d, p

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
@@ -24,18 +25,30 @@ func environment(in Input, override []byte) []corev1.EnvVar {
 		variable(v1.EnvStreamNamespace, d.Namespace),
 		variable(v1.EnvStreamUID, string(d.UID)),
 		variable(v1.EnvSpec, string(d.Spec)),
-		variable(v1.EnvRun, strconv.FormatInt(in.Run, 10)),
-		variable(v1.EnvBackfill, strconv.FormatBool(in.Mode == v1.ModeBackfill)),
 	}
-	if in.Mode != v1.ModeBackfill {
-		return env
+	if in.Mode != v1.ModeScheduled {
+		env = append(env, variable(v1.EnvRun, strconv.FormatInt(in.Run, 10)))
 	}
-	return append(
-		env,
-		variable(v1.EnvBackfillID, in.Request.Name),
-		variable(v1.EnvBackfillUID, string(in.Request.UID)),
-		variable(v1.EnvOverride, string(override)),
-	)
+	env = append(env, variable(v1.EnvBackfill, strconv.FormatBool(carriesAll(in.Mode))))
+	switch in.Mode {
+	case v1.ModeBackfill:
+		return append(
+			env,
+			variable(v1.EnvBackfillID, in.Request.Name),
+			variable(v1.EnvBackfillUID, string(in.Request.UID)),
+			variable(v1.EnvOverride, string(override)),
+		)
+	case v1.ModeScheduled:
+		// One template serves all runs, so what tells them apart is read off the Job.
+		return append(
+			env,
+			fromJob(v1.EnvBackfillID, batchv1.JobNameLabel),
+			fromJob(v1.EnvBackfillUID, batchv1.ControllerUidLabel),
+			variable(v1.EnvOverride, string(override)),
+		)
+	case v1.ModeStream:
+	}
+	return env
 }
 
 // variable escapes what the kubelet would expand: it replaces $(NAME) by another

@@ -42,18 +42,23 @@ func Build(in Input) (*batchv1.Job, *definition.Problem) {
 	job := &batchv1.Job{
 		TypeMeta:   metav1.TypeMeta{APIVersion: batchv1.SchemeGroupVersion.String(), Kind: "Job"},
 		ObjectMeta: metadata(in),
-		Spec:       *in.Template.Spec.Spec.DeepCopy(),
+		Spec:       spec(in, payload),
 	}
-	hold(job)
-	job.Spec.PodFailurePolicy = FailurePolicy(in.Definition, in.Class, in.Template)
-	job.Spec.Template.Labels = merged(job.Spec.Template.Labels, labels(in))
-	equip(&job.Spec.Template.Spec, environment(in, payload), in.Definition.Secrets)
 	return job, nil
 }
 
+// spec is the template's, with what the operator adds and decides.
+func spec(in Input, payload []byte) batchv1.JobSpec {
+	spec := *in.Template.Spec.Spec.DeepCopy()
+	hold(&spec)
+	spec.PodFailurePolicy = FailurePolicy(in.Definition, in.Class, in.Template)
+	spec.Template.Labels = merged(spec.Template.Labels, labels(in))
+	equip(&spec.Template.Spec, environment(in, payload), in.Definition.Secrets)
+	return spec
+}
+
 // hold sets what the operator decides for every Job.
-func hold(job *batchv1.Job) {
-	spec := &job.Spec
+func hold(spec *batchv1.JobSpec) {
 	spec.Suspend = ptr.To(true)
 	// Written out: a Job with parallelism 1 and no completions would be a work queue.
 	spec.Parallelism, spec.Completions = ptr.To[int32](1), ptr.To[int32](1)
@@ -67,31 +72,35 @@ func hold(job *batchv1.Job) {
 
 func metadata(in Input) metav1.ObjectMeta {
 	d, t := in.Definition, in.Template
-	ours := map[string]string{
-		v1.AnnotationConfigurationHash: Hash(in),
-		v1.AnnotationRun:               strconv.FormatInt(in.Run, 10),
-	}
+	ours := annotations(in)
+	ours[v1.AnnotationRun] = strconv.FormatInt(in.Run, 10)
 	if in.Mode == v1.ModeBackfill {
 		ours[v1.AnnotationRequest] = in.Request.Name
 		ours[v1.AnnotationRequestUID] = string(in.Request.UID)
 	}
-	if ttl := t.Spec.Spec.TTLSecondsAfterFinished; ttl != nil {
+	return metav1.ObjectMeta{
+		Namespace:       d.Namespace,
+		Name:            Name(d.Name, d.UID, d.Kind, in.Run),
+		Labels:          merged(t.Spec.Labels, labels(in)),
+		Annotations:     merged(t.Spec.Annotations, ours),
+		OwnerReferences: []metav1.OwnerReference{owner(d)},
+	}
+}
+
+func owner(d definition.Definition) metav1.OwnerReference {
+	return metav1.OwnerReference{
+		APIVersion: d.APIVersion, Kind: d.Kind, Name: d.Name, UID: d.UID,
+		Controller: ptr.To(true), BlockOwnerDeletion: ptr.To(true),
+	}
+}
+
+// annotations are what the Jobs of one configuration have in common.
+func annotations(in Input) map[string]string {
+	ours := map[string]string{v1.AnnotationConfigurationHash: Hash(in)}
+	if ttl := in.Template.Spec.Spec.TTLSecondsAfterFinished; ttl != nil {
 		ours[v1.AnnotationTTL] = strconv.FormatInt(int64(*ttl), 10)
 	}
-	return metav1.ObjectMeta{
-		Namespace:   d.Namespace,
-		Name:        Name(d.Name, d.UID, d.Kind, in.Run),
-		Labels:      merged(t.Spec.Labels, labels(in)),
-		Annotations: merged(t.Spec.Annotations, ours),
-		OwnerReferences: []metav1.OwnerReference{{
-			APIVersion:         d.APIVersion,
-			Kind:               d.Kind,
-			Name:               d.Name,
-			UID:                d.UID,
-			Controller:         ptr.To(true),
-			BlockOwnerDeletion: ptr.To(true),
-		}},
-	}
+	return ours
 }
 
 // labels of the Job and of its pods.
@@ -99,10 +108,13 @@ func labels(in Input) map[string]string {
 	return map[string]string{
 		v1.LabelStreamID:    in.Definition.Name,
 		v1.LabelStreamKind:  in.Definition.Kind,
-		v1.LabelBackfilling: strconv.FormatBool(in.Mode == v1.ModeBackfill),
+		v1.LabelBackfilling: strconv.FormatBool(carriesAll(in.Mode)),
 		v1.LabelManagedBy:   v1.ManagedBy,
 	}
 }
+
+// carriesAll tells whether a job of this mode carries all data once, and ends.
+func carriesAll(mode v1.Mode) bool { return mode == v1.ModeBackfill || mode == v1.ModeScheduled }
 
 // merged is theirs with ours on top, in a map of its own.
 func merged(theirs, ours map[string]string) map[string]string {

@@ -23,9 +23,14 @@ const markLength = 12
 // is created anew under its old name never share one, whatever their names are
 // shortened to. It is a DNS label, as a pod's host name has to be.
 func Name(streamName string, streamUID types.UID, kind string, run int64) string {
-	mark := mark(kind, streamName, string(streamUID))
 	number := strconv.FormatInt(run, 10)
-	room := MaxName - len(mark) - len(number) - 2
+	return named(streamName, streamUID, kind, MaxName-len(number)-1) + "-" + number
+}
+
+// named is the part of a name that says whose it is, no longer than the room for it.
+func named(streamName string, streamUID types.UID, kind string, room int) string {
+	mark := mark(kind, streamName, string(streamUID))
+	room -= len(mark) + 1
 	head := strings.ReplaceAll(strings.ToLower(streamName), ".", "-")
 	if len(head) > room {
 		head = head[:room]
@@ -34,7 +39,7 @@ func Name(streamName string, streamUID types.UID, kind string, run int64) string
 	if head == "" {
 		head = "s"
 	}
-	return head + "-" + mark + "-" + number
+	return head + "-" + mark
 }
 
 // mark is a hash in lower-case letters and digits. The parts are told apart by a

@@ -38,6 +38,12 @@ const (
 	DeleteStray Verb = "DeleteStray"
 	// DeleteOrphans deletes live pods whose Job no longer exists.
 	DeleteOrphans Verb = "DeleteOrphans"
+	// ApplyCron leaves the CronJob behind that is wanted, making runs.
+	ApplyCron Verb = "ApplyCron"
+	// PauseCron lets the CronJob make no more runs.
+	PauseCron Verb = "PauseCron"
+	// DeleteCron deletes the CronJob in the foreground.
+	DeleteCron Verb = "DeleteCron"
 	// CreateInitial leaves the initial request behind, unless a live request is there already.
 	CreateInitial Verb = "CreateInitial"
 	// CreateGap leaves the request behind that a failure asks for, unless a live request is there already.
@@ -53,6 +59,8 @@ const (
 const (
 	// Claim records the job that was just created.
 	Claim Verb = "Claim"
+	// ClaimRun records a held run that the CronJob has made.
+	ClaimRun Verb = "ClaimRun"
 	// ClaimStop shows, before a deletion, that the stream judged is still the stream there is.
 	ClaimStop Verb = "ClaimStop"
 	// ClaimDiscard is ClaimStop for a stray, whose run number is never used again.
@@ -61,6 +69,14 @@ const (
 	Forget Verb = "Forget"
 	// NoteRestart notes the restart annotation's value, and clears failure and restarts.
 	NoteRestart Verb = "NoteRestart"
+	// RecordRun notes that a run of the schedule ended with success.
+	RecordRun Verb = "RecordRun"
+	// RecordRunFailed notes that a run of the schedule failed; the next one comes in its time.
+	RecordRunFailed Verb = "RecordRunFailed"
+	// ForgetVanished forgets a job that vanished before its end was recorded.
+	ForgetVanished Verb = "ForgetVanished"
+	// Close forgets a backfill whose success has been carried out.
+	Close Verb = "Close"
 	// RecordInitial notes that the initial backfill was requested, and by which request.
 	RecordInitial Verb = "RecordInitial"
 	// Retry clears a failure that the stream may overcome by itself, and counts that.
@@ -111,11 +127,15 @@ var verbs = []struct {
 	{DeleteJob, Write},
 	{DeleteStray, Write},
 	{DeleteOrphans, Write},
+	{ApplyCron, Write},
+	{PauseCron, Write},
+	{DeleteCron, Write},
 	{CreateInitial, Write},
 	{CreateGap, Write},
 	{DeleteLoose, Write},
 	{CompleteRequest, Write},
 	{Claim, Remember},
+	{ClaimRun, Remember},
 	{ClaimStop, Remember},
 	{ClaimDiscard, Remember},
 	{Forget, Remember},
@@ -129,6 +149,10 @@ var verbs = []struct {
 	{RecordInterrupted, Remember},
 	{RecordFailure, Remember},
 	{RecordEnd, Remember},
+	{RecordRun, Remember},
+	{RecordRunFailed, Remember},
+	{ForgetVanished, Remember},
+	{Close, Remember},
 }
 
 // Verbs lists every verb.

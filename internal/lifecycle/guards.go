@@ -32,6 +32,10 @@ var (
 	failed      = guard{"failed", func(o Observation) bool { return o.Job == Failed }}
 	done        = guard{"done", func(o Observation) bool { return o.Job == Done }}
 	backfill    = guard{"backfill", func(o Observation) bool { return o.Mode == v1.ModeBackfill }}
+	over        = guard{"over", func(o Observation) bool { return o.Job == Over }}
+	vanished    = guard{"vanished", func(o Observation) bool { return o.Job == Vanished }}
+	spoilt      = guard{"failed or interrupted", func(o Observation) bool { return o.Job == Failed || o.Job == Interrupted }}
+	run         = guard{"run of the schedule", func(o Observation) bool { return o.Mode == v1.ModeScheduled }}
 	wanted      = guard{"wanted", func(o Observation) bool { return o.Wanted }}
 	changed     = guard{"inputs changed", func(o Observation) bool { return o.Inputs == Changed }}
 	disrupted   = guard{"disrupted", func(o Observation) bool { return o.Disrupted }}
@@ -40,7 +44,7 @@ var (
 	unfinished = guard{"unfinished", func(o Observation) bool { return o.Job == Held || o.Job == Active }}
 	// leaving: something is on its way out and must be gone before anything starts.
 	leaving = guard{"leaving", func(o Observation) bool {
-		return o.Job == Stopping || o.Others == Leaving
+		return o.Job == Stopping || o.Others == Leaving || o.Cron == CronStopping
 	}}
 	// remembered: the status holds something that suspension clears.
 	remembered = guard{"remembered", func(o Observation) bool {
@@ -55,5 +59,21 @@ var (
 	requestReady = guard{"request ready", func(o Observation) bool { return o.Request == RequestReady }}
 	requestFirst = guard{"first backfill waits", func(o Observation) bool { return o.Request == RequestFirst }}
 	backingOff   = guard{"backing off", func(o Observation) bool { return o.Restarts == BackingOff }}
-	healed       = guard{"healed", func(o Observation) bool { return o.Restarts == Healed }}
+
+	scheduled    = guard{"scheduled", func(o Observation) bool { return o.Cron >= CronIdle && o.Cron <= CronDue }}
+	makesRuns    = guard{"schedule makes runs", func(o Observation) bool { return o.Cron >= CronStale && o.Cron <= CronUnwanted }}
+	cronUnwanted = guard{"schedule unwanted", func(o Observation) bool { return o.Cron == CronUnwanted || o.Cron == CronLeftOver }}
+	cronWrong    = guard{"schedule not as it should be", func(o Observation) bool { return o.Cron == CronIdle || o.Cron == CronStale }}
+	cronStale    = guard{"schedule changed", func(o Observation) bool { return o.Cron == CronStale }}
+	runDue       = guard{"run due", func(o Observation) bool { return o.Cron == CronDue }}
+	// wrongBackend: the recorded job is of the backend that the stream no longer has.
+	wrongBackend = guard{"wrong backend", func(o Observation) bool {
+		return o.Mode == v1.ModeStream && scheduled.holds(o) || o.Mode == v1.ModeScheduled && (o.Cron == NoCron || cronUnwanted.holds(o))
+	}}
+	// nothingStarts: no job is about to be recorded in place of the one that is.
+	nothingStarts = guard{"nothing starts", func(o Observation) bool {
+		return !o.Acceptable || o.Request != RequestReady && (scheduled.holds(o) || o.Request == RequestFirst || o.Restarts == BackingOff)
+	}}
+
+	healed = guard{"healed", func(o Observation) bool { return o.Restarts == Healed }}
 )

@@ -27,6 +27,7 @@ func judge(o Observation, d Decision) error {
 		{"a stream that is being deleted is left to ownership", deletingIsLeft},
 		{"what nobody accounts for is removed", strangersAreRemoved},
 		{"failure and initial backfill are decided by their facts alone", memoryIsJustified},
+		{"one workload, and that of the backend that is wanted", scheduleIsKept},
 		{"a pass that nothing else will follow up goes on by itself", wakesUp},
 	} {
 		if !law.holds(o, d) {
@@ -46,9 +47,11 @@ func createIsFree(o Observation, d Decision) bool {
 	free := o.Others == Nobody && mayRun(o) && (o.Job == NoJob || o.Job == Vanished || o.Job == Over)
 	switch {
 	case has(d, CreateBackfill):
-		return free && o.Request == RequestReady && d.Phase == v1.StreamBackfilling
+		return free && o.Request == RequestReady && !makesNow(o) && d.Phase == v1.StreamBackfilling
 	case has(d, CreateStream):
-		return free && o.Request < RequestFirst && o.Restarts != BackingOff && d.Phase == v1.StreamRunning
+		return free && o.Request < RequestFirst && o.Restarts != BackingOff && o.Cron == NoCron && d.Phase == v1.StreamRunning
+	case has(d, ClaimRun):
+		return free && o.Request < RequestFirst && o.Cron == CronDue && d.Phase == v1.StreamScheduled
 	}
 	return true
 }
@@ -57,7 +60,7 @@ func releaseIsFree(o Observation, d Decision) bool {
 	if !has(d, ReleaseJob) {
 		return true
 	}
-	makesWay := o.Mode == v1.ModeStream && o.Request >= RequestFirst
+	makesWay := o.Mode != v1.ModeBackfill && (o.Request >= RequestFirst || wrongJob(o))
 	return o.Others == Nobody && mayRun(o) && o.Job == Held && o.Wanted && o.Inputs == Same && !makesWay
 }
 
@@ -67,6 +70,10 @@ func endsAreRecorded(o Observation, d Decision) bool {
 	case o.Deleting:
 	case o.Job == Succeeded && o.Mode == v1.ModeBackfill:
 		want = RecordSuccess
+	case o.Mode == v1.ModeScheduled && o.Job == Succeeded:
+		want = RecordRun
+	case o.Mode == v1.ModeScheduled && (o.Job == Failed || o.Job == Interrupted):
+		want = RecordRunFailed
 	case o.Job == Succeeded:
 		want = RecordEnd
 	case o.Job == Interrupted:
@@ -79,21 +86,73 @@ func endsAreRecorded(o Observation, d Decision) bool {
 	if want != "" {
 		return len(d.Do) == 1 && d.Do[0] == want
 	}
-	return !has(d, RecordSuccess) && !has(d, RecordEnd) && !has(d, RecordInterrupted) && !has(d, RecordFailure) && !has(d, CompleteRequest)
+	for _, v := range []Verb{RecordSuccess, RecordEnd, RecordInterrupted, RecordFailure, CompleteRequest, RecordRun, RecordRunFailed} {
+		if has(d, v) {
+			return false
+		}
+	}
+	return true
 }
+
+// wantsCron and makesNow restate what the facts say of the CronJob.
+func wantsCron(o Observation) bool {
+	return slices.Contains([]Cron{CronIdle, CronStale, CronRight, CronDue}, o.Cron)
+}
+
+func makesNow(o Observation) bool {
+	return slices.Contains([]Cron{CronStale, CronRight, CronDue, CronUnwanted}, o.Cron)
+}
+
+// wrongJob: the recorded job belongs to the backend that is not wanted.
+func wrongJob(o Observation) bool {
+	return o.Mode == v1.ModeStream && wantsCron(o) || o.Mode == v1.ModeScheduled && !wantsCron(o) && o.Cron != CronStopping
+}
+
+func scheduleIsKept(o Observation, d Decision) bool {
+	waits := o.Failure != NoFailure || o.RestartAsked || o.Initial != Decided
+	switch {
+	case has(d, ApplyCron):
+		return !o.Suspended && o.Acceptable && !waits && (o.Cron == CronIdle || o.Cron == CronStale) && !wrongJobRuns(o) && o.Request != RequestReady
+	case has(d, PauseCron):
+		return makesNow(o) && (o.Suspended || o.Acceptable && !waits && o.Request == RequestReady)
+	case has(d, DeleteCron):
+		return !o.Suspended && o.Acceptable && !waits && (o.Cron == CronUnwanted || o.Cron == CronLeftOver)
+	case has(d, Close):
+		return o.Job == Over && !startsNext(o)
+	case has(d, ForgetVanished):
+		return o.Job == Vanished && o.Others != Leaving && o.Cron != CronStopping && !startsNext(o)
+	}
+	return true
+}
+
+// startsNext: the record of the next job is about to take the place of the present one.
+func startsNext(o Observation) bool {
+	return o.Acceptable && (o.Request == RequestReady || !wantsCron(o) && o.Request < RequestFirst && o.Restarts != BackingOff)
+}
+
+func wrongJobRuns(o Observation) bool { return wrongJob(o) && (o.Job == Held || o.Job == Active) }
 
 func runsWellIsLeftAlone(o Observation, d Decision) bool {
 	quiet := o.Others < OrphanPods && !o.LooseRequest && o.Initial == Decided && o.Restarts != Healed
 	well := o.Job == Active && !o.Suspended && !o.Deleting && o.Wanted && o.Inputs != Changed && !o.Disrupted && o.Failure == NoFailure &&
 		(!o.RestartAsked || !o.Acceptable)
-	if !quiet || !well || o.Mode == v1.ModeStream && o.Request == RequestReady && o.Acceptable {
+	replaced := o.Acceptable && o.Mode != v1.ModeBackfill && (o.Request == RequestReady || wrongJob(o))
+	if !quiet || !well || replaced {
 		return true
 	}
 	phase := v1.StreamRunning
-	if o.Mode == v1.ModeBackfill {
+	switch o.Mode {
+	case v1.ModeBackfill:
 		phase = v1.StreamBackfilling
+	case v1.ModeScheduled:
+		phase = v1.StreamScheduled
 	}
-	return len(d.Do) == 0 && d.Phase == phase
+	alone := len(d.Do) == 0 && d.Phase == phase
+	if o.Acceptable && alone {
+		// What is wrong with the schedule is put right beside what runs.
+		return o.Cron != CronUnwanted && o.Cron != CronLeftOver && (o.Cron != CronStale || o.Mode == v1.ModeBackfill)
+	}
+	return alone || has(d, ApplyCron) || has(d, PauseCron) || has(d, DeleteCron)
 }
 
 func deleteHasReason(o Observation, d Decision) bool {
@@ -102,7 +161,7 @@ func deleteHasReason(o Observation, d Decision) bool {
 	}
 	reason := o.Suspended || !o.Wanted || o.RestartAsked && o.Acceptable
 	if mayRun(o) {
-		reason = reason || o.Inputs == Changed || o.Disrupted || o.Mode == v1.ModeStream && o.Request == RequestReady
+		reason = reason || o.Inputs == Changed || o.Disrupted || o.Mode != v1.ModeBackfill && o.Request == RequestReady || wrongJob(o)
 	}
 	return reason && (o.Job == Held || o.Job == Active) && !o.Deleting
 }
@@ -113,7 +172,7 @@ func suspendedIsStopped(o Observation, d Decision) bool {
 	}
 	forgotten := o.Job == NoJob && o.Failure == NoFailure && o.Restarts == NoRestarts || has(d, Forget)
 	stopped := o.Job == NoJob || o.Job == Vanished || o.Job == Over
-	return o.Suspended && forgotten && stopped && o.Others == Nobody
+	return o.Suspended && forgotten && stopped && o.Others == Nobody && !makesNow(o) && o.Cron != CronStopping
 }
 
 func phaseIsTrue(o Observation, d Decision) bool {
@@ -127,6 +186,10 @@ func phaseIsTrue(o Observation, d Decision) bool {
 		return o.Job == Active && o.Mode == v1.ModeStream || has(d, CreateStream) || has(d, ReleaseJob) && o.Mode == v1.ModeStream
 	case v1.StreamBackfilling:
 		return o.Mode == v1.ModeBackfill && (o.Job == Active || o.Job == Succeeded || o.Job == Done || has(d, ReleaseJob)) || has(d, CreateBackfill)
+	case v1.StreamScheduled:
+		ran := o.Mode == v1.ModeScheduled && (o.Job == Active || has(d, ReleaseJob))
+		idle := o.Job != Held && o.Job != Active && o.Job != Over
+		return ran || idle && wantsCron(o) && (len(d.Do) > 0 || o.Cron == CronRight)
 	case v1.StreamSuspended:
 		return o.Suspended
 	case v1.StreamPending:
@@ -146,6 +209,10 @@ var protocol = []struct {
 	{Claim, []Verb{LookFormer, CreateStream}},
 	{ReleaseJob, []Verb{LookAgain}},
 	{DeleteJob, []Verb{LookJob, ClaimStop}},
+	{PauseCron, []Verb{ClaimStop}},
+	{DeleteCron, []Verb{ClaimStop}},
+	{ClaimRun, []Verb{LookFormer}},
+	{ForgetVanished, []Verb{LookStopped}},
 	{DeleteStray, []Verb{ClaimDiscard}},
 	{Forget, []Verb{LookStopped}},
 	{RecordInitial, []Verb{CreateInitial}},
@@ -169,10 +236,16 @@ func protocolIsKept(o Observation, d Decision) bool {
 	created := has(d, CreateBackfill) || has(d, CreateStream)
 	stops := has(d, DeleteJob) && !o.Suspended
 	return kept && created == has(d, Claim) &&
-		has(d, ClaimStop) == has(d, DeleteJob) && has(d, ClaimDiscard) == has(d, DeleteStray) &&
-		has(d, CreateInitial) == has(d, RecordInitial) && has(d, CreateGap) == has(d, RecordGap) && has(d, LookStopped) == has(d, Forget) &&
+		has(d, ClaimStop) == (has(d, DeleteJob) || has(d, PauseCron) || has(d, DeleteCron)) && has(d, ClaimDiscard) == has(d, DeleteStray) &&
+		has(d, CreateInitial) == has(d, RecordInitial) && has(d, CreateGap) == has(d, RecordGap) && has(d, LookStopped) == (has(d, Forget) || has(d, ForgetVanished)) &&
 		has(d, LookEnded) == (stops && !o.Wanted) &&
-		has(d, LookReady) == (stops && o.Wanted && !o.RestartAsked && o.Mode == v1.ModeStream && o.Request == RequestReady)
+		has(d, LookReady) == (forRequest(o, d) && (stops || has(d, PauseCron)))
+}
+
+// forRequest tells whether what is stopped makes way for a request.
+func forRequest(o Observation, d Decision) bool {
+	return !o.Suspended && o.Wanted && !o.RestartAsked && o.Request == RequestReady && o.Mode != v1.ModeBackfill && !has(d, DeleteCron) ||
+		!o.Suspended && has(d, PauseCron)
 }
 
 func deletingIsLeft(o Observation, d Decision) bool {
@@ -213,7 +286,8 @@ func memoryIsJustified(o Observation, d Decision) bool {
 // another at once, since no watch tells us of our own writes; one that waits for
 // a time says so.
 func wakesUp(_ Observation, d Decision) bool {
-	answered := has(d, DeleteJob) || has(d, DeleteStray) || has(d, DeleteOrphans) || has(d, ReleaseJob) || has(d, Forget)
+	answered := has(d, DeleteJob) || has(d, DeleteStray) || has(d, DeleteOrphans) || has(d, ReleaseJob) || has(d, Forget) ||
+		has(d, PauseCron) || has(d, DeleteCron)
 	if d.Again != (len(d.Do) > 0 && !answered) {
 		return false
 	}
@@ -228,13 +302,18 @@ func isHome(o Observation, d Decision) bool {
 	case o.Suspended:
 		return d.Phase == v1.StreamSuspended && o.Job == NoJob && o.Failure == NoFailure && o.Restarts == NoRestarts
 	case !o.Acceptable:
-		return o.Job != Active || d.Phase == v1.StreamRunning
+		return o.Job != Over && (o.Job != Active || d.Phase == v1.StreamRunning || d.Phase == v1.StreamScheduled)
 	case o.RestartAsked:
 		return false
 	case o.Failure != NoFailure:
 		return d.Phase == v1.StreamFailed && o.Failure == FailureWaits
 	case o.Request == RequestFirst && o.Job != Active:
-		return d.Phase == v1.StreamPending && d.Reason == v1.ReasonInitialWaits
+		return d.Phase == v1.StreamPending && d.Reason == v1.ReasonInitialWaits && o.Job != Over
+	case wantsCron(o):
+		settled := o.Job == NoJob || o.Mode == v1.ModeScheduled && o.Job == Active
+		return d.Phase == v1.StreamScheduled && settled && (o.Cron == CronRight || o.Cron == CronDue && o.Job == Active)
+	case o.Cron != NoCron:
+		return false
 	}
 	return d.Phase == v1.StreamRunning && o.Job == Active && o.Mode == v1.ModeStream && o.Request != RequestReady && o.Inputs == Same && !o.Disrupted && o.Restarts == NoRestarts
 }

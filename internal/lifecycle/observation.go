@@ -51,7 +51,71 @@ type Observation struct {
 	// Restarts tells of starts that followed an end without anybody's asking.
 	// Durable: the ends that they are counted from are gone.
 	Restarts Restarts
+	// Cron compares the stream's CronJob with the schedule that is wanted.
+	Cron Cron
 }
+
+// Canonical gives facts that mean nothing beside the others their default, so that
+// each world has one observation and every one of them is enumerated in the proof.
+func (o Observation) Canonical() Observation {
+	if o.Deleting {
+		// Ownership cleans up: nothing else is read.
+		return Observation{Deleting: true, Mode: v1.ModeStream, Wanted: true}
+	}
+	if o.Job == NoJob {
+		o.Mode = v1.ModeStream
+	}
+	// Only the success of what carries all data is doubted, only a backfill's is carried out.
+	if o.Job == Done || o.Job == Over || o.Job == Interrupted && o.Mode == v1.ModeStream {
+		o.Mode = v1.ModeBackfill
+	}
+	// Only a backfill serves a request.
+	if o.Mode != v1.ModeBackfill || o.Job != Held && o.Job != Active {
+		o.Wanted = true
+	}
+	// A run of a schedule ends as it began; what is of the wrong backend goes anyway.
+	if o.Job != Held && o.Job != Active || o.Inputs == ChangeWaits && (o.Mode != v1.ModeBackfill || o.Job != Active) ||
+		o.Mode == v1.ModeScheduled && o.Job == Active || !o.Acceptable || wrongBackend.holds(o) {
+		o.Inputs = Same
+	}
+	if !o.Acceptable && o.Request == RequestReady {
+		o.Request = RequestWaiting // nothing can be built
+	}
+	if (!o.Acceptable || o.Suspended) && (o.Cron == CronStale || o.Cron == CronDue) {
+		o.Cron = CronRight // that it makes runs is all that matters
+	}
+	if o.Job != Active || o.Mode != v1.ModeStream {
+		o.Disrupted = false
+		if o.Restarts == Healed {
+			o.Restarts = Counted
+		}
+	}
+	return o
+}
+
+// Cron compares the CronJob of a stream with the schedule that is wanted. The Jobs
+// that it makes are held, so it is no writer: only what is released of it is.
+type Cron int
+
+// What there may be of a CronJob.
+const (
+	// NoCron: there is none, and none is wanted.
+	NoCron Cron = iota
+	// CronIdle: one is wanted, and there is none, or one that makes no runs now.
+	CronIdle
+	// CronStale: one is wanted, and the one that makes runs is not as it should be.
+	CronStale
+	// CronRight: the one that is wanted makes runs.
+	CronRight
+	// CronDue: as CronRight, and a run of it waits to be let run.
+	CronDue
+	// CronUnwanted: there is one that makes runs, and none is wanted.
+	CronUnwanted
+	// CronLeftOver: there is one that makes no runs, and none is wanted.
+	CronLeftOver
+	// CronStopping: there is one that is being deleted.
+	CronStopping
+)
 
 // Failure is an unacknowledged failure, and what may be done about it.
 type Failure int
@@ -102,7 +166,7 @@ const (
 	Vanished
 	// Succeeded: it is complete, and for a backfill the success can be trusted.
 	Succeeded
-	// Interrupted: a backfill that is complete, but whose success cannot be trusted.
+	// Interrupted: a backfill, or a run of a schedule, that is complete, but whose success cannot be trusted.
 	Interrupted
 	// Failed: it has failed.
 	Failed

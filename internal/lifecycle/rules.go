@@ -51,6 +51,8 @@ var rules = []rule{
 	// of the request or a change of the spec came in the same moment.
 	{"record-success", all(succeeded, backfill), do(RecordSuccess), v1.StreamBackfilling, v1.ReasonBackfillCompleted, again},
 	{"complete-request", all(done), do(CompleteRequest), v1.StreamBackfilling, v1.ReasonBackfillCompleted, again},
+	{"record-run-failed", all(spoilt, run), do(RecordRunFailed), keep, v1.ReasonRunFailed, again},
+	{"record-run", all(succeeded, run), do(RecordRun), keep, v1.ReasonRunSucceeded, again},
 	{"record-interrupted", all(interrupted), do(RecordInterrupted), v1.StreamPending, v1.ReasonBackfillInterrupted, again},
 	{"record-failure", all(failed), do(RecordFailure), v1.StreamFailed, v1.ReasonJobFailed, again},
 	{"record-end", all(succeeded), do(RecordEnd), v1.StreamPending, v1.ReasonStreamEnded, again},
@@ -62,6 +64,7 @@ var rules = []rule{
 	{"waive-initial", all(toWaive), do(Waive), keep, v1.ReasonInitialWaived, again},
 
 	// Suspended means stopped, and needs neither class nor template.
+	{"suspend-schedule", all(suspended, makesRuns), do(ClaimStop, PauseCron), v1.StreamPending, v1.ReasonSuspending, watched},
 	{"suspend", all(suspended, unfinished), do(LookJob, ClaimStop, DeleteJob), v1.StreamPending, v1.ReasonSuspending, watched},
 	{"await-stop", all(suspended, leaving), nothing, v1.StreamPending, v1.ReasonSuspending, watched},
 	{"forget", all(suspended, remembered), do(LookStopped, Forget), v1.StreamSuspended, v1.ReasonSuspended, watched},
@@ -70,8 +73,14 @@ var rules = []rule{
 	// A backfill that nobody wants any more.
 	{"stop-cancelled", all(not(wanted)), do(LookEnded, LookJob, ClaimStop, DeleteJob), v1.StreamPending, v1.ReasonBackfillCancelled, watched},
 
+	// A job that is gone, and in whose place none starts, is forgotten: a backfill
+	// makes room for others of its class at once.
+	{"close", all(over, nothingStarts), do(Close), keep, v1.ReasonBackfillCompleted, again},
+	{"forget-vanished", all(vanished, nothingStarts, not(leaving)), do(LookStopped, ForgetVanished), keep, v1.ReasonJobVanished, again},
+
 	// What runs is left running; nothing new starts.
 	{"unacceptable-backfilling", all(not(acceptable), active, backfill), nothing, v1.StreamBackfilling, v1.ReasonNotAccepted, watched},
+	{"unacceptable-run", all(not(acceptable), active, run), nothing, v1.StreamScheduled, v1.ReasonNotAccepted, watched},
 	{"unacceptable-running", all(not(acceptable), active), nothing, v1.StreamRunning, v1.ReasonNotAccepted, watched},
 	{"unacceptable", all(not(acceptable)), nothing, v1.StreamPending, v1.ReasonNotAccepted, watched},
 
@@ -89,12 +98,17 @@ var rules = []rule{
 	{"request-initial", all(toRequest), do(CreateInitial, RecordInitial), v1.StreamPending, v1.ReasonInitialRequested, again},
 
 	// What has to make way.
+	{"pause-schedule", all(requestReady, makesRuns), do(LookReady, ClaimStop, PauseCron), v1.StreamPending, v1.ReasonBackfillRequested, watched},
 	{"stop-for-backfill", all(unfinished, not(backfill), requestReady), do(LookReady, LookJob, ClaimStop, DeleteJob), v1.StreamPending, v1.ReasonBackfillRequested, watched},
+	{"remove-schedule", all(cronUnwanted), do(ClaimStop, DeleteCron), v1.StreamPending, v1.ReasonBackendChanged, watched},
+	{"stop-backend", all(unfinished, wrongBackend), do(LookJob, ClaimStop, DeleteJob), v1.StreamPending, v1.ReasonBackendChanged, watched},
 	{"stop-changed", all(changed), do(LookJob, ClaimStop, DeleteJob), v1.StreamPending, v1.ReasonConfigurationChanged, watched},
 	{"replace-disrupted", all(disrupted), do(LookJob, ClaimStop, DeleteJob), v1.StreamPending, v1.ReasonDisrupted, watched},
 
 	{"heal", all(healed), do(Heal), v1.StreamRunning, v1.ReasonStreaming, again},
 	{"backfilling", all(active, backfill), nothing, v1.StreamBackfilling, v1.ReasonBackfilling, watched},
+	{"update-schedule", all(active, cronStale), do(ApplyCron), v1.StreamScheduled, v1.ReasonScheduled, again},
+	{"run-active", all(active, run), nothing, v1.StreamScheduled, v1.ReasonScheduled, watched},
 	{"running", all(active), nothing, v1.StreamRunning, v1.ReasonStreaming, watched},
 
 	// What is on its way out blocks every start, so two jobs never overlap.
@@ -102,8 +116,12 @@ var rules = []rule{
 
 	{"release-backfill", all(held, backfill), do(LookAgain, ReleaseJob), v1.StreamBackfilling, v1.ReasonBackfilling, watched},
 	{"await-initial", all(requestFirst), nothing, v1.StreamPending, v1.ReasonInitialWaits, watched},
+	{"release-run", all(held, run), do(LookAgain, ReleaseJob), v1.StreamScheduled, v1.ReasonScheduled, watched},
 	{"release-stream", all(held), do(LookAgain, ReleaseJob), v1.StreamRunning, v1.ReasonStreaming, watched},
 	{"start-backfill", all(requestReady), do(LookFormer, CreateBackfill, Claim), v1.StreamBackfilling, v1.ReasonBackfilling, again},
+	{"apply-schedule", all(cronWrong), do(ApplyCron), v1.StreamScheduled, v1.ReasonScheduled, again},
+	{"claim-run", all(runDue), do(LookFormer, ClaimRun), v1.StreamScheduled, v1.ReasonScheduled, again},
+	{"scheduled", all(scheduled), nothing, v1.StreamScheduled, v1.ReasonScheduled, watched},
 	{"back-off", all(backingOff), nothing, v1.StreamPending, v1.ReasonBackingOff, timed},
 	{"start-stream", all(), do(LookFormer, CreateStream, Claim), v1.StreamRunning, v1.ReasonStreaming, again},
 }

@@ -2,9 +2,16 @@ package lifecycle
 
 // This file enumerates every observation and says what verbs and the cluster do to one.
 
-import v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+import (
+	"slices"
 
-var bools = []bool{false, true}
+	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+)
+
+var (
+	bools = []bool{false, true}
+	modes = []v1.Mode{v1.ModeStream, v1.ModeBackfill, v1.ModeScheduled}
+)
 
 // observations lists every observation that can be told apart.
 func observations() []Observation {
@@ -17,7 +24,7 @@ func observations() []Observation {
 		}
 	}
 	// Of a stream that is being deleted nothing else is read.
-	return append(list, canonical(Observation{Deleting: true}))
+	return append(list, Observation{Deleting: true}.Canonical())
 }
 
 // workloads lists the states of the recorded job with the facts that only mean
@@ -25,12 +32,12 @@ func observations() []Observation {
 func workloads() []Observation {
 	var list []Observation
 	for job := NoJob; job <= Over; job++ {
-		for _, mode := range []v1.Mode{v1.ModeStream, v1.ModeBackfill} {
+		for _, mode := range modes {
 			for _, wanted := range bools {
 				for inputs := Same; inputs <= ChangeWaits; inputs++ {
 					for _, disrupted := range bools {
-						o := Observation{Job: job, Mode: mode, Wanted: wanted, Inputs: inputs, Disrupted: disrupted}
-						if o == canonical(o) {
+						o := Observation{Acceptable: true, Job: job, Mode: mode, Wanted: wanted, Inputs: inputs, Disrupted: disrupted}
+						if o == o.Canonical() {
 							list = append(list, o)
 						}
 					}
@@ -41,36 +48,13 @@ func workloads() []Observation {
 	return list
 }
 
-// canonical gives facts that mean nothing in their state their default.
-func canonical(o Observation) Observation {
-	if o.Job == NoJob {
-		o.Mode = v1.ModeStream
-	}
-	if o.Job == Interrupted || o.Job == Done || o.Job == Over {
-		o.Mode = v1.ModeBackfill
-	}
-	if o.Mode == v1.ModeStream || o.Job != Held && o.Job != Active {
-		o.Wanted = true
-	}
-	if o.Job != Held && o.Job != Active || o.Inputs == ChangeWaits && (o.Mode != v1.ModeBackfill || o.Job != Active) {
-		o.Inputs = Same
-	}
-	if o.Job != Active || o.Mode != v1.ModeStream {
-		o.Disrupted = false
-		if o.Restarts == Healed {
-			o.Restarts = Counted
-		}
-	}
-	return o
-}
-
 func memories(base Observation) []Observation {
 	var list []Observation
 	for failure := NoFailure; failure <= GapDue; failure++ {
 		for restarts := NoRestarts; restarts <= Healed; restarts++ {
 			o := base
 			o.Failure, o.Restarts = failure, restarts
-			if o == canonical(o) {
+			if o == o.Canonical() {
 				list = append(list, surroundings(o)...)
 			}
 		}
@@ -83,18 +67,50 @@ func surroundings(base Observation) []Observation {
 	for others := Nobody; others <= StrayJob; others++ {
 		for initial := Decided; initial <= ToWaive; initial++ {
 			for request := NoRequest; request <= RequestReady; request++ {
-				o := base
-				o.Others, o.Initial, o.Request = others, initial, request
-				list = append(list, o)
+				for cron := NoCron; cron <= CronStopping; cron++ {
+					o := base
+					o.Others, o.Initial, o.Request, o.Cron = others, initial, request, cron
+					if o == o.Canonical() {
+						list = append(list, o)
+					}
+				}
 			}
 		}
 	}
 	return list
 }
 
+// code is an observation's number: each has its own.
+func code(o Observation) int {
+	n := 0
+	add := func(value, values int) { n = n*values + value }
+	for _, b := range []bool{o.Deleting, o.Suspended, o.Acceptable, o.RestartAsked, o.LooseRequest, o.Wanted, o.Disrupted} {
+		bit := 0
+		if b {
+			bit = 1
+		}
+		add(bit, 2)
+	}
+	add(int(o.Job), int(Over)+1)
+	add(slices.Index(modes, o.Mode), len(modes))
+	add(int(o.Inputs), int(ChangeWaits)+1)
+	add(int(o.Failure), int(GapDue)+1)
+	add(int(o.Restarts), int(Healed)+1)
+	add(int(o.Others), int(StrayJob)+1)
+	add(int(o.Initial), int(ToWaive)+1)
+	add(int(o.Request), int(RequestReady)+1)
+	add(int(o.Cron), int(CronStopping)+1)
+	return n
+}
+
+// codes is the number of numbers.
+var codes = 1 << 7 * (int(Over) + 1) * len(modes) * (int(ChangeWaits) + 1) * (int(GapDue) + 1) * (int(Healed) + 1) *
+	(int(StrayJob) + 1) * (int(ToWaive) + 1) * (int(RequestReady) + 1) * (int(CronStopping) + 1)
+
 // effect says what the world looks like after a verb of a decision. A created
 // job is a stray until Claim records it.
 func effect(d Decision, v Verb, o Observation) Observation {
+	before := o
 	switch v {
 	case CreateBackfill, CreateStream:
 		o.Others = StrayJob
@@ -103,6 +119,18 @@ func effect(d Decision, v Verb, o Observation) Observation {
 		if o.Mode = v1.ModeStream; has(d, CreateBackfill) {
 			o.Mode, o.Request = v1.ModeBackfill, NoRequest
 		}
+	case ClaimRun:
+		o.Job, o.Mode, o.Wanted, o.Inputs, o.Cron = Held, v1.ModeScheduled, true, Same, CronRight
+	case ApplyCron:
+		o.Cron = CronRight
+	case PauseCron:
+		if o.Cron = CronIdle; !wantsCron(before) {
+			o.Cron = CronLeftOver
+		}
+	case DeleteCron:
+		o.Cron = CronStopping
+	case RecordRun, RecordRunFailed, ForgetVanished, Close:
+		o.Job = NoJob
 	case ReleaseJob:
 		o.Job = Active
 	case DeleteJob:
@@ -130,7 +158,7 @@ func effect(d Decision, v Verb, o Observation) Observation {
 	case RecordSuccess:
 		o.Job = Done
 	case RecordInterrupted:
-		o.Job, o.Request = NoJob, RequestReady
+		o.Job, o.Request = NoJob, RequestReady // which Canonical takes back where nothing can be built
 	case RecordFailure:
 		// One that may be retried is among the observations as well; here it waits,
 		// because only a budget that the facts do not hold ends retrying.
@@ -138,7 +166,7 @@ func effect(d Decision, v Verb, o Observation) Observation {
 	case RecordEnd:
 		o.Job, o.Restarts = NoJob, BackingOff
 	}
-	return canonical(o)
+	return o.Canonical()
 }
 
 // answers lists what the cluster may do next, with nobody else acting.
@@ -147,13 +175,22 @@ func answers(o Observation) []Observation {
 	add := func(change func(*Observation)) {
 		next := o
 		change(&next)
-		list = append(list, canonical(next))
+		list = append(list, next.Canonical())
 	}
 	if o.Job == Stopping {
 		add(func(n *Observation) { n.Job = Vanished })
 	}
 	if o.Others == Leaving {
 		add(func(n *Observation) { n.Others = Nobody })
+	}
+	if o.Cron == CronStopping {
+		add(func(n *Observation) { n.Cron = NoCron })
+		add(func(n *Observation) { n.Cron = CronIdle })
+	}
+	if o.Job == Active && o.Mode == v1.ModeScheduled {
+		add(func(n *Observation) { n.Job = Succeeded })
+		add(func(n *Observation) { n.Job = Failed })
+		add(func(n *Observation) { n.Job = Interrupted })
 	}
 	if o.Restarts == BackingOff {
 		add(func(n *Observation) { n.Restarts = Counted })

@@ -59,6 +59,9 @@ var hands = map[lifecycle.Verb]func(*pass, context.Context) error{
 	lifecycle.DeleteJob:      (*pass).deleteJob,
 	lifecycle.DeleteStray:    (*pass).deleteStray,
 	lifecycle.DeleteOrphans:  (*pass).deleteOrphans,
+	lifecycle.ApplyCron:      (*pass).applyCron,
+	lifecycle.PauseCron:      (*pass).pauseCron,
+	lifecycle.DeleteCron:     (*pass).deleteCron,
 	lifecycle.CreateInitial: func(p *pass, ctx context.Context) error {
 		return p.createRequest(ctx, p.initialName(), v1.RequestInitial)
 	},
@@ -67,6 +70,7 @@ var hands = map[lifecycle.Verb]func(*pass, context.Context) error{
 	lifecycle.CompleteRequest: (*pass).completeRequest,
 
 	lifecycle.Claim:             (*pass).remember,
+	lifecycle.ClaimRun:          (*pass).rememberAfterRequests,
 	lifecycle.ClaimStop:         (*pass).remember,
 	lifecycle.ClaimDiscard:      (*pass).remember,
 	lifecycle.Forget:            (*pass).remember,
@@ -80,6 +84,10 @@ var hands = map[lifecycle.Verb]func(*pass, context.Context) error{
 	lifecycle.RecordInterrupted: (*pass).rememberAfterRequests,
 	lifecycle.RecordFailure:     (*pass).rememberAfterRequests,
 	lifecycle.RecordEnd:         (*pass).remember,
+	lifecycle.RecordRun:         (*pass).remember,
+	lifecycle.RecordRunFailed:   (*pass).remember,
+	lifecycle.ForgetVanished:    (*pass).rememberAfterRequests,
+	lifecycle.Close:             (*pass).remember,
 }
 
 // apply does the verbs and stops at the first that cannot be done.
@@ -109,8 +117,7 @@ func (p *pass) createJob(ctx context.Context, in jobspec.Input) error {
 		p.created = job
 		return nil
 	}
-	if apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) {
-		p.obstacle = &obstacle{v1.ReasonJobRefused, "It says: " + err.Error()}
+	if err = p.refused(err); err == nil {
 		return nil
 	}
 	if !apierrors.IsAlreadyExists(err) {
@@ -131,6 +138,15 @@ func (p *pass) createJob(ctx context.Context, in jobspec.Input) error {
 	return nil
 }
 
+// refused makes an obstacle of the API server's verdict about what was sent to it.
+func (p *pass) refused(err error) error {
+	if apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) {
+		p.obstacle = &obstacle{v1.ReasonJobRefused, "It says: " + err.Error()}
+		return nil
+	}
+	return err
+}
+
 // sameJob tells whether a held job that is there is the one that would be made.
 func sameJob(there, wanted *batchv1.Job) bool {
 	if there.DeletionTimestamp != nil || finished(there) || !suspended(there) {
@@ -148,13 +164,18 @@ func sameJob(there, wanted *batchv1.Job) bool {
 //
 // +kubebuilder:rbac:groups=batch,resources=jobs,verbs=patch
 func (p *pass) releaseJob(ctx context.Context) error {
-	return p.patchJob(ctx, p.job, `"suspend":false`)
+	if p.record.Mode == v1.ModeScheduled {
+		// A CronJob's template is the same for all runs: the number comes with the release.
+		run := fmt.Sprintf(`,"annotations":{%q:"%d"}`, v1.AnnotationRun, p.record.Run)
+		return p.patchJob(ctx, p.job, run, `"suspend":false`)
+	}
+	return p.patchJob(ctx, p.job, "", `"suspend":false`)
 }
 
 // patchJob changes the spec of the very version of a Job that was judged. A cached
 // Job has lost its template, so it is never updated whole.
-func (p *pass) patchJob(ctx context.Context, j *batchv1.Job, spec string) error {
-	patch := fmt.Sprintf(`{"metadata":{"uid":%q,"resourceVersion":%q},"spec":{%s}}`, j.UID, j.ResourceVersion, spec)
+func (p *pass) patchJob(ctx context.Context, j *batchv1.Job, metadata, spec string) error {
+	patch := fmt.Sprintf(`{"metadata":{"uid":%q,"resourceVersion":%q%s},"spec":{%s}}`, j.UID, j.ResourceVersion, metadata, spec)
 	target := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: j.Namespace, Name: j.Name}}
 	err := p.Client.Patch(ctx, target, client.RawPatch(types.MergePatchType, []byte(patch)))
 	switch {
@@ -184,7 +205,7 @@ func (w *world) strays() []*batchv1.Job {
 	var list []*batchv1.Job
 	for i := range w.jobs {
 		j := &w.jobs[i]
-		if !finished(j) && !w.isRecorded(j.UID) && ownedBy(j, w.stream.UID) && j.DeletionTimestamp == nil {
+		if !finished(j) && !w.isRecorded(j.UID) && w.isOurJob(j) && j.DeletionTimestamp == nil && !w.waits(j) {
 			list = append(list, j)
 		}
 	}

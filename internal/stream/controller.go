@@ -83,6 +83,7 @@ func Register(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		Named("stream").
 		For(&v1.Stream{}, builder.WithPredicates(streamChanged())).
 		Watches(&batchv1.Job{}, handler.EnqueueRequestsFromMapFunc(streamOfLabels), builder.WithPredicates(jobChanged())).
+		Watches(&batchv1.CronJob{}, handler.EnqueueRequestsFromMapFunc(streamOfLabels), builder.WithPredicates(specChanged())).
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(streamOfLabels), builder.WithPredicates(podChanged())).
 		Watches(&v1.BackfillRequest{}, handler.EnqueueRequestsFromMapFunc(streamOfRequest), builder.WithPredicates(requestChanged())).
 		Watches(&v1.StreamClass{}, handler.EnqueueRequestsFromMapFunc(r.streamsOfClass), builder.WithPredicates(specChanged())).

@@ -29,6 +29,7 @@ func (r *Reconciler) fold(ctx context.Context, w *world) error {
 	f.LooseRequest = f.Initial == lifecycle.Decided && len(w.loose()) > 0
 	f.Others = w.others()
 	f.Restarts = w.restarts()
+	f.Cron = w.cronState()
 	var err error
 	if f.Request, err = r.nextRequest(ctx, w); err != nil {
 		return err
@@ -46,7 +47,7 @@ func (r *Reconciler) fold(ctx context.Context, w *world) error {
 	if f.Job != lifecycle.Held && f.Job != lifecycle.Active {
 		return nil
 	}
-	f.Wanted = f.Mode == v1.ModeStream || w.served != nil && !ended(w.served)
+	f.Wanted = w.served != nil && !ended(w.served)
 	f.Disrupted = f.Job == lifecycle.Active && f.Mode == v1.ModeStream && w.disrupted()
 	if f.Restarts == lifecycle.Counted && f.Job == lifecycle.Active && f.Mode == v1.ModeStream && w.healed() {
 		f.Restarts = lifecycle.Healed
@@ -118,9 +119,10 @@ func (w *world) stray() lifecycle.Others {
 			continue
 		}
 		switch {
-		case ownedBy(j, w.stream.UID) && j.DeletionTimestamp == nil:
+		case w.waits(j): // it writes nothing before it is let run
+		case w.isOurJob(j) && j.DeletionTimestamp == nil:
 			return lifecycle.StrayJob
-		case ownedBy(j, w.stream.UID), w.ofFormer(j):
+		case w.isOurJob(j), w.ofFormer(j):
 			found = lifecycle.Leaving
 		}
 	}
@@ -131,7 +133,8 @@ func (w *world) stray() lifecycle.Others {
 // the garbage collector is about to take it.
 func (w *world) ofFormer(o metav1.Object) bool {
 	return slices.ContainsFunc(o.GetOwnerReferences(), func(ref metav1.OwnerReference) bool {
-		return ref.Kind == v1.KindStream && ref.Name == w.stream.Name && ref.UID != w.stream.UID
+		return ref.Kind == v1.KindStream && ref.Name == w.stream.Name && ref.UID != w.stream.UID ||
+			ref.Kind == "CronJob" && (w.cron == nil || ref.UID != w.cron.UID)
 	})
 }
 
@@ -167,7 +170,7 @@ func (w *world) isOrphan(p *corev1.Pod) bool {
 // name carries the stream's UID, so no stream of another life has the same.
 func (w *world) isOurs(p *corev1.Pod) bool {
 	job := p.Labels[batchv1.JobNameLabel]
-	return job == jobspec.Name(w.stream.Name, w.stream.UID, v1.KindStream, runOfName(job))
+	return jobspec.IsRunOf(w.cronName(), job) || job == jobspec.Name(w.stream.Name, w.stream.UID, v1.KindStream, runOfName(job))
 }
 
 // nextRequest finds the request to serve next and tries its job. The request of a
@@ -260,7 +263,7 @@ func (w *world) carriedOut() bool {
 // success tells a trusted success from one that is not. A pod that the cache does
 // not know is unknown, not absent: the API server has the last word.
 func (r *Reconciler) success(ctx context.Context, w *world) (lifecycle.Job, error) {
-	if w.record.Mode != v1.ModeBackfill || trusted(w.job, w.pods) {
+	if w.facts.Mode == v1.ModeStream || trusted(w.job, w.pods) {
 		return lifecycle.Succeeded, nil
 	}
 	job, err := r.recordedLive(ctx, w)
@@ -324,7 +327,7 @@ func (w *world) disrupted() bool {
 // inputs compares the recorded unfinished job with what would be built now.
 func (r *Reconciler) inputs(ctx context.Context, w *world) (lifecycle.Inputs, error) {
 	if w.problem != nil {
-		return lifecycle.Same, nil
+		return lifecycle.Same, nil // nothing could be built in its place
 	}
 	want := w.streaming
 	if w.facts.Mode == v1.ModeBackfill {

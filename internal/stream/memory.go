@@ -39,6 +39,11 @@ var changes = map[lifecycle.Verb]func(*pass, *v1.StreamStatus){
 	lifecycle.RecordInterrupted: func(_ *pass, s *v1.StreamStatus) { s.Job = nil },
 	lifecycle.RecordFailure:     (*pass).recordFailure,
 	lifecycle.RecordEnd:         (*pass).recordEnd,
+	lifecycle.ClaimRun:          (*pass).claimRun,
+	lifecycle.RecordRun:         (*pass).recordRun,
+	lifecycle.RecordRunFailed:   (*pass).recordRunFailed,
+	lifecycle.ForgetVanished:    func(_ *pass, s *v1.StreamStatus) { s.Job = nil },
+	lifecycle.Close:             func(_ *pass, s *v1.StreamStatus) { s.Job = nil },
 }
 
 // remember patches the stream's memory, under the version of the stream that was judged.

@@ -34,6 +34,8 @@ type world struct {
 	// jobs are all Jobs of ours that carry the stream's labels.
 	jobs []batchv1.Job
 	pods []corev1.Pod
+	// cron is the stream's CronJob, nil where there is none.
+	cron *batchv1.CronJob
 	// requests for this stream, oldest first.
 	requests []v1.BackfillRequest
 
@@ -41,8 +43,8 @@ type world struct {
 	definition definition.Definition
 	// problem is why the definition is not accepted.
 	problem *definition.Problem
-	// streaming and backfill are the inputs of the job of each mode; the backfill's
-	// is for the next request, or for the one that the recorded job serves.
+	// streaming and backfill are the inputs of the job of each mode, streaming's also
+	// where that is the runs of a schedule; the backfill's is for the next request, or for the one that the recorded job serves.
 	streaming, backfill jobspec.Input
 	// next is the request to serve next.
 	next *v1.BackfillRequest
@@ -78,10 +80,10 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName) (*wo
 	}
 	w.record = w.stream.Status.Job
 	if w.stream.DeletionTimestamp != nil {
-		w.facts = lifecycle.Observation{Deleting: true}
+		w.facts = lifecycle.Observation{Deleting: true}.Canonical()
 		return w, nil
 	}
-	for _, read := range []func(context.Context, *world) error{r.readJobs, r.readPods, r.readRequests, r.readDefinition} {
+	for _, read := range []func(context.Context, *world) error{r.readJobs, r.readPods, r.readCron, r.readRequests, r.readDefinition} {
 		if err := read(ctx, w); err != nil {
 			return nil, err
 		}
@@ -89,6 +91,7 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName) (*wo
 	if err := r.fold(ctx, w); err != nil {
 		return nil, err
 	}
+	w.facts = w.facts.Canonical()
 	w.stall = w.stalled()
 	return w, nil
 }
@@ -171,13 +174,14 @@ func (r *Reconciler) readDefinition(ctx context.Context, w *world) error {
 		return fmt.Errorf("read the class: %w", err)
 	}
 	w.definition, w.problem = definition.FromStream(w.stream, w.class)
-	if w.problem == nil {
-		w.problem = unsupported(w.definition)
-	}
 	if w.problem != nil {
 		return nil
 	}
-	w.streaming, w.problem, err = r.input(ctx, w, v1.ModeStream, nil)
+	mode := v1.ModeStream
+	if w.definition.Schedule != "" {
+		mode = v1.ModeScheduled
+	}
+	w.streaming, w.problem, err = r.input(ctx, w, mode, nil)
 	if err != nil || w.problem != nil {
 		return err
 	}
@@ -185,17 +189,6 @@ func (r *Reconciler) readDefinition(ctx context.Context, w *world) error {
 	// to stream before its first backfill.
 	w.backfill, w.problem, err = r.input(ctx, w, v1.ModeBackfill, nil)
 	return err
-}
-
-// unsupported refuses what this version does not carry out, rather than ignore it.
-func unsupported(d definition.Definition) *definition.Problem {
-	refuse := func(field, text string) *definition.Problem {
-		return &definition.Problem{Reason: v1.ReasonSpecInvalid, Kind: v1.KindStream, Field: field, Message: field + ": " + text}
-	}
-	if d.Schedule != "" {
-		return refuse("spec.schedule", "scheduled streams are not carried out by this version; remove the field to run one long job")
-	}
-	return nil
 }
 
 // input reads the template of a job and finds out whether the job can be built.

@@ -5,6 +5,7 @@ package stream
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -40,6 +41,10 @@ func (p *pass) why() (v1.Reason, string) {
 		return p.problem.Reason, p.problem.Message
 	case p.decision.Reason == v1.ReasonJobFailed:
 		return v1.ReasonJobFailed, p.failureMessage() + " " + p.wayOut()
+	case p.decision.Reason == v1.ReasonRunFailed:
+		return v1.ReasonRunFailed, p.runFailure()
+	case p.decision.Reason == v1.ReasonScheduled:
+		return v1.ReasonScheduled, strings.TrimSpace(fmt.Sprintf("The stream runs by its schedule: %s %s", p.definition.Schedule, p.definition.TimeZone))
 	case p.decision.Reason == v1.ReasonRestartWaits:
 		return v1.ReasonRestartWaits, fmt.Sprintf("%s It starts again by itself at %s.", p.failureMessage(),
 			p.retryTime(p.stream.Status.Failure, counted(&p.stream.Status)).UTC().Format(time.RFC3339))
@@ -139,6 +144,7 @@ func (p *pass) stallOf(phase v1.StreamPhase) *stall {
 var eventful = map[v1.Reason]bool{
 	v1.ReasonBackfillCompleted:   true,
 	v1.ReasonBackfillInterrupted: true,
+	v1.ReasonRunFailed:           true,
 	v1.ReasonNameConflict:        true,
 	v1.ReasonJobRefused:          true,
 }
@@ -158,7 +164,7 @@ func (p *pass) announce(before, after *v1.StreamStatus) {
 		p.event(corev1.EventTypeWarning, p.problem.Reason, p.problem.Message)
 	case before.Phase != after.Phase, !same && eventful[reason]:
 		kind := corev1.EventTypeNormal
-		if after.Phase == v1.StreamFailed || p.obstacle != nil || reason == v1.ReasonBackfillInterrupted {
+		if after.Phase == v1.StreamFailed || p.obstacle != nil || reason == v1.ReasonBackfillInterrupted || reason == v1.ReasonRunFailed {
 			kind = corev1.EventTypeWarning
 		}
 		p.event(kind, reason, message)

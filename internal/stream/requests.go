@@ -69,7 +69,7 @@ func (p *pass) tell(q *v1.BackfillRequest) {
 	case lifecycle.Interrupted:
 		p.attempt(q, v1.AttemptInterrupted, v1.ReasonBackfillInterrupted.Meaning())
 	case lifecycle.Vanished:
-		if p.created != nil {
+		if p.forgetsJob() {
 			p.attempt(q, v1.AttemptInterrupted, "The job was gone before it had ended.")
 		}
 	case lifecycle.Failed:
@@ -83,6 +83,13 @@ func (p *pass) tell(q *v1.BackfillRequest) {
 	case lifecycle.NoJob, lifecycle.Stopping, lifecycle.Succeeded, lifecycle.Over:
 		// Nothing new: on its way, or told already.
 	}
+}
+
+// forgetsJob tells whether this pass takes the recorded job out of the stream's memory.
+func (p *pass) forgetsJob() bool {
+	return p.obstacle == nil && slices.ContainsFunc(p.decision.Do, func(v lifecycle.Verb) bool {
+		return v == lifecycle.Claim || v == lifecycle.ClaimRun || v == lifecycle.ForgetVanished
+	})
 }
 
 func (p *pass) tellRunning(q *v1.BackfillRequest) {

@@ -16,13 +16,15 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/internal/lifecycle"
 )
 
-func suspend(s *v1.Stream) { s.Spec.Suspended = true }
-func resume(s *v1.Stream)  { s.Spec.Suspended = false }
+func suspend(s *v1.Stream)   { s.Spec.Suspended = true }
+func resume(s *v1.Stream)    { s.Spec.Suspended = false }
+func scheduled(s *v1.Stream) { s.Spec.Schedule = ptr.To("*/15 * * * *") }
 func onFailure(s *v1.Stream) {
 	s.Spec.Restart = &v1.RestartSpec{Policy: v1.RestartOnFailure}
 }
@@ -46,7 +48,7 @@ var stories = []struct {
 		c.settle()
 		c.change(resume)
 		c.settle()
-	}, "Running [Stream] "},
+	}, "Running [Stream]"},
 	{"a backfill is requested while it streams", nil, func(c *cluster) {
 		c.settle()
 		c.end(0)
@@ -121,7 +123,7 @@ var stories = []struct {
 		q := c.requests()[0]
 		c.must(c.api.Delete(c.t.Context(), &q))
 		c.settle()
-	}, "Running [Stream] "},
+	}, "Running [Stream]"},
 	{"a restart is asked for while it streams", nil, func(c *cluster) {
 		c.settle()
 		c.end(0)
@@ -196,6 +198,107 @@ var stories = []struct {
 		c.end(30)
 		c.settle()
 	}, "Pending [] gap=Completed orders-initial-0a1b2c3d=Completed"},
+	{"scheduled", scheduled, func(c *cluster) {
+		c.settle()
+	}, "Scheduled [] cron"},
+	{"a scheduled run comes and succeeds", scheduled, func(c *cluster) {
+		c.settle()
+		c.due("one")
+		c.end(0)
+		c.settle()
+	}, "Scheduled [] cron"},
+	{"a scheduled run comes, and another waits for it", scheduled, func(c *cluster) {
+		c.settle()
+		c.due("one")
+		c.due("two")
+		c.end(0)
+		c.settle()
+	}, "Scheduled [Scheduled] cron"},
+	{"a scheduled run fails", scheduled, func(c *cluster) {
+		c.settle()
+		c.due("one")
+		c.end(3)
+		c.settle()
+	}, "Scheduled [] cron, last run failed"},
+	{"the pod of a scheduled run is evicted", scheduled, func(c *cluster) {
+		c.settle()
+		c.due("one")
+		c.end(0, func(p *corev1.Pod) {
+			p.Status.Conditions = []corev1.PodCondition{{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue}}
+		})
+		c.settle()
+	}, "Scheduled [] cron, last run failed"},
+	{"a scheduled stream is suspended while a run is active", scheduled, func(c *cluster) {
+		c.settle()
+		c.due("one")
+		c.change(suspend)
+		c.settle()
+	}, "Suspended [] cron paused"},
+	{"a scheduled stream is suspended, and resumed", scheduled, func(c *cluster) {
+		c.settle()
+		c.change(suspend)
+		c.settle()
+		c.change(resume)
+		c.settle()
+		c.due("one")
+	}, "Scheduled [Scheduled] cron"},
+	{"a scheduled stream is born suspended", func(s *v1.Stream) { scheduled(s); suspend(s) }, func(c *cluster) {
+		c.settle()
+	}, "Suspended []"},
+	{"a backfill is requested of a scheduled stream", scheduled, func(c *cluster) {
+		c.settle()
+		c.due("one")
+		c.request("again")
+		c.settle()
+	}, "Backfilling [Backfill] again=Running cron paused"},
+	{"a backfill is requested of a scheduled stream, and completed", scheduled, func(c *cluster) {
+		c.settle()
+		c.request("again")
+		c.settle()
+		c.end(0)
+		c.settle()
+	}, "Scheduled [] again=Completed cron"},
+	{"the schedule is removed while a run is active", scheduled, func(c *cluster) {
+		c.settle()
+		c.due("one")
+		c.change(func(s *v1.Stream) { s.Spec.Schedule = nil })
+		c.settle()
+	}, "Running [Stream]"},
+	{"the schedule is removed while the stream is suspended, which is then resumed", scheduled, func(c *cluster) {
+		c.settle()
+		c.due("one")
+		c.change(func(s *v1.Stream) { s.Spec.Schedule = nil; suspend(s) })
+		c.settle()
+		c.change(resume)
+		c.settle()
+	}, "Running [Stream]"},
+	{"a schedule is set while it streams", noBackfill, func(c *cluster) {
+		c.settle()
+		c.change(scheduled)
+		c.settle()
+	}, "Scheduled [] cron"},
+	{"a schedule is set while it streams, and it is suspended in the same moment", noBackfill, func(c *cluster) {
+		c.settle()
+		c.change(func(s *v1.Stream) { scheduled(s); suspend(s) })
+		c.settle()
+	}, "Suspended []"},
+	{"a schedule is changed while a run is active", scheduled, func(c *cluster) {
+		c.settle()
+		c.due("one")
+		c.change(func(s *v1.Stream) { s.Spec.Schedule = ptr.To("0 3 * * *") })
+		c.settle()
+	}, "Scheduled [Scheduled] cron"},
+	{"a scheduled run is deleted by hand", scheduled, func(c *cluster) {
+		c.settle()
+		c.due("one")
+		c.must(c.api.Delete(c.t.Context(), c.running()))
+		c.settle()
+	}, "Scheduled [] cron"},
+	{"the CronJob is deleted by hand", scheduled, func(c *cluster) {
+		c.settle()
+		c.must(c.api.Delete(c.t.Context(), c.cron()))
+		c.settle()
+	}, "Scheduled [] cron"},
 	{"the streaming job ends by itself", nil, func(c *cluster) {
 		c.settle()
 		c.end(0)
@@ -446,11 +549,15 @@ func (c *cluster) ending() string {
 			continue
 		}
 		mode := v1.ModeStream
-		if j.Labels[v1.LabelBackfilling] == "true" {
+		owner := client.Object(c.stream())
+		switch {
+		case j.Annotations[v1.AnnotationRequestUID] != "":
 			mode = v1.ModeBackfill
+		case j.Labels[v1.LabelBackfilling] == "true":
+			mode, owner = v1.ModeScheduled, c.cron()
 		}
 		modes = append(modes, string(mode))
-		if !metav1.IsControlledBy(&j, c.stream()) {
+		if owner == nil || !metav1.IsControlledBy(&j, owner) {
 			c.t.Errorf("job %s has another owner", j.Name)
 		}
 	}
@@ -462,5 +569,15 @@ func (c *cluster) ending() string {
 		}
 		requests = append(requests, name+"="+string(q.Status.Phase))
 	}
-	return fmt.Sprintf("%s %v %s", c.stream().Status.Phase, modes, strings.Join(requests, " "))
+	if cron := c.cron(); cron != nil {
+		text := "cron"
+		if *cron.Spec.Suspend {
+			text = "cron paused"
+		}
+		if meta.IsStatusConditionTrue(c.stream().Status.Conditions, v1.ConditionLastRunFailed) {
+			text += ", last run failed"
+		}
+		requests = append(requests, text)
+	}
+	return strings.TrimSpace(fmt.Sprintf("%s %v %s", c.stream().Status.Phase, modes, strings.Join(requests, " ")))
 }

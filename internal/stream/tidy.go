@@ -27,11 +27,12 @@ func (p *pass) tidy(ctx context.Context) error {
 	for _, j := range p.history() {
 		ttl, held := j.Annotations[v1.AnnotationTTL]
 		switch {
+		case !held && p.isRun(j): // its CronJob has limits of its own
 		case !held && !p.failedLast(j):
 			kept = append(kept, j)
 		case !held:
 		case j.Spec.TTLSecondsAfterFinished == nil:
-			if err := p.patchJob(ctx, j, `"ttlSecondsAfterFinished":`+ttl); err != nil {
+			if err := p.patchJob(ctx, j, "", `"ttlSecondsAfterFinished":`+ttl); err != nil {
 				return fmt.Errorf("set the TTL of job %s: %w", j.Name, err)
 			}
 		}
@@ -57,7 +58,7 @@ func (w *world) history() []*batchv1.Job {
 	var list []*batchv1.Job
 	for i := range w.jobs {
 		j := &w.jobs[i]
-		if !finished(j) || j.DeletionTimestamp != nil || !ownedBy(j, w.stream.UID) || w.isRecorded(j.UID) && w.record.Outcome == "" {
+		if !finished(j) || j.DeletionTimestamp != nil || !w.isOurJob(j) || w.isRecorded(j.UID) && w.record.Outcome == "" {
 			continue
 		}
 		if runOf(j) > w.stream.Status.Runs {

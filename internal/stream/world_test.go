@@ -104,6 +104,9 @@ func (c *cluster) restart() {
 		Patch: func(ctx context.Context, w client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
 			return c.write("patch", o, func() error { return w.Patch(ctx, o, p, opts...) })
 		},
+		Update: func(ctx context.Context, w client.WithWatch, o client.Object, opts ...client.UpdateOption) error {
+			return c.write("update", o, func() error { return w.Update(ctx, o, opts...) })
+		},
 		SubResourcePatch: func(ctx context.Context, w client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
 			return c.write("patch "+sub, o, func() error { return w.SubResource(sub).Patch(ctx, o, p, opts...) })
 		},
@@ -125,8 +128,21 @@ func (c *cluster) write(verb string, o client.Object, do func() error) error {
 	return errFault
 }
 
-// delete plays the garbage collector too: with a Job go its pods.
+// delete plays the garbage collector too: with a CronJob go its Jobs, with a Job its pods.
 func (c *cluster) delete(ctx context.Context, w client.WithWatch, o client.Object) error {
+	if cron, ok := o.(*batchv1.CronJob); ok {
+		var jobs batchv1.JobList
+		if err := w.List(ctx, &jobs); err != nil {
+			return err
+		}
+		for _, j := range jobs.Items {
+			if metav1.IsControlledBy(&j, cron) {
+				if err := c.delete(ctx, w, &j); err != nil {
+					return err
+				}
+			}
+		}
+	}
 	if j, ok := o.(*batchv1.Job); ok {
 		var pods corev1.PodList
 		if err := w.List(ctx, &pods); err != nil {
@@ -186,6 +202,29 @@ func (c *cluster) jobs() []batchv1.Job {
 	var list batchv1.JobList
 	c.must(c.api.List(c.t.Context(), &list))
 	return list.Items
+}
+
+// cron is the stream's CronJob, nil where there is none.
+func (c *cluster) cron() *batchv1.CronJob {
+	c.t.Helper()
+	var list batchv1.CronJobList
+	c.must(c.api.List(c.t.Context(), &list))
+	if len(list.Items) == 0 {
+		return nil
+	}
+	return &list.Items[0]
+}
+
+// due plays the CronJob controller: a run of the CronJob comes.
+func (c *cluster) due(name string) {
+	c.t.Helper()
+	cron := c.cron()
+	run := &batchv1.Job{ObjectMeta: *cron.Spec.JobTemplate.ObjectMeta.DeepCopy(), Spec: *cron.Spec.JobTemplate.Spec.DeepCopy()}
+	run.Namespace, run.Name, run.UID = namespace, cron.Name+"-"+name, types.UID("run-"+name)
+	run.CreationTimestamp = metav1.NewTime(c.clock.Now())
+	run.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(cron, batchv1.SchemeGroupVersion.WithKind("CronJob"))}
+	c.must(c.api.Create(c.t.Context(), run))
+	c.settle()
 }
 
 func (c *cluster) requests() []v1.BackfillRequest {

@@ -1,0 +1,220 @@
+package stream
+
+// This file keeps the CronJob of a stream that has a schedule, and finds the runs that it has made.
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	batchv1 "k8s.io/api/batch/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/jobspec"
+	"github.com/arcane-streaming/arcane-operator/internal/lifecycle"
+)
+
+func (w *world) cronName() string {
+	return jobspec.CronName(w.stream.Name, w.stream.UID, v1.KindStream)
+}
+
+// readCron reads the stream's CronJob. One of its name that is not ours is left
+// alone, and stands in the way only where ours is to be made.
+func (r *Reconciler) readCron(ctx context.Context, w *world) error {
+	cron := &batchv1.CronJob{}
+	err := r.Client.Get(ctx, types.NamespacedName{Namespace: w.stream.Namespace, Name: w.cronName()}, cron)
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil
+	case err != nil:
+		return fmt.Errorf("read the CronJob: %w", err)
+	}
+	if ownedBy(cron, w.stream.UID) {
+		w.cron = cron
+	}
+	return nil
+}
+
+// isRun tells whether the stream's CronJob made a Job.
+func (w *world) isRun(j *batchv1.Job) bool {
+	ref := metav1.GetControllerOf(j)
+	return ref != nil && ref.Kind == "CronJob" && w.cron != nil && ref.UID == w.cron.UID
+}
+
+// isOurJob tells whether a Job was made for this very stream, by us or by its CronJob.
+func (w *world) isOurJob(j *batchv1.Job) bool { return ownedBy(j, w.stream.UID) || w.isRun(j) }
+
+// waits tells whether a Job is a run of the schedule that may still be let run:
+// held, of the present configuration, and nobody has stopped the stream.
+func (w *world) waits(j *batchv1.Job) bool {
+	if !w.isRun(j) || !suspended(j) || j.DeletionTimestamp != nil || w.stream.Spec.Suspended || w.definition.Schedule == "" {
+		return false
+	}
+	return w.problem != nil || j.Annotations[v1.AnnotationConfigurationHash] == jobspec.Hash(w.streaming)
+}
+
+// due is the oldest run that waits to be let run.
+func (w *world) due() *batchv1.Job {
+	var list []*batchv1.Job
+	for i := range w.jobs {
+		if j := &w.jobs[i]; !finished(j) && !w.isRecorded(j.UID) && w.waits(j) {
+			list = append(list, j)
+		}
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	return slices.MinFunc(list, func(a, b *batchv1.Job) int {
+		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
+	})
+}
+
+// cronState compares the CronJob with the schedule that is wanted.
+func (w *world) cronState() lifecycle.Cron {
+	makesRuns := w.cron != nil && (w.cron.Spec.Suspend == nil || !*w.cron.Spec.Suspend)
+	switch {
+	case w.cron != nil && w.cron.DeletionTimestamp != nil:
+		return lifecycle.CronStopping
+	case w.definition.Schedule == "" && w.cron == nil:
+		return lifecycle.NoCron
+	case w.definition.Schedule == "" && makesRuns:
+		return lifecycle.CronUnwanted
+	case w.definition.Schedule == "":
+		return lifecycle.CronLeftOver
+	case !makesRuns:
+		return lifecycle.CronIdle
+	}
+	return w.cronAtWork()
+}
+
+// cronAtWork looks closer at a CronJob that is wanted and makes runs.
+func (w *world) cronAtWork() lifecycle.Cron {
+	if w.problem != nil || w.stream.Spec.Suspended {
+		return lifecycle.CronRight
+	}
+	wanted, problem := jobspec.BuildCron(w.streaming)
+	switch {
+	case problem != nil:
+		return lifecycle.CronRight
+	case !jobspec.SameCron(w.cron, wanted):
+		return lifecycle.CronStale
+	case w.due() != nil:
+		return lifecycle.CronDue
+	}
+	return lifecycle.CronRight
+}
+
+// applyCron leaves the CronJob behind that is wanted. One that is there is changed in
+// place, so that its runs and their logs stay.
+//
+// +kubebuilder:rbac:groups=batch,resources=cronjobs,verbs=get;list;watch;create;update
+func (p *pass) applyCron(ctx context.Context) error {
+	wanted, problem := jobspec.BuildCron(p.streaming)
+	if problem != nil {
+		return fmt.Errorf("%w: %s", errObserveAgain, problem.Message)
+	}
+	if p.cron != nil {
+		wanted.UID, wanted.ResourceVersion = p.cron.UID, p.cron.ResourceVersion
+		wanted.Labels, wanted.Annotations = onTop(p.cron.Labels, wanted.Labels), onTop(p.cron.Annotations, wanted.Annotations)
+		return gone(p.refused(p.Client.Update(ctx, wanted)), "update the CronJob")
+	}
+	err := p.refused(p.Client.Create(ctx, wanted))
+	if !apierrors.IsAlreadyExists(err) {
+		return gone(err, "create the CronJob")
+	}
+	there := &batchv1.CronJob{}
+	if err := p.Live.Get(ctx, client.ObjectKeyFromObject(wanted), there); err != nil {
+		return fmt.Errorf("%w: look at the CronJob that is there: %w", errObserveAgain, err)
+	}
+	if !ownedBy(there, p.stream.UID) {
+		p.obstacle = &obstacle{v1.ReasonNameConflict, "It is cronjob " + there.Name + "."}
+		return nil
+	}
+	return fmt.Errorf("%w: CronJob %s is there already", errObserveAgain, there.Name)
+}
+
+func onTop(theirs, ours map[string]string) map[string]string {
+	all := maps.Clone(theirs)
+	if all == nil {
+		all = map[string]string{}
+	}
+	maps.Copy(all, ours)
+	return all
+}
+
+// pauseCron lets the very version of the CronJob that was judged make no more runs.
+//
+// +kubebuilder:rbac:groups=batch,resources=cronjobs,verbs=patch
+func (p *pass) pauseCron(ctx context.Context) error {
+	target := &batchv1.CronJob{ObjectMeta: metav1.ObjectMeta{Namespace: p.cron.Namespace, Name: p.cron.Name}}
+	patch := fmt.Sprintf(`{"metadata":{"uid":%q,"resourceVersion":%q},"spec":{"suspend":true}}`, p.cron.UID, p.cron.ResourceVersion)
+	err := p.Client.Patch(ctx, target, client.RawPatch(types.MergePatchType, []byte(patch)))
+	return gone(err, "pause the CronJob")
+}
+
+// deleteCron deletes the very version of the CronJob that was judged, in the
+// foreground: with it go its runs and their pods.
+//
+// +kubebuilder:rbac:groups=batch,resources=cronjobs,verbs=delete
+func (p *pass) deleteCron(ctx context.Context) error {
+	target := &batchv1.CronJob{ObjectMeta: metav1.ObjectMeta{Namespace: p.cron.Namespace, Name: p.cron.Name, UID: p.cron.UID}}
+	err := p.Client.Delete(ctx, target, client.PropagationPolicy(metav1.DeletePropagationForeground),
+		client.Preconditions{UID: &p.cron.UID, ResourceVersion: &p.cron.ResourceVersion})
+	return client.IgnoreNotFound(err)
+}
+
+// gone turns the absence of what was judged into the wish to observe again.
+func gone(err error, doing string) error {
+	switch {
+	case apierrors.IsNotFound(err):
+		return fmt.Errorf("%w: %w", errObserveAgain, err)
+	case err != nil:
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	return nil
+}
+
+// claimRun records the held run that is due: from then on it is the job that may be released.
+func (p *pass) claimRun(s *v1.StreamStatus) {
+	run, now := p.due(), metav1.NewTime(p.now)
+	s.Runs = p.nextRun()
+	s.Job = &v1.JobRecord{
+		Name: run.Name, UID: run.UID, Run: s.Runs, Mode: v1.ModeScheduled, StartTime: &now,
+		ConfigurationHash: run.Annotations[v1.AnnotationConfigurationHash],
+	}
+	s.ConfigurationHash = s.Job.ConfigurationHash
+	s.PodFailurePolicy = jobspec.FailurePolicy(p.definition, p.class, p.streaming.Template)
+}
+
+// recordRun notes how a run of the schedule ended: its stream goes on in any case.
+func (p *pass) recordRun(s *v1.StreamStatus) {
+	s.Job = nil
+	p.setLastRun(s, metav1.ConditionFalse, v1.ReasonRunSucceeded, v1.ReasonRunSucceeded.Meaning())
+}
+
+func (p *pass) recordRunFailed(s *v1.StreamStatus) {
+	s.Job = nil
+	p.setLastRun(s, metav1.ConditionTrue, v1.ReasonRunFailed, p.runFailure())
+}
+
+// runFailure says why the run that is being recorded was no success.
+func (p *pass) runFailure() string {
+	if p.facts.Job == lifecycle.Interrupted {
+		return fmt.Sprintf("The pod of run %s was deleted or evicted before its work was surely done. The next run comes in its time.", p.record.Name)
+	}
+	return p.failureMessage() + " The next run comes in its time."
+}
+
+func (p *pass) setLastRun(s *v1.StreamStatus, failed metav1.ConditionStatus, reason v1.Reason, message string) {
+	meta.SetStatusCondition(&s.Conditions, metav1.Condition{
+		Type: v1.ConditionLastRunFailed, Status: failed, Reason: string(reason), Message: truncate(message, 4096),
+		ObservedGeneration: p.stream.Generation, LastTransitionTime: metav1.NewTime(p.now),
+	})
+}
