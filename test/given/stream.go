@@ -76,6 +76,21 @@ func NoInitialBackfill(s *streamingv1.Stream) {
 	s.Spec.Backfill.Initial = streamingv1.InitialDisabled
 }
 
+// Schedule runs the stream by a schedule.
+func Schedule(schedule string) StreamOption {
+	return func(s *streamingv1.Stream) { s.Spec.Schedule = &schedule }
+}
+
+// Restarts lets the stream start again by itself after so many failures.
+func Restarts(limit int32) StreamOption {
+	return func(s *streamingv1.Stream) {
+		if s.Spec.Restart == nil {
+			s.Spec.Restart = &streamingv1.RestartSpec{}
+		}
+		s.Spec.Restart.Policy, s.Spec.Restart.MaxRestarts = streamingv1.RestartOnFailure, &limit
+	}
+}
+
 // HealthyAfter says how long a run must last to count as healthy.
 func HealthyAfter(d time.Duration) StreamOption {
 	return func(s *streamingv1.Stream) {

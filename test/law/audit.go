@@ -86,6 +86,10 @@ func (w *world) refuse(r Request) (Law, string) {
 		}
 	case "jobs":
 		return w.refuseJob(r)
+	case "cronjobs":
+		if r.Object.Subresource != "" {
+			return NotOurs, "a CronJob's status is the CronJob controller's"
+		}
 	case "pods":
 		return w.refusePod(r)
 	default:

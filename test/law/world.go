@@ -129,12 +129,23 @@ func (w *world) applyJob(o *batchv1.Job, gone bool) client.Object {
 	if owner := metav1.GetControllerOf(o); owner != nil && ofStream(owner) {
 		// Kept when an orphaning delete of the stream takes the reference away.
 		j.owner, j.ownerUID = types.NamespacedName{Namespace: o.Namespace, Name: owner.Name}, owner.UID
+	} else if owner != nil && owner.Kind == "CronJob" {
+		w.ownRun(j)
 	}
 	if !gone {
 		j.released = j.released || running(o)
 		j.complete = j.complete || hasCondition(o, batchv1.JobComplete) && o.DeletionTimestamp == nil
 	}
 	return before
+}
+
+// ownRun finds the stream of a run that a CronJob has made: the labels say its name.
+func (w *world) ownRun(j *job) {
+	for _, s := range w.streams {
+		if !s.gone && j.ownerUID == "" && s.object.Name == j.object.Labels[streamingv1.LabelStreamID] {
+			j.owner, j.ownerUID = types.NamespacedName{Namespace: s.object.Namespace, Name: s.object.Name}, s.object.UID
+		}
+	}
 }
 
 func ofStream(owner *metav1.OwnerReference) bool {
