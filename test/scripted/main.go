@@ -26,6 +26,17 @@ const terminationLog = "/dev/termination-log"
 const exitUnusable = 20
 
 func main() {
+	if len(os.Args) > 2 && os.Args[1] == "exit" {
+		pid := pluginPID
+		if len(os.Args) > 3 {
+			pid = os.Args[3]
+		}
+		if err := tell(pid, os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	// Before anything else: a SIGTERM in the first milliseconds must find its reader.
 	sigterm := make(chan os.Signal, 1)
 	signal.Notify(sigterm, syscall.SIGTERM)
@@ -34,6 +45,8 @@ func main() {
 
 func run(out io.Writer, sigterm <-chan os.Signal) int {
 	log := slog.New(slog.NewJSONHandler(out, nil))
+	// Before the first line, which says that the plugin can be told to end.
+	told := listen(log)
 	log.Info("started", slog.Any("environment", contract(os.Environ())))
 	plan, err := script.FromEnvironment(os.Getenv)
 	if err != nil {
@@ -41,7 +54,7 @@ func run(out io.Writer, sigterm <-chan os.Signal) int {
 		leave(log, err.Error())
 		return exitUnusable
 	}
-	code, why := follow(log, plan, sigterm)
+	code, why := follow(log, plan, sigterm, told)
 	leave(log, plan.Message)
 	log.Info("ended", slog.String("why", why), slog.Int("exitCode", code))
 	if why == finished && plan.Panic != "" {
@@ -53,15 +66,19 @@ func run(out io.Writer, sigterm <-chan os.Signal) int {
 const (
 	finished = "finished"
 	signaled = "SIGTERM"
+	asTold   = "told"
 )
 
-// follow waits for the end of the plan, its own or the one that SIGTERM asks for.
-func follow(log *slog.Logger, plan script.Run, sigterm <-chan os.Signal) (code int, why string) {
+// follow waits for the end of the plan, its own, the one that SIGTERM asks for, or
+// the one that somebody tells.
+func follow(log *slog.Logger, plan script.Run, sigterm <-chan os.Signal, told <-chan int) (code int, why string) {
 	done := after(plan.RunFor)
 	for {
 		select {
 		case <-done:
 			return plan.ExitCode, finished
+		case code := <-told:
+			return code, asTold
 		case <-sigterm:
 			log.Info("SIGTERM", slog.Bool("ignored", plan.OnSigterm.Ignore))
 			if !plan.OnSigterm.Ignore {

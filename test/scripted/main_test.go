@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,6 +21,8 @@ const asPlugin = "RUN_AS_PLUGIN"
 func TestMain(m *testing.M) {
 	if os.Getenv(asPlugin) != "" {
 		main()
+		// Never the tests: one of them would start this program again and again.
+		os.Exit(0)
 	}
 	os.Exit(m.Run())
 }
@@ -59,6 +62,33 @@ func TestEnds(t *testing.T) {
 				t.Errorf("exit code %d, want %d", code, c.code)
 			}
 		})
+	}
+}
+
+func TestEndsAsTold(t *testing.T) {
+	t.Parallel()
+	cmd := plugin(t, `{"source":{"stream":{"onSigterm":{"ignore":true}}}}`, "false")
+	lines := start(t, cmd)
+	teller := plugin(t, "", "")
+	teller.Args = append(teller.Args, "exit", "9", strconv.Itoa(cmd.Process.Pid))
+	if out, err := teller.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for lines.Scan() {
+		t.Log(lines.Text())
+	}
+	if code := exitCode(t, cmd.Wait()); code != 9 {
+		t.Errorf("exit code %d, want 9", code)
+	}
+}
+
+func TestTellsOfAPluginThatIsNotThere(t *testing.T) {
+	t.Parallel()
+	teller := plugin(t, "", "")
+	teller.Args = append(teller.Args, "exit", "9", "no-such-process")
+	out, err := teller.CombinedOutput()
+	if code := exitCode(t, err); code != 1 || !strings.Contains(string(out), "find the plugin") {
+		t.Errorf("exit code %d: %s", code, out)
 	}
 }
 
