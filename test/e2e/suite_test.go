@@ -67,4 +67,8 @@ var _ = Describe("On a node with the scripted plugin", func() {
 	story.Asked(stage)
 	story.Failed(stage)
 	story.Disrupted(stage, 0, 10)
+	story.Ignored(stage, 2)
+	story.Interrupted(stage)
+	story.Removed(stage)
+	story.Killed(stage)
 })

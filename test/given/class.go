@@ -15,6 +15,8 @@ import (
 const (
 	// ScriptedImage is its image. Nothing can pull it: a node gets it loaded.
 	ScriptedImage = "localhost/arcane-plugin-scripted:dev"
+	// ScriptedProgram is the plugin's program in that image.
+	ScriptedProgram = "/plugin-scripted"
 	// Container is the name of the plugin's container in a template's pod.
 	Container = "plugin"
 )

@@ -1,11 +1,9 @@
-// Scenarios 18 and 20: what is deleted by hand comes again where it is wanted, and
-// a stream that is deleted leaves nothing behind.
+// Scenario 20: a stream that is deleted leaves nothing behind, and what is not ours
+// is not touched.
 
 package integration_test
 
 import (
-	"time"
-
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	batchv1 "k8s.io/api/batch/v1"
@@ -18,16 +16,8 @@ import (
 	streamingv1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/internal/jobspec"
 	"github.com/arcane-streaming/arcane-operator/test/given"
-	"github.com/arcane-streaming/arcane-operator/test/scripted/script"
 	"github.com/arcane-streaming/arcane-operator/test/story"
 )
-
-// slowToEnd lets pods live on for two seconds, in which a hasty start would show.
-func slowToEnd(s *script.Source) {
-	s.Backfill.RunFor = script.Forever
-	s.Backfill.OnSigterm.After = script.Duration(2 * time.Second)
-	s.Stream.OnSigterm.After = script.Duration(2 * time.Second)
-}
 
 func environment(p *corev1.Pod, name string) string {
 	GinkgoHelper()
@@ -39,60 +29,6 @@ func environment(p *corev1.Pod, name string) string {
 	Fail("pod " + p.Name + " has no " + name)
 	return ""
 }
-
-var _ = Describe("A job that I delete by hand", func() {
-	var w *story.World
-	BeforeEach(func(ctx SpecContext) { w = stage().Enter(ctx) })
-	onlyJob := func(ctx SpecContext) *batchv1.Job {
-		jobs := w.Jobs(ctx, "orders")
-		Expect(jobs).To(HaveLen(1))
-		return &jobs[0]
-	}
-
-	DescribeTable("of a running stream comes again when its pod is gone",
-		func(ctx SpecContext, how metav1.DeletionPropagation) {
-			w.Given(ctx, "orders", given.NoInitialBackfill, given.Script(slowToEnd))
-			first := w.AwaitPod(ctx, "orders", streamingv1.ModeStream)
-			w.Delete(ctx, onlyJob(ctx), client.PropagationPolicy(how))
-			w.AwaitPod(ctx, "orders", streamingv1.ModeStream, first)
-			w.AwaitPhase(ctx, "orders", streamingv1.StreamRunning)
-			Expect(w.PhasesEver(ctx, "orders")).NotTo(ContainElement(streamingv1.StreamFailed))
-		},
-		Entry("deleted in the foreground", metav1.DeletePropagationForeground),
-		Entry("deleted in the background", metav1.DeletePropagationBackground),
-		Entry("deleted without its pod", metav1.DeletePropagationOrphan),
-	)
-
-	DescribeTable("of a backfill comes again with the same id",
-		func(ctx SpecContext, how metav1.DeletionPropagation) {
-			w.Given(ctx, "orders", given.Script(slowToEnd))
-			first := w.AwaitPod(ctx, "orders", streamingv1.ModeBackfill)
-			w.Delete(ctx, onlyJob(ctx), client.PropagationPolicy(how))
-			second := w.AwaitPod(ctx, "orders", streamingv1.ModeBackfill, first)
-			for _, name := range []string{streamingv1.EnvBackfillID, streamingv1.EnvBackfillUID} {
-				Expect(environment(second, name)).To(Equal(environment(first, name)))
-			}
-			Expect(w.Player.Exit(second, 0)).To(Succeed())
-			w.AwaitPod(ctx, "orders", streamingv1.ModeStream)
-			done := w.AwaitCompleted(ctx, environment(first, streamingv1.EnvBackfillID))
-			Expect(done.Annotations[streamingv1.AnnotationCompletedBy]).To(Equal(second.Labels[batchv1.ControllerUidLabel]))
-			Expect(w.RequestsEver(ctx, "orders")).To(Equal(1))
-		},
-		Entry("deleted in the foreground", metav1.DeletePropagationForeground),
-		Entry("deleted in the background", metav1.DeletePropagationBackground),
-		Entry("deleted without its pod", metav1.DeletePropagationOrphan),
-	)
-
-	It("does not come again where I suspend the stream meanwhile", func(ctx SpecContext) {
-		w.Given(ctx, "orders", given.NoInitialBackfill, given.Script(slowToEnd))
-		w.AwaitPod(ctx, "orders", streamingv1.ModeStream)
-		w.Delete(ctx, onlyJob(ctx), client.PropagationPolicy(metav1.DeletePropagationOrphan))
-		w.Suspend(ctx, "orders")
-		w.AwaitPhase(ctx, "orders", streamingv1.StreamSuspended)
-		w.AwaitQuiet(ctx)
-		Expect(w.Started(ctx, "orders")).To(HaveLen(1))
-	})
-})
 
 var _ = Describe("A stream that I delete", func() {
 	var w *story.World
@@ -122,7 +58,7 @@ var _ = Describe("A stream that I delete", func() {
 			if mode == streamingv1.ModeStream {
 				options = append(options, given.NoInitialBackfill)
 			}
-			s := w.Given(ctx, "orders", append(options, given.Script(slowToEnd))...)
+			s := w.Given(ctx, "orders", append(options, given.Script(story.SlowToEnd))...)
 			former := w.AwaitPod(ctx, "orders", mode)
 			w.Delete(ctx, s, client.PropagationPolicy(how))
 			leavesNothing(ctx)
@@ -135,7 +71,7 @@ var _ = Describe("A stream that I delete", func() {
 	)
 
 	It("does not disturb the next one of its name while its pod still winds up", func(ctx SpecContext) {
-		s := w.Given(ctx, "orders", given.NoInitialBackfill, given.Script(slowToEnd))
+		s := w.Given(ctx, "orders", given.NoInitialBackfill, given.Script(story.SlowToEnd))
 		former := w.AwaitPod(ctx, "orders", streamingv1.ModeStream)
 		w.Delete(ctx, s, client.PropagationPolicy(metav1.DeletePropagationBackground))
 		beginsAnew(ctx, former)

@@ -82,4 +82,8 @@ var _ = Describe("On a control plane with played pods", func() {
 	story.Disrupted(stage, 0, 10)
 	story.Disrupted(stage, 143, 10)
 	story.CrashLooping(stage)
+	story.Ignored(stage, 2, 143)
+	story.Interrupted(stage)
+	story.Removed(stage)
+	story.Killed(stage)
 })

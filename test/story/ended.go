@@ -12,7 +12,6 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	streamingv1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/test/given"
@@ -96,11 +95,6 @@ func Failed(stage func() *Stage) {
 			w.Given(ctx, "orders", given.NoInitialBackfill, given.Script(failsAtOnce))
 			s = w.AwaitPhase(ctx, "orders", streamingv1.StreamFailed)
 		})
-		staysFailed := func(ctx ginkgo.SpecContext) {
-			w.AwaitQuiet(ctx)
-			gomega.Expect(w.Started(ctx, "orders")).To(gomega.HaveLen(1), "only the user may start it again")
-			gomega.Expect(w.Stream(ctx, "orders").Status.Phase).To(gomega.Equal(streamingv1.StreamFailed))
-		}
 
 		ginkgo.It("fails, says so once with exit code and pod, and waits for me", func(ctx ginkgo.SpecContext) {
 			failure := s.Status.Failure
@@ -118,16 +112,10 @@ func Failed(stage func() *Stage) {
 					gomega.ContainSubstring(failure.Pod), gomega.MatchRegexp(`\b1\b`)))
 			})
 			w.RestartOperator(ctx)
-			staysFailed(ctx)
+			w.AwaitQuiet(ctx)
+			gomega.Expect(w.Started(ctx, "orders")).To(gomega.HaveLen(1), "only the user may start it again")
+			gomega.Expect(w.Stream(ctx, "orders").Status.Phase).To(gomega.Equal(streamingv1.StreamFailed))
 			gomega.Expect(Told(w.Events(ctx, s, corev1.EventTypeWarning))).To(gomega.Equal(1))
-		})
-
-		ginkgo.It("is not started again when I delete the failed job", func(ctx ginkgo.SpecContext) {
-			jobs := w.Jobs(ctx, "orders")
-			gomega.Expect(jobs).To(gomega.HaveLen(1))
-			w.Delete(ctx, &jobs[0], client.PropagationPolicy(metav1.DeletePropagationBackground))
-			w.Await(ctx, func(g gomega.Gomega) { g.Expect(w.Jobs(ctx, "orders")).To(gomega.BeEmpty()) })
-			staysFailed(ctx)
 		})
 	})
 }

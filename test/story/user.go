@@ -4,6 +4,7 @@ package story
 
 import (
 	"context"
+	"strconv"
 
 	"github.com/onsi/ginkgo/v2"
 	"github.com/onsi/gomega"
@@ -93,6 +94,18 @@ func (w *World) Evict(ctx context.Context, p *corev1.Pod) {
 	ginkgo.GinkgoHelper()
 	eviction := &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name}}
 	gomega.Expect(w.Kube.PolicyV1().Evictions(p.Namespace).Evict(ctx, eviction)).To(gomega.Succeed())
+}
+
+// Exit ends a pod's container with an exit code, as if that were its own doing.
+func (w *World) Exit(ctx context.Context, p *corev1.Pod, code int) {
+	ginkgo.GinkgoHelper()
+	if w.Player != nil {
+		gomega.Expect(w.Player.Exit(p, code)).To(gomega.Succeed())
+		return
+	}
+	_, err := w.Kubectl(ctx, "exec", "--namespace", p.Namespace, p.Name, "--container", given.Container,
+		"--", given.ScriptedProgram, "exit", strconv.Itoa(code))
+	gomega.Expect(err).NotTo(gomega.HaveOccurred())
 }
 
 // RestartOperator kills the operator and starts it again.
