@@ -77,10 +77,29 @@ func (w world) input(t *testing.T) Input {
 		t.Fatal(p)
 	}
 	in := Input{Definition: d, Class: w.class, Template: w.template, Mode: v1.ModeStream, Run: 1763935201}
+	if d.Schedule != "" {
+		in.Mode = v1.ModeScheduled
+	}
 	if w.request != nil {
 		in.Mode, in.Request = v1.ModeBackfill, w.request
 	}
 	return in
+}
+
+// built is the Job, or the CronJob of a stream that has a schedule.
+func built(t *testing.T, in Input) any {
+	t.Helper()
+	var object any
+	var p *definition.Problem
+	if in.Mode == v1.ModeScheduled {
+		object, p = BuildCron(in)
+	} else {
+		object, p = Build(in)
+	}
+	if p != nil {
+		t.Fatal(p)
+	}
+	return object
 }
 
 func TestGolden(t *testing.T) {
@@ -91,11 +110,7 @@ func TestGolden(t *testing.T) {
 	for _, file := range inputs {
 		name := strings.TrimSuffix(filepath.Base(file), ".input.yaml")
 		t.Run(name, func(t *testing.T) {
-			job, p := Build(load(t, file).input(t))
-			if p != nil {
-				t.Fatal(p)
-			}
-			got, err := yaml.Marshal(job)
+			got, err := yaml.Marshal(built(t, load(t, file).input(t)))
 			if err != nil {
 				t.Fatal(err)
 			}
