@@ -27,7 +27,8 @@ type candidate struct {
 	request *v1.BackfillRequest
 	stream  *v1.Stream
 	// claimed: its stream has recorded a job for it although the grant was taken
-	// back in the same moment. It holds a slot anyway, so it gets its grant back.
+	// back in the same moment, or the class got its limit then. It holds a slot
+	// anyway, so it gets its grant.
 	claimed bool
 }
 
@@ -77,7 +78,7 @@ func (q *queue) candidates() []candidate {
 		if s == nil || !waiting(s, r) || blocked(s, r) != "" || !meta.IsStatusConditionTrue(s.Status.Conditions, v1.ConditionAccepted) {
 			continue
 		}
-		claimed := recorded(s, r) && r.Status.Phase == v1.RequestQueued
+		claimed := recorded(s, r) && !holds(r.Status.Phase)
 		if claimed || !full && !occupied[s.UID] {
 			list = append(list, candidate{request: r, stream: s, claimed: claimed})
 		}

@@ -66,6 +66,7 @@ func TestCandidates(t *testing.T) {
 		"a gap's, recorded":              {1, []*v1.Stream{stream(named("a"), gapIs("1"))}, []*v1.BackfillRequest{request("1", of("a"), forGap)}, "1"},
 		"unknown to its stream":          {1, []*v1.Stream{a}, []*v1.BackfillRequest{request("1", of("a"), ours)}, ""},
 		"ended":                          {1, []*v1.Stream{a}, []*v1.BackfillRequest{request("1", of("a"), completed), request("2", of("a"), endedAt(v1.RequestCancelled, 0))}, ""},
+		"claimed without a limit":        {1, []*v1.Stream{stream(named("a"), serving("1"))}, []*v1.BackfillRequest{request("1", of("a")), request("2", of("a"))}, "1!"},
 		"claimed, the grant is lost":     {1, []*v1.Stream{stream(named("a"), serving("1"))}, []*v1.BackfillRequest{request("1", of("a"), in(v1.RequestQueued)), request("2", of("a"))}, "1!"},
 	} {
 		t.Run(name, func(t *testing.T) {
