@@ -191,13 +191,14 @@ func specChanged() predicate.Predicate {
 	return onUpdate(func(before, after client.Object) bool { return before.GetGeneration() != after.GetGeneration() })
 }
 
-// requestChanged lets pass what its user changed, and its completion by the
-// stream: then it may be time to clean up. Our own status writes wake nobody.
+// requestChanged lets pass what its user changed; its completion by the stream:
+// then it may be time to clean up; and a grant: its stream may have been suspended
+// in the same moment, and then the slot is given back. Our own status writes wake nobody.
 func requestChanged() predicate.Predicate {
 	return onUpdate(func(before, after *v1.BackfillRequest) bool {
 		return before.Generation != after.Generation ||
 			!maps.Equal(before.Annotations, after.Annotations) ||
-			before.Status.Phase != after.Status.Phase && after.Status.Phase == v1.RequestCompleted
+			before.Status.Phase != after.Status.Phase && (after.Status.Phase == v1.RequestCompleted || after.Status.Phase == v1.RequestGranted)
 	})
 }
 

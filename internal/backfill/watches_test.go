@@ -35,7 +35,7 @@ func TestPredicates(t *testing.T) {
 		"annotation":               {request("a"), request("a", annotated("x", "y")), "itself"},
 		"our owner":                {request("a", unowned), request("a"), ""},
 		"our status: queued":       {request("a"), request("a", queuedFor(v1.ReasonStreamSuspended)), "slots"},
-		"our status: granted":      {request("a", in(v1.RequestQueued)), request("a", in(v1.RequestGranted)), "slots"},
+		"the slots': granted":      {request("a", in(v1.RequestQueued)), request("a", in(v1.RequestGranted)), "itself slots"},
 		"our status: cancelled":    {request("a", completed), request("a", endedAt(v1.RequestCancelled, 0), completed), "others"},
 		"the stream's: running":    {request("a", in(v1.RequestGranted)), request("a", in(v1.RequestRunning)), ""},
 		"the stream's: failed":     {request("a", in(v1.RequestRunning)), request("a", in(v1.RequestFailed)), "slots"},
