@@ -1,0 +1,312 @@
+package model
+
+// This file plays Kubernetes: the Job controller, the garbage collector, the TTL
+// controller and the kubelet, with the plugin that it runs.
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+)
+
+// cluster lists what Kubernetes may do; fair leaves out what goes wrong.
+func (w *world) cluster(fair bool) []happening {
+	var list []happening
+	for _, j := range w.jobs() {
+		list = append(list, w.jobController(j)...)
+		list = append(list, w.collectJob(j)...)
+		list = append(list, w.ttlController(j)...)
+	}
+	for _, p := range w.pods() {
+		list = append(list, w.collectPod(p)...)
+		list = append(list, w.kubelet(p, fair)...)
+	}
+	for _, q := range w.requests() {
+		if len(q.OwnerReferences) > 0 && !slices.ContainsFunc(q.OwnerReferences, w.there) {
+			list = append(list, happening{"gc: request of a stream that is gone:", q.Name, func() { w.put(requests, q.Name, nil) }})
+		}
+	}
+	for _, s := range w.streams() {
+		if s.DeletionTimestamp != nil {
+			list = append(list, w.collectStream(s)...)
+		}
+	}
+	return list
+}
+
+// there tells whether an owner exists.
+func (w *world) there(ref metav1.OwnerReference) bool {
+	switch ref.Kind {
+	case v1.KindStream:
+		s := get[*v1.Stream](w.store, streams, ref.Name)
+		return s != nil && s.UID == ref.UID
+	case "Job":
+		j := get[*batchv1.Job](w.store, jobs, ref.Name)
+		return j != nil && j.UID == ref.UID
+	}
+	return false
+}
+
+// podsOf are the pods that a Job controls, and those of them that live.
+func (w *world) podsOf(j *batchv1.Job) (owned, living []*corev1.Pod) {
+	for _, p := range w.pods() {
+		if !metav1.IsControlledBy(p, j) {
+			continue
+		}
+		owned = append(owned, p)
+		if alive(p) {
+			living = append(living, p)
+		}
+	}
+	return owned, living
+}
+
+func tracked(p *corev1.Pod) bool { return slices.Contains(p.Finalizers, batchv1.JobTrackingFinalizer) }
+
+func (w *world) jobController(j *batchv1.Job) []happening {
+	owned, living := w.podsOf(j)
+	for _, p := range owned {
+		if !alive(p) && tracked(p) {
+			return []happening{{"job controller: counts pod", p.Name, func() { w.count(j, p) }}}
+		}
+	}
+	if finished(j) || len(living) > 0 {
+		return nil
+	}
+	end := func(kind batchv1.JobConditionType, reason string) []happening {
+		return []happening{{"job controller: " + string(kind), j.Name, func() { w.endJob(j, kind, reason) }}}
+	}
+	target := conditionOf(j, batchv1.JobFailureTarget)
+	switch {
+	case conditionOf(j, batchv1.JobSuccessCriteriaMet) != nil:
+		return end(batchv1.JobComplete, "CompletionsReached")
+	case target != nil:
+		return end(batchv1.JobFailed, target.Reason)
+	case held(j), j.DeletionTimestamp != nil:
+		return nil
+	}
+	return []happening{{"job controller: starts a pod of", j.Name, func() { w.startPod(j) }}}
+}
+
+func conditionOf(j *batchv1.Job, kind batchv1.JobConditionType) *batchv1.JobCondition {
+	for i := range j.Status.Conditions {
+		if j.Status.Conditions[i].Type == kind {
+			return &j.Status.Conditions[i]
+		}
+	}
+	return nil
+}
+
+// count lets a pod that has ended go into its Job's status, once.
+func (w *world) count(j *batchv1.Job, p *corev1.Pod) {
+	change(w.store, j, func(next *batchv1.Job) {
+		switch action := verdict(j, p); {
+		case finished(next):
+		case p.Status.Phase == corev1.PodSucceeded:
+			next.Status.Succeeded++
+			w.condition(next, batchv1.JobSuccessCriteriaMet, "CompletionsReached")
+		case action == batchv1.PodFailurePolicyActionIgnore:
+		case action == batchv1.PodFailurePolicyActionFailJob:
+			next.Status.Failed++
+			w.condition(next, batchv1.JobFailureTarget, batchv1.JobReasonPodFailurePolicy)
+		default:
+			if next.Status.Failed++; next.Status.Failed > ptr.Deref(next.Spec.BackoffLimit, 6) {
+				w.condition(next, batchv1.JobFailureTarget, batchv1.JobReasonBackoffLimitExceeded)
+			}
+		}
+	})
+	w.letGo(p)
+}
+
+func (w *world) letGo(p *corev1.Pod) {
+	change(w.store, p, func(next *corev1.Pod) { next.Finalizers = nil })
+}
+
+func (w *world) condition(j *batchv1.Job, kind batchv1.JobConditionType, reason string) {
+	j.Status.Conditions = append(slices.Clone(j.Status.Conditions), batchv1.JobCondition{
+		Type: kind, Status: corev1.ConditionTrue, Reason: reason, LastTransitionTime: metav1.NewTime(w.clock.Now()),
+	})
+}
+
+// verdict is what a Job's podFailurePolicy says of a failed pod.
+func verdict(j *batchv1.Job, p *corev1.Pod) batchv1.PodFailurePolicyAction {
+	if j.Spec.PodFailurePolicy == nil {
+		return batchv1.PodFailurePolicyActionCount
+	}
+	for _, r := range j.Spec.PodFailurePolicy.Rules {
+		if len(p.Status.ContainerStatuses) > 0 && r.OnExitCodes != nil && slices.Contains(r.OnExitCodes.Values, p.Status.ContainerStatuses[0].State.Terminated.ExitCode) {
+			return r.Action
+		}
+		for _, c := range r.OnPodConditions {
+			if slices.ContainsFunc(p.Status.Conditions, func(is corev1.PodCondition) bool { return is.Type == c.Type && is.Status == c.Status }) {
+				return r.Action
+			}
+		}
+	}
+	return batchv1.PodFailurePolicyActionCount
+}
+
+func (w *world) endJob(j *batchv1.Job, kind batchv1.JobConditionType, reason string) {
+	change(w.store, j, func(next *batchv1.Job) { w.condition(next, kind, reason) })
+}
+
+func (w *world) startPod(j *batchv1.Job) {
+	if j.Status.StartTime == nil {
+		change(w.store, j, func(next *batchv1.Job) { next.Status.StartTime = ptr.To(metav1.NewTime(w.clock.Now())) })
+	}
+	labels := map[string]string{batchv1.JobNameLabel: j.Name, batchv1.ControllerUidLabel: string(j.UID)}
+	for k, v := range j.Spec.Template.Labels {
+		labels[k] = v
+	}
+	must(w.create(&corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: namespace, Name: fmt.Sprintf("%s-%d", j.Name, w.uids), Labels: labels, Finalizers: []string{batchv1.JobTrackingFinalizer},
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(j, batchv1.SchemeGroupVersion.WithKind("Job"))},
+		},
+		Status: corev1.PodStatus{Phase: corev1.PodPending},
+	}))
+}
+
+// collectJob is the garbage collector's work on a Job: what its owner leaves
+// behind, and foreground deletion.
+func (w *world) collectJob(j *batchv1.Job) []happening {
+	if ref := metav1.GetControllerOf(j); ref != nil && !w.there(*ref) {
+		return []happening{{"gc: job of a stream that is gone:", j.Name, func() { w.put(jobs, j.Name, nil) }}}
+	}
+	if j.DeletionTimestamp == nil {
+		return nil
+	}
+	owned, _ := w.podsOf(j)
+	for _, p := range owned {
+		if p.DeletionTimestamp == nil {
+			return []happening{{"gc: deletes pod", p.Name, func() { w.removePod(p, graceOf(p)) }}}
+		}
+	}
+	if len(owned) > 0 {
+		return nil
+	}
+	return []happening{{"gc: is done with job", j.Name, func() { w.put(jobs, j.Name, nil) }}}
+}
+
+// collectStream is foreground deletion of a stream: its children go first.
+func (w *world) collectStream(s *v1.Stream) []happening {
+	for _, j := range w.jobs() {
+		if ownerOf(j) == s.UID && j.DeletionTimestamp == nil {
+			return []happening{{"gc: deletes job", j.Name, func() { w.foreground(j) }}}
+		}
+		if ownerOf(j) == s.UID {
+			return nil
+		}
+	}
+	for _, q := range w.requests() {
+		if ownerOf(q) == s.UID {
+			return []happening{{"gc: deletes request", q.Name, func() { w.put(requests, q.Name, nil) }}}
+		}
+	}
+	return []happening{{"gc: is done with stream", s.Name, func() { w.put(streams, s.Name, nil) }}}
+}
+
+func (w *world) foreground(o client.Object) {
+	must(w.remove(o, &client.DeleteOptions{PropagationPolicy: ptr.To(metav1.DeletePropagationForeground)}))
+}
+
+func (w *world) ttlController(j *batchv1.Job) []happening {
+	end, ttl := endOf(j), j.Spec.TTLSecondsAfterFinished
+	if end == nil || ttl == nil || j.DeletionTimestamp != nil || w.clock.Since(end.LastTransitionTime.Time) < time.Duration(*ttl)*time.Second {
+		return nil
+	}
+	return []happening{{"ttl controller: deletes job", j.Name, func() { w.foreground(j) }}}
+}
+
+// collectPod is what becomes of a pod whose Job is gone, or that nobody owns.
+func (w *world) collectPod(p *corev1.Pod) []happening {
+	ref := metav1.GetControllerOf(p)
+	if ref != nil && w.there(*ref) {
+		return nil
+	}
+	var list []happening
+	if tracked(p) {
+		list = append(list, happening{"job controller: lets go of pod", p.Name, func() { w.letGo(p) }})
+	}
+	if ref != nil && p.DeletionTimestamp == nil {
+		list = append(list, happening{"gc: pod of a job that is gone:", p.Name, func() { w.removePod(p, graceOf(p)) }})
+	}
+	return list
+}
+
+func (w *world) kubelet(p *corev1.Pod, fair bool) []happening {
+	deleted := p.DeletionTimestamp != nil
+	switch {
+	case !alive(p) && deleted && *p.DeletionGracePeriodSeconds > 0:
+		return []happening{{"kubelet: is done with pod", p.Name, func() { w.removePod(p, 0) }}}
+	case !alive(p):
+		return nil
+	case p.Spec.NodeName == "" && deleted:
+		return []happening{{"pod gc: was never scheduled, pod", p.Name, func() {
+			change(w.store, p, func(next *corev1.Pod) { next.Status.Phase = corev1.PodFailed })
+		}}}
+	case p.Spec.NodeName == "":
+		return []happening{{"kubelet: runs pod", p.Name, func() { w.runPod(p) }}}
+	}
+	ends := func(what string, code int32, earned bool) happening {
+		return happening{what, p.Name, func() { w.endPod(p, code, earned) }}
+	}
+	backfills := p.Labels[v1.LabelBackfilling] == "true"
+	var list []happening
+	if deleted {
+		list = append(list, ends("kubelet: SIGTERM, exit 143 of pod", 143, false))
+		if !fair {
+			list = append(list, ends("kubelet: SIGTERM, exit 0 of pod", 0, false), ends("kubelet: SIGKILL of pod", 137, false))
+		}
+	}
+	if backfills && (!deleted || !fair) {
+		list = append(list, ends("plugin: has done its work, pod", 0, true))
+	}
+	if !fair {
+		list = append(list, ends("plugin: exit 3 of pod", 3, false), ends("plugin: exit 2 of pod", 2, false), ends("plugin: exit 30 of pod", 30, false))
+		if !backfills {
+			list = append(list, ends("plugin: exit 0 of pod", 0, false))
+		}
+	}
+	return list
+}
+
+func (w *world) runPod(p *corev1.Pod) {
+	change(w.store, p, func(next *corev1.Pod) {
+		next.Spec.NodeName = "node"
+		next.Status.Phase = corev1.PodRunning
+		next.Status.StartTime = ptr.To(metav1.NewTime(w.clock.Now()))
+	})
+}
+
+func (w *world) endPod(p *corev1.Pod, exitCode int32, earned bool) {
+	if earned {
+		w.truth.earned[jobOf(p)] = true
+	}
+	change(w.store, p, func(next *corev1.Pod) {
+		next.Status.Phase = corev1.PodSucceeded
+		if exitCode != 0 {
+			next.Status.Phase = corev1.PodFailed
+		}
+		next.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "main", State: corev1.ContainerState{
+			Terminated: &corev1.ContainerStateTerminated{ExitCode: exitCode, FinishedAt: metav1.NewTime(w.clock.Now())},
+		}}}
+	})
+}
+
+// evict is a drain, a taint or a preemption: Kubernetes says so, and deletes the pod.
+func (w *world) evict(p *corev1.Pod) {
+	change(w.store, p, func(next *corev1.Pod) {
+		next.Status.Conditions = []corev1.PodCondition{{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue}}
+	})
+	p = get[*corev1.Pod](w.store, pods, p.Name)
+	w.removePod(p, graceOf(p))
+}

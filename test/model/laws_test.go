@@ -1,0 +1,308 @@
+package model
+
+// This file holds every write, and the world after every step, against the laws.
+
+import (
+	"bytes"
+	"maps"
+	"slices"
+	"strconv"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+)
+
+// truth is what really happened, which no operator can see.
+type truth struct {
+	// earned are the Jobs whose backfill really did its work.
+	earned map[types.UID]bool
+	// streamOf is the stream that a Job was made for.
+	streamOf map[types.UID]types.UID
+	// foreign are the Jobs with a name of ours that others made.
+	foreign map[types.UID]bool
+	// recorded are the requests whose success is in a stream's status.
+	recorded map[types.UID]bool
+	// cancelled are the requests whose user set completed.
+	cancelled map[types.UID]bool
+	// running are the streams that were created to backfill first.
+	running map[types.UID]bool
+	// released is the last run of each stream that was released.
+	released map[types.UID]int64
+	// limits of the class that an operator may still believe in.
+	limits []int
+}
+
+func newTruth() truth {
+	return truth{
+		earned: map[types.UID]bool{}, streamOf: map[types.UID]types.UID{}, foreign: map[types.UID]bool{}, recorded: map[types.UID]bool{},
+		cancelled: map[types.UID]bool{}, running: map[types.UID]bool{}, released: map[types.UID]int64{},
+	}
+}
+
+// judge holds a write against the laws.
+func (w *world) judge(before, after client.Object) {
+	o := before
+	if after != nil {
+		o = after
+	}
+	switch o.(type) {
+	case *v1.Stream:
+		w.judgeStream(as[*v1.Stream](before), as[*v1.Stream](after))
+	case *v1.BackfillRequest:
+		w.judgeRequest(as[*v1.BackfillRequest](before), as[*v1.BackfillRequest](after))
+	case *batchv1.Job:
+		w.judgeJob(as[*batchv1.Job](before), as[*batchv1.Job](after))
+	case *corev1.Pod:
+		w.judgePod(as[*corev1.Pod](before), as[*corev1.Pod](after))
+	default:
+		if w.by != nil {
+			w.fail("I4: the operator wrote %T %s", o, o.GetName())
+		}
+	}
+}
+
+func as[T client.Object](o client.Object) T {
+	t, _ := o.(T)
+	return t
+}
+
+func (w *world) judgeStream(was, is *v1.Stream) {
+	if w.by == nil {
+		if was == nil {
+			w.truth.running[is.UID] = !is.Spec.Suspended && (is.Spec.Backfill == nil || is.Spec.Backfill.Initial != v1.InitialDisabled)
+		}
+		return
+	}
+	if was == nil || is == nil || was.Generation != is.Generation || !maps.Equal(was.Annotations, is.Annotations) ||
+		!maps.Equal(was.Labels, is.Labels) || len(was.OwnerReferences) != len(is.OwnerReferences) || len(was.Finalizers) != len(is.Finalizers) {
+		w.fail("I4: the operator wrote more than the stream's status")
+		return
+	}
+	if is.Status.Runs < was.Status.Runs {
+		w.fail("run numbers went down")
+	}
+	if is.Status.InitialBackfill == v1.InitialWaived && w.truth.running[is.UID] {
+		w.fail("scenario 1: a stream that was created to backfill first gave it up")
+	}
+	if was.Status.InitialBackfill != "" && (was.Status.InitialBackfill != is.Status.InitialBackfill || was.Status.InitialRequestUID != is.Status.InitialRequestUID) {
+		w.fail("the decision about the initial backfill was taken twice")
+	}
+	if j := is.Status.Job; j != nil && j.Outcome == v1.OutcomeSucceeded {
+		w.truth.recorded[j.RequestUID] = true
+		if !w.truth.earned[j.UID] {
+			w.fail("I2: a success was recorded that was not earned: %s", j.Name)
+		}
+	}
+	if is.Status.Phase != v1.StreamSuspended || was.Status.Phase == v1.StreamSuspended {
+		return
+	}
+	if !is.Spec.Suspended {
+		w.fail("I8: phase Suspended of a stream that is not")
+	}
+	for _, p := range w.pods() {
+		if alive(p) && w.truth.streamOf[jobOf(p)] == is.UID {
+			w.fail("I8: Suspended while pod %s is alive", p.Name)
+		}
+	}
+}
+
+// made tells whether a request is the operator's own.
+func made(q *v1.BackfillRequest) bool { return q.Annotations[v1.AnnotationMadeBy] != "" }
+
+func (w *world) judgeRequest(was, is *v1.BackfillRequest) {
+	if w.by == nil {
+		if was != nil && is != nil && !was.Spec.Completed && is.Spec.Completed {
+			w.truth.cancelled[is.UID] = true
+		}
+		return
+	}
+	switch {
+	case was == nil:
+		if !made(is) {
+			w.fail("the operator made request %s and does not say so", is.Name)
+		}
+		return
+	case is == nil:
+		if !made(was) && (was.Spec.TTLSecondsAfterFinished == nil || !was.Status.Phase.Final()) {
+			w.fail("I4: the operator deleted its user's request %s", was.Name)
+		}
+		return
+	}
+	w.judgeEdit(was, is)
+	w.judgeGrant(was, is)
+	job := types.UID(is.Annotations[v1.AnnotationCompletedBy])
+	if is.Status.Phase.Final() && !was.Status.Phase.Final() {
+		switch {
+		case !is.Spec.Completed:
+			w.fail("I2: request %s ended as %s without being completed or cancelled", is.Name, is.Status.Phase)
+		case is.Status.Phase == v1.RequestCancelled && job != "", is.Status.Phase == v1.RequestCompleted && job == "" && w.admission:
+			w.fail("I2: request %s ended as %s, completed by %q", is.Name, is.Status.Phase, job)
+		}
+	}
+	if was.Status.Phase.Final() && is.Status.Phase != was.Status.Phase {
+		w.fail("request %s came back from its end", is.Name)
+	}
+}
+
+// judgeEdit allows the operator to complete a request, and to become its owner.
+func (w *world) judgeEdit(was, is *v1.BackfillRequest) {
+	job := types.UID(is.Annotations[v1.AnnotationCompletedBy])
+	if is.Spec.Completed && !was.Spec.Completed {
+		if job == "" || !w.truth.earned[job] {
+			w.fail("I2: request %s was completed by a job that had not done its work", is.Name)
+		}
+		if was.Status.Phase.Final() {
+			w.fail("request %s was completed after its end", is.Name)
+		}
+	}
+	spec := *was.Spec.DeepCopy()
+	spec.Completed = is.Spec.Completed
+	if !bytes.Equal(encoded(spec), encoded(is.Spec)) || was.Spec.Completed && !is.Spec.Completed {
+		w.fail("I4: the operator changed the spec of request %s", is.Name)
+	}
+	a := maps.Clone(is.Annotations)
+	if was.Annotations[v1.AnnotationCompletedBy] == "" {
+		delete(a, v1.AnnotationCompletedBy)
+	}
+	if !maps.Equal(a, was.Annotations) || len(is.OwnerReferences) < len(was.OwnerReferences) {
+		w.fail("I4: the operator changed the metadata of request %s", is.Name)
+	}
+}
+
+// judgeGrant counts slots, where only one operator grants.
+func (w *world) judgeGrant(was, is *v1.BackfillRequest) {
+	if is.Status.Phase != v1.RequestGranted || was.Status.Phase == v1.RequestGranted || len(w.ops) != 1 {
+		return
+	}
+	holding := map[string]bool{}
+	for _, s := range w.streams() {
+		if j := s.Status.Job; j != nil && j.Mode == v1.ModeBackfill {
+			holding[s.Name] = true
+		}
+	}
+	for _, q := range w.requests() {
+		if q.UID != is.UID && !over(q) && (q.Status.Phase == v1.RequestGranted || q.Status.Phase == v1.RequestRunning) && get[*v1.Stream](w.store, streams, q.Spec.StreamID) != nil {
+			holding[q.Spec.StreamID] = true
+		}
+	}
+	if !holding[is.Spec.StreamID] && len(holding) >= slices.Max(append([]int{0}, w.truth.limits...)) {
+		w.fail("slots: request %s was granted while %v hold theirs", is.Name, slices.Sorted(maps.Keys(holding)))
+	}
+}
+
+func runOf(j *batchv1.Job) int64 {
+	run, err := strconv.ParseInt(j.Annotations[v1.AnnotationRun], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return run
+}
+
+func (w *world) judgeJob(was, is *batchv1.Job) {
+	switch {
+	case was == nil && w.by == nil:
+		w.truth.foreign[is.UID] = true
+	case was == nil:
+		w.truth.streamOf[is.UID] = ownerOf(is)
+		if !held(is) {
+			w.fail("job %s was created running", is.Name)
+		}
+	case w.by == nil:
+	case w.truth.foreign[was.UID]:
+		w.fail("I7: the operator touched job %s, which is not ours", was.Name)
+	case is == nil, was.DeletionTimestamp == nil && is.DeletionTimestamp != nil:
+		w.judgeEvidence(was, "deleted")
+	case held(was) && !held(is):
+		w.judgeRelease(is)
+	case is.Spec.TTLSecondsAfterFinished != nil && was.Spec.TTLSecondsAfterFinished == nil:
+		w.judgeEvidence(was, "given its TTL")
+	}
+}
+
+// recordOf finds the stream that a Job is of, if it still exists.
+func (w *world) recordOf(j *batchv1.Job) *v1.Stream {
+	for _, s := range w.streams() {
+		if s.UID == w.truth.streamOf[j.UID] {
+			return s
+		}
+	}
+	return nil
+}
+
+// judgeEvidence keeps a Job that has ended until its outcome is recorded.
+func (w *world) judgeEvidence(j *batchv1.Job, what string) {
+	s := w.recordOf(j)
+	if !finished(j) || s == nil {
+		return
+	}
+	if r := s.Status.Job; r != nil && r.UID == j.UID && r.Outcome == "" || runOf(j) > s.Status.Runs {
+		w.fail("I3: job %s was %s before its outcome was recorded", j.Name, what)
+	}
+}
+
+func (w *world) judgeRelease(j *batchv1.Job) {
+	if w.truth.recorded[types.UID(j.Annotations[v1.AnnotationRequestUID])] {
+		w.fail("I3: job %s repeats a backfill whose success was recorded", j.Name)
+	}
+	s := w.recordOf(j)
+	if s == nil {
+		return
+	}
+	if s.Status.Job == nil || s.Status.Job.UID != j.UID {
+		w.fail("job %s was released and is not recorded", j.Name)
+	}
+	if runOf(j) <= w.truth.released[s.UID] {
+		w.fail("job %s was released after run %d", j.Name, w.truth.released[s.UID])
+	}
+	w.truth.released[s.UID] = runOf(j)
+	if j.Labels[v1.LabelBackfilling] == "true" || s.Status.InitialBackfill != v1.InitialRequested {
+		return
+	}
+	for _, q := range w.requests() {
+		if q.UID == s.Status.InitialRequestUID && !over(q) {
+			w.fail("scenario 1: streaming job %s was released before the initial backfill", j.Name)
+		}
+	}
+}
+
+// judgePod allows the operator to delete the pods of its own Jobs that no longer exist.
+func (w *world) judgePod(was, is *corev1.Pod) {
+	if w.by == nil {
+		return
+	}
+	if was == nil || is != nil && (was.DeletionTimestamp != nil || is.DeletionTimestamp == nil) {
+		w.fail("I4: the operator wrote a pod")
+		return
+	}
+	j := get[*batchv1.Job](w.store, jobs, was.Labels[batchv1.JobNameLabel])
+	if w.truth.streamOf[jobOf(was)] == "" || j != nil && j.UID == jobOf(was) {
+		w.fail("I4: the operator deleted pod %s, whose job exists or is not ours", was.Name)
+	}
+}
+
+// judgeWorld holds what is there now against the laws.
+func (w *world) judgeWorld() {
+	writers := map[types.UID]types.UID{}
+	for _, p := range w.byKind[pods] {
+		p := p.(*corev1.Pod)
+		if !alive(p) {
+			continue
+		}
+		of, job := w.truth.streamOf[jobOf(p)], jobOf(p)
+		if other, ok := writers[of]; ok && of != "" && other != job {
+			w.fail("I1: pods of two jobs of one stream are alive")
+		}
+		writers[of] = job
+	}
+	for _, o := range w.ops {
+		for _, k := range o.works {
+			if k.patched > 1 {
+				w.fail("a pass patched the stream's status twice")
+			}
+		}
+	}
+}

@@ -1,0 +1,270 @@
+package model
+
+// This file plays the users: of streams, requests, Jobs and pods, and the
+// administrator of class and templates.
+
+import (
+	"fmt"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/jobspec"
+)
+
+// names are the streams that may exist.
+var names = []string{"orders", "payments"}
+
+// users lists what users may do to streams and requests.
+func (w *world) users() []happening {
+	var list []happening
+	for _, n := range names {
+		s := get[*v1.Stream](w.store, streams, n)
+		switch {
+		case s == nil:
+			list = append(list, w.creations(n)...)
+		case s.DeletionTimestamp == nil:
+			list = append(list, w.onStream(s)...)
+		}
+	}
+	if len(w.byKind[requests]) < 4 {
+		list = append(list, w.newRequests()...)
+	}
+	for _, q := range w.requests() {
+		list = append(list, w.onRequest(q)...)
+	}
+	return list
+}
+
+// creations are the three ways to create a stream.
+func (w *world) creations(name string) []happening {
+	create := func(what string, edit func(*v1.Stream)) happening {
+		return happening{"user: creates " + what + " stream", name, func() { must(w.create(newStream(name, edit))) }}
+	}
+	if name != names[0] && len(w.byKind[streams]) == 0 {
+		return nil
+	}
+	return []happening{
+		create("a running", func(*v1.Stream) {}),
+		create("a suspended", func(s *v1.Stream) { s.Spec.Suspended = true }),
+		create("a backfill-less", func(s *v1.Stream) { s.Spec.Backfill = &v1.BackfillSpec{Initial: v1.InitialDisabled} }),
+	}
+}
+
+func (w *world) onStream(s *v1.Stream) []happening {
+	edit := func(what string, f func(*v1.Stream)) happening {
+		return happening{"user: " + what + " of", s.Name, func() {
+			w.edits++
+			change(w.store, s, func(next *v1.Stream) {
+				annotations := fmt.Sprint(next.Annotations)
+				f(next)
+				if annotations == fmt.Sprint(next.Annotations) {
+					next.Generation++
+				}
+			})
+		}}
+	}
+	toggle := edit("toggles suspended", func(s *v1.Stream) { s.Spec.Suspended = !s.Spec.Suspended })
+	return []happening{
+		toggle, toggle, toggle,
+		edit("edits the sink", func(s *v1.Stream) { s.Spec.Sink = raw(w.edits) }),
+		edit("asks for a restart", func(s *v1.Stream) {
+			s.Annotations = mapWith(s.Annotations, v1.AnnotationRestartedAt, fmt.Sprint(w.edits))
+		}),
+		edit("sets onSpecChange", func(s *v1.Stream) {
+			was := ptr.Deref(s.Spec.Backfill, v1.BackfillSpec{})
+			b := &v1.BackfillSpec{Initial: was.Initial, OnSpecChange: v1.OnSpecChangeRestart}
+			if was.OnSpecChange == v1.OnSpecChangeRestart {
+				b.OnSpecChange = v1.OnSpecChangeFinish
+			}
+			s.Spec.Backfill = b
+		}),
+		edit("names another template", func(s *v1.Stream) {
+			s.Spec.JobTemplateRef = other(s.Spec.JobTemplateRef)
+		}),
+		edit("names another template for backfills", func(s *v1.Stream) {
+			s.Spec.BackfillJobTemplateRef = other(s.Spec.BackfillJobTemplateRef)
+		}),
+		{"user: deletes stream", s.Name, func() { w.put(streams, s.Name, nil) }},
+		{"user: deletes in the foreground stream", s.Name, func() { w.foreground(s) }},
+	}
+}
+
+// other goes round the templates: the default one, a big one.
+func other(ref *v1.TemplateReference) *v1.TemplateReference {
+	if ref == nil {
+		return &v1.TemplateReference{Name: "big"}
+	}
+	return nil
+}
+
+func mapWith(m map[string]string, k, v string) map[string]string {
+	next := map[string]string{k: v}
+	for key, value := range m {
+		if key != k {
+			next[key] = value
+		}
+	}
+	return next
+}
+
+func (w *world) newRequests() []happening {
+	var list []happening
+	ask := func(what, stream string, edit func(*v1.BackfillRequest)) {
+		list = append(list, happening{"user: requests a backfill " + what + " of", stream, func() { must(w.create(w.newRequest(stream, edit))) }})
+	}
+	for _, n := range names {
+		if w.byKind[streams][n] == nil && n != names[0] {
+			continue
+		}
+		ask("", n, func(*v1.BackfillRequest) {})
+		ask("with payload", n, func(q *v1.BackfillRequest) { q.Spec.Payload, q.Spec.StreamClass = raw(w.edits), className })
+		ask("with a template", n, func(q *v1.BackfillRequest) { q.Spec.JobTemplateRef = &v1.TemplateReference{Name: "big"} })
+		ask("with TTL", n, func(q *v1.BackfillRequest) { q.Spec.TTLSecondsAfterFinished = ptr.To[int32](5) })
+		ask("of another class", n, func(q *v1.BackfillRequest) { q.Spec.StreamClass = "other" })
+	}
+	return list
+}
+
+func (w *world) onRequest(q *v1.BackfillRequest) []happening {
+	list := []happening{{"user: deletes request", q.Name, func() { w.put(requests, q.Name, nil) }}}
+	if !q.Spec.Completed {
+		edit := func(what string, f func(*v1.BackfillRequest)) {
+			list = append(list, happening{"user: " + what + " of", q.Name, func() {
+				w.edits++
+				change(w.store, q, func(next *v1.BackfillRequest) {
+					f(next)
+					next.Generation++
+				})
+			}})
+		}
+		edit("cancels", func(q *v1.BackfillRequest) { q.Spec.Completed = true })
+		edit("edits the payload", func(q *v1.BackfillRequest) { q.Spec.Payload = raw(w.edits) })
+	}
+	return list
+}
+
+// administrators list what may happen to class and templates.
+func (w *world) administrators() []happening {
+	var list []happening
+	c := get[*v1.StreamClass](w.store, classes, className)
+	if c == nil {
+		list = append(list, happening{"admin: creates the class", className, func() { must(w.create(newClass())) }})
+	} else {
+		edit := func(what string, f func(*v1.StreamClassSpec)) happening {
+			return happening{"admin: " + what, className, func() {
+				change(w.store, c, func(next *v1.StreamClass) {
+					f(&next.Spec)
+					next.Generation++
+				})
+				w.noteLimit()
+			}}
+		}
+		list = append(list,
+			happening{"admin: deletes the class", className, func() { w.put(classes, className, nil) }},
+			edit("limits backfills to one", func(s *v1.StreamClassSpec) { s.Backfill = &v1.ClassBackfill{MaxConcurrent: ptr.To[int32](1)} }),
+			edit("limits backfills to two", func(s *v1.StreamClassSpec) { s.Backfill = &v1.ClassBackfill{MaxConcurrent: ptr.To[int32](2)} }),
+			edit("limits no backfills", func(s *v1.StreamClassSpec) { s.Backfill = nil }),
+			edit("toggles the class's template of backfills", func(s *v1.StreamClassSpec) { s.BackfillJobTemplateRef = other(s.BackfillJobTemplateRef) }))
+	}
+	for _, n := range []string{"std", "big"} {
+		list = append(list, w.onTemplate(n)...)
+	}
+	return list
+}
+
+// noteLimit remembers a limit that somebody may believe in.
+func (w *world) noteLimit() {
+	if c := get[*v1.StreamClass](w.store, classes, className); c != nil && c.Spec.Backfill != nil {
+		w.truth.limits = append(w.truth.limits, int(*c.Spec.Backfill.MaxConcurrent))
+	}
+}
+
+func (w *world) onTemplate(name string) []happening {
+	t := get[*v1.StreamingJobTemplate](w.store, templates, name)
+	if t == nil {
+		return []happening{{"admin: creates template", name, func() { must(w.create(newTemplate(name))) }}}
+	}
+	edit := func(what string, f func(*batchv1.JobSpec)) happening {
+		return happening{"admin: " + what + " of template", name, func() {
+			w.edits++
+			change(w.store, t, func(next *v1.StreamingJobTemplate) {
+				f(&next.Spec.Spec)
+				next.Generation++
+			})
+		}}
+	}
+	return []happening{
+		{"admin: deletes template", name, func() { w.put(templates, name, nil) }},
+		edit("edits the image", func(s *batchv1.JobSpec) {
+			s.Template.Spec.Containers = []corev1.Container{{Name: "main", Image: fmt.Sprintf("plugin:%d", w.edits)}}
+		}),
+		edit("sets a TTL", func(s *batchv1.JobSpec) { s.TTLSecondsAfterFinished = ptr.To[int32](1) }),
+		edit("removes the TTL", func(s *batchv1.JobSpec) { s.TTLSecondsAfterFinished = nil }),
+	}
+}
+
+// meddlers list what people do to Jobs and pods by hand, and nodes to pods.
+func (w *world) meddlers() []happening {
+	var list []happening
+	for _, j := range w.jobs() {
+		list = append(list, w.onJob(j)...)
+	}
+	for _, p := range w.pods() {
+		list = append(list, happening{"user: deletes pod", p.Name, func() { w.removePod(p, graceOf(p)) }})
+		if alive(p) {
+			list = append(list, happening{"node: evicts pod", p.Name, func() { w.evict(p) }})
+		}
+	}
+	for _, s := range w.streams() {
+		name := jobspec.Name(s.Name, s.UID, v1.KindStream, max(s.Status.Runs, s.CreationTimestamp.Unix())+1)
+		if w.byKind[jobs][name] == nil {
+			list = append(list, happening{"user: takes the name of a job", name, func() { w.foreignJob(name) }})
+		}
+	}
+	return list
+}
+
+// foreignJob is a Job of somebody else that has the name which comes next.
+func (w *world) foreignJob(name string) {
+	must(w.create(&batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, Spec: batchv1.JobSpec{Suspend: ptr.To(true)}}))
+}
+
+func (w *world) onJob(j *batchv1.Job) []happening {
+	gone := func(orphan bool) {
+		for _, p := range w.pods() {
+			if orphan && metav1.IsControlledBy(p, j) {
+				change(w.store, p, func(next *corev1.Pod) { next.OwnerReferences = nil })
+			}
+		}
+		w.put(jobs, j.Name, nil)
+	}
+	list := []happening{
+		{"user: deletes in the background job", j.Name, func() { gone(false) }},
+		{"user: deletes, and orphans the pods of, job", j.Name, func() { gone(true) }},
+	}
+	if j.DeletionTimestamp == nil {
+		list = append(list, happening{"user: deletes in the foreground job", j.Name, func() { w.foreground(j) }})
+	}
+	return list
+}
+
+// heal undoes what keeps streams from running, as somebody does in the end.
+func (w *world) heal() {
+	for _, n := range w.byKind[jobs].names() {
+		if j := get[*batchv1.Job](w.store, jobs, n); w.truth.foreign[j.UID] {
+			w.put(jobs, n, nil)
+		}
+	}
+	for _, n := range []string{"std", "big"} {
+		if w.byKind[templates][n] == nil {
+			must(w.create(newTemplate(n)))
+		}
+	}
+	if w.byKind[classes][className] == nil {
+		must(w.create(newClass()))
+	}
+}
