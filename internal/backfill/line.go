@@ -88,6 +88,12 @@ func backfilling(s *v1.Stream) bool {
 	return s != nil && s.Status.Job != nil && s.Status.Job.Mode == v1.ModeBackfill
 }
 
+// occupies tells whether the stream's recorded job holds a slot: a backfill whose
+// success is recorded has ended, also where its record stays until the next start.
+func occupies(s *v1.Stream) bool {
+	return backfilling(s) && s.Status.Job.Outcome == ""
+}
+
 // waiting tells whether a request stands in its stream's line. One of the
 // operator's own that the stream does not know is about to be recorded by it, or deleted.
 func waiting(s *v1.Stream, q *v1.BackfillRequest) bool {

@@ -38,11 +38,12 @@ func (q *queue) streamOf(r *v1.BackfillRequest) *v1.Stream {
 }
 
 // occupied are the streams that hold a slot: one of their requests has been
-// granted or runs, or a backfill's job is still recorded, perhaps on its way out.
+// granted or runs, or a backfill's job is still recorded, perhaps on its way out,
+// without its success.
 func (q *queue) occupied() map[types.UID]bool {
 	occupied := map[types.UID]bool{}
 	for _, s := range q.streams {
-		if backfilling(s) {
+		if occupies(s) {
 			occupied[s.UID] = true
 		}
 	}
@@ -78,7 +79,7 @@ func (q *queue) candidates() []candidate {
 		if s == nil || !waiting(s, r) || blocked(s, r) != "" || !meta.IsStatusConditionTrue(s.Status.Conditions, v1.ConditionAccepted) {
 			continue
 		}
-		claimed := recorded(s, r) && !holds(r.Status.Phase)
+		claimed := occupies(s) && recorded(s, r) && !holds(r.Status.Phase)
 		if claimed || !full && !occupied[s.UID] {
 			list = append(list, candidate{request: r, stream: s, claimed: claimed})
 		}

@@ -242,6 +242,7 @@ type dependency struct {
 	accepted                   metav1.ConditionStatus
 	initial                    v1.InitialBackfillDecision
 	initialUID, backfill       types.UID
+	occupies                   bool
 }
 
 func dependsOn(s *v1.Stream) dependency {
@@ -257,7 +258,7 @@ func dependsOn(s *v1.Stream) dependency {
 		d.accepted = c.Status
 	}
 	if backfilling(s) {
-		d.backfill = s.Status.Job.RequestUID
+		d.backfill, d.occupies = s.Status.Job.RequestUID, occupies(s)
 	}
 	return d
 }

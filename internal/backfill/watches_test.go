@@ -82,6 +82,9 @@ func TestStreamChanged(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
+	if !streamChanged().Update(event.UpdateEvent{ObjectOld: stream(serving("a")), ObjectNew: stream(serving("a"), recordedSuccess)}) {
+		t.Error("a slot that was given back wakes nobody")
+	}
 	spec := class(1)
 	spec.Generation = 2
 	if specChanged().Update(event.UpdateEvent{ObjectOld: class(1), ObjectNew: class(1)}) || !specChanged().Update(event.UpdateEvent{ObjectOld: class(1), ObjectNew: spec}) {
