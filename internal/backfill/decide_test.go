@@ -75,6 +75,13 @@ func ttl(seconds int32) func(*v1.BackfillRequest) {
 
 func forGap(q *v1.BackfillRequest) { q.Annotations[v1.AnnotationMadeBy] = v1.RequestGap }
 
+// initialIs records the request of the initial backfill.
+func initialIs(request string) func(*v1.Stream) {
+	return func(s *v1.Stream) {
+		s.Status.InitialBackfill, s.Status.InitialRequestUID = v1.InitialRequested, types.UID("uid-"+request)
+	}
+}
+
 // gapIs records the request of a gap.
 func gapIs(request string) func(*v1.Stream) {
 	return func(s *v1.Stream) { s.Status.GapRequestUID = types.UID("uid-" + request) }

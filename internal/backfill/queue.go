@@ -26,9 +26,7 @@ type queue struct {
 type candidate struct {
 	request *v1.BackfillRequest
 	stream  *v1.Stream
-	// claimed: its stream has recorded a job for it although the grant was taken
-	// back in the same moment, or the class got its limit then. It holds a slot
-	// anyway, so it gets its grant.
+	// claimed: its stream holds a slot for it anyway, so it gets its grant.
 	claimed bool
 }
 
@@ -67,6 +65,18 @@ func (q *queue) free() int {
 	return max(0, most-len(q.occupied()))
 }
 
+// claims tells whether a stream holds a slot for a request that has no grant. It
+// has recorded a job for it, and the grant was taken back, or the class got its
+// limit, in the same moment. Or it starts nothing before this request, and its
+// slot is that of a job whose own request has ended: nobody else will free it.
+func (q *queue) claims(s *v1.Stream, r *v1.BackfillRequest) bool {
+	if !occupies(s) || holds(r.Status.Phase) {
+		return false
+	}
+	first := r.UID == s.Status.InitialRequestUID || r.UID == s.Status.GapRequestUID
+	return recorded(s, r) || first && !slices.ContainsFunc(q.requests, func(o v1.BackfillRequest) bool { return recorded(s, &o) && !ended(&o) })
+}
+
 // candidates are the requests that may be granted a slot, in the order in which
 // they get one: the oldest first, then by name. Empty where no slot is free and
 // none has to be given back.
@@ -79,7 +89,7 @@ func (q *queue) candidates() []candidate {
 		if s == nil || !waiting(s, r) || blocked(s, r) != "" || !meta.IsStatusConditionTrue(s.Status.Conditions, v1.ConditionAccepted) {
 			continue
 		}
-		claimed := occupies(s) && recorded(s, r) && !holds(r.Status.Phase)
+		claimed := q.claims(s, r)
 		if claimed || !full && !occupied[s.UID] {
 			list = append(list, candidate{request: r, stream: s, claimed: claimed})
 		}

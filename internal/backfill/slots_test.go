@@ -49,6 +49,8 @@ func TestCandidates(t *testing.T) {
 		"full by a grant":                {1, []*v1.Stream{a, b}, []*v1.BackfillRequest{request("1", of("a"), in(v1.RequestGranted)), request("2", of("b"))}, ""},
 		"full by a run":                  {1, []*v1.Stream{a, b}, []*v1.BackfillRequest{request("1", of("a"), in(v1.RequestRunning)), request("2", of("b"))}, ""},
 		"full by a job on its way out":   {1, []*v1.Stream{stream(named("a"), serving("gone")), b}, []*v1.BackfillRequest{request("2", of("b"))}, ""},
+		"the first after one that ended": {1, []*v1.Stream{stream(named("a"), serving("gone"), initialIs("1"))}, []*v1.BackfillRequest{request("1", of("a"), ours), request("2", of("a"))}, "1!"},
+		"the first after one that runs":  {1, []*v1.Stream{stream(named("a"), serving("2"), initialIs("1"))}, []*v1.BackfillRequest{request("1", of("a"), ours), request("2", of("a"), in(v1.RequestRunning))}, ""},
 		"its success is recorded":        {1, []*v1.Stream{stream(named("a"), serving("1"), recordedSuccess)}, []*v1.BackfillRequest{request("1", of("a"), completed), request("2", of("a"))}, "2"},
 		"a cancelled one runs out":       {1, []*v1.Stream{stream(named("a"), serving("1")), b}, []*v1.BackfillRequest{request("1", of("a"), in(v1.RequestRunning), completed), request("2", of("b"))}, ""},
 		"a completed one is carried out": {1, []*v1.Stream{stream(named("a"), streaming), b}, []*v1.BackfillRequest{request("1", of("a"), in(v1.RequestRunning), completed), request("2", of("b"))}, "2"},
