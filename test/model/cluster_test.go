@@ -142,7 +142,7 @@ func verdict(j *batchv1.Job, p *corev1.Pod) batchv1.PodFailurePolicyAction {
 		return batchv1.PodFailurePolicyActionCount
 	}
 	for _, r := range j.Spec.PodFailurePolicy.Rules {
-		if len(p.Status.ContainerStatuses) > 0 && r.OnExitCodes != nil && slices.Contains(r.OnExitCodes.Values, p.Status.ContainerStatuses[0].State.Terminated.ExitCode) {
+		if r.OnExitCodes != nil && slices.Contains(r.OnExitCodes.Values, exitOf(p)) {
 			return r.Action
 		}
 		for _, c := range r.OnPodConditions {
@@ -152,6 +152,14 @@ func verdict(j *batchv1.Job, p *corev1.Pod) batchv1.PodFailurePolicyAction {
 		}
 	}
 	return batchv1.PodFailurePolicyActionCount
+}
+
+// exitOf is the exit code of a pod; 0 for one that never ran.
+func exitOf(p *corev1.Pod) int32 {
+	if len(p.Status.ContainerStatuses) == 0 || p.Status.ContainerStatuses[0].State.Terminated == nil {
+		return 0
+	}
+	return p.Status.ContainerStatuses[0].State.Terminated.ExitCode
 }
 
 func (w *world) endJob(j *batchv1.Job, kind batchv1.JobConditionType, reason string) {
@@ -253,8 +261,8 @@ func (w *world) kubelet(p *corev1.Pod, fair bool) []happening {
 		return []happening{{"pod gc: was never scheduled, pod", p.Name, func() {
 			change(w.store, p, func(next *corev1.Pod) { next.Status.Phase = corev1.PodFailed })
 		}}}
-	case p.Spec.NodeName == "":
-		return []happening{{"kubelet: runs pod", p.Name, func() { w.runPod(p) }}}
+	case p.Status.Phase == corev1.PodPending && !deleted:
+		return w.pendingPod(p, fair)
 	}
 	ends := func(what string, code int32, earned bool) happening {
 		return happening{what, p.Name, func() { w.endPod(p, code, earned) }}
@@ -267,11 +275,15 @@ func (w *world) kubelet(p *corev1.Pod, fair bool) []happening {
 			list = append(list, ends("kubelet: SIGTERM, exit 0 of pod", 0, false), ends("kubelet: SIGKILL of pod", 137, false))
 		}
 	}
+	if p.Status.Phase == corev1.PodPending {
+		return list
+	}
 	if backfills && (!deleted || !fair) {
 		list = append(list, ends("plugin: has done its work, pod", 0, true))
 	}
 	if !fair {
-		list = append(list, ends("plugin: exit 3 of pod", 3, false), ends("plugin: exit 2 of pod", 2, false), ends("plugin: exit 30 of pod", 30, false))
+		list = append(list, ends("plugin: exit 3 of pod", 3, false), ends("plugin: exit 2 of pod", 2, false),
+			ends("plugin: has a gap, pod", exitGap, false), ends("plugin: is hopeless, pod", exitHopeless, false))
 		if !backfills {
 			list = append(list, ends("plugin: exit 0 of pod", 0, false))
 		}
@@ -279,11 +291,39 @@ func (w *world) kubelet(p *corev1.Pod, fair bool) []happening {
 	return list
 }
 
+// pendingPod is a pod on its way to run: it may wait for a node, or for its image.
+func (w *world) pendingPod(p *corev1.Pod, fair bool) []happening {
+	list := []happening{{"kubelet: runs pod", p.Name, func() { w.runPod(p) }}}
+	if fair {
+		return list
+	}
+	waits := func(reason string) *corev1.ContainerStateWaiting {
+		return &corev1.ContainerStateWaiting{Reason: reason}
+	}
+	return append(list,
+		happening{"scheduler: cannot place pod", p.Name, func() {
+			change(w.store, p, func(next *corev1.Pod) {
+				next.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable}}
+			})
+		}},
+		happening{"kubelet: cannot pull the image of pod", p.Name, func() {
+			change(w.store, p, func(next *corev1.Pod) {
+				next.Spec.NodeName = "node"
+				next.Status.StartTime = ptr.To(metav1.NewTime(w.clock.Now()))
+				next.Status.Conditions = nil
+				next.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "main", State: corev1.ContainerState{Waiting: waits("ImagePullBackOff")}}}
+			})
+		}})
+}
+
 func (w *world) runPod(p *corev1.Pod) {
 	change(w.store, p, func(next *corev1.Pod) {
+		now := metav1.NewTime(w.clock.Now())
 		next.Spec.NodeName = "node"
-		next.Status.Phase = corev1.PodRunning
-		next.Status.StartTime = ptr.To(metav1.NewTime(w.clock.Now()))
+		next.Status.Phase, next.Status.StartTime, next.Status.Conditions = corev1.PodRunning, &now, nil
+		next.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "main", State: corev1.ContainerState{
+			Running: &corev1.ContainerStateRunning{StartedAt: now},
+		}}}
 	})
 }
 
@@ -305,7 +345,7 @@ func (w *world) endPod(p *corev1.Pod, exitCode int32, earned bool) {
 // evict is a drain, a taint or a preemption: Kubernetes says so, and deletes the pod.
 func (w *world) evict(p *corev1.Pod) {
 	change(w.store, p, func(next *corev1.Pod) {
-		next.Status.Conditions = []corev1.PodCondition{{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue}}
+		next.Status.Conditions = append(slices.Clone(next.Status.Conditions), corev1.PodCondition{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue})
 	})
 	p = get[*corev1.Pod](w.store, pods, p.Name)
 	w.removePod(p, graceOf(p))

@@ -11,6 +11,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
@@ -97,6 +98,7 @@ func (w *world) judgeStream(was, is *v1.Stream) {
 			w.fail("I2: a success was recorded that was not earned: %s", j.Name)
 		}
 	}
+	w.judgeRetry(was, is)
 	if is.Status.Phase != v1.StreamSuspended || was.Status.Phase == v1.StreamSuspended {
 		return
 	}
@@ -107,6 +109,30 @@ func (w *world) judgeStream(was, is *v1.Stream) {
 		if alive(p) && w.truth.streamOf[jobOf(p)] == is.UID {
 			w.fail("I8: Suspended while pod %s is alive", p.Name)
 		}
+	}
+}
+
+// judgeRetry allows the operator to forget a failure: its user suspends the stream
+// or asks for a restart, or it may be retried, within the budget.
+func (w *world) judgeRetry(was, is *v1.Stream) {
+	f := was.Status.Failure
+	if f == nil || is.Status.Failure != nil || is.Spec.Suspended || is.Status.ObservedRestartedAt != was.Status.ObservedRestartedAt {
+		return
+	}
+	code := ptr.Deref(f.ExitCode, 0)
+	gap := code == exitGap
+	most := int32(5)
+	onFailure := is.Spec.Restart != nil
+	if onFailure {
+		most = *is.Spec.Restart.MaxRestarts
+	}
+	switch r := is.Status.Restarts; {
+	case code == exitHopeless, !gap && !onFailure:
+		w.fail("scenario 9: a failure with exit code %d that waits for its user was retried", code)
+	case r == nil || r.Retries > most:
+		w.fail("stream %s was retried more than %d times", is.Name, most)
+	case gap && is.Status.GapRequestUID == was.Status.GapRequestUID:
+		w.fail("stream %s goes on after a gap, without a backfill", is.Name)
 	}
 }
 
@@ -259,12 +285,12 @@ func (w *world) judgeRelease(j *batchv1.Job) {
 		w.fail("job %s was released after run %d", j.Name, w.truth.released[s.UID])
 	}
 	w.truth.released[s.UID] = runOf(j)
-	if j.Labels[v1.LabelBackfilling] == "true" || s.Status.InitialBackfill != v1.InitialRequested {
+	if j.Labels[v1.LabelBackfilling] == "true" {
 		return
 	}
 	for _, q := range w.requests() {
-		if q.UID == s.Status.InitialRequestUID && !over(q) {
-			w.fail("scenario 1: streaming job %s was released before the initial backfill", j.Name)
+		if (q.UID == s.Status.InitialRequestUID || q.UID == s.Status.GapRequestUID) && !over(q) {
+			w.fail("scenario 1: streaming job %s was released before backfill %s", j.Name, q.Name)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
@@ -122,6 +123,9 @@ func (w *world) judgeStreamsEnd(s *v1.Stream) {
 	if !slices.Equal(running, want) || s.Status.Phase != phase || s.Status.ObservedGeneration != s.Generation {
 		w.fail("at rest: stream %s of generation %d (seen: %d) is %s with jobs %v; want %s with %v",
 			s.Name, s.Generation, s.Status.ObservedGeneration, s.Status.Phase, running, phase, want)
+	}
+	if stalled := meta.IsStatusConditionTrue(s.Status.Conditions, v1.ConditionStalled); stalled != (phase == v1.StreamFailed) {
+		w.fail("at rest: stream %s is %s, and stalled: %v", s.Name, s.Status.Phase, stalled)
 	}
 	w.judgeBackfilled(s)
 }

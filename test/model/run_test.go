@@ -74,15 +74,18 @@ func (r *run) check(t *testing.T, s *stage) {
 	}
 	begun := sync.OnceFunc(r.flags.Unlock)
 	defer begun()
+	failed := false
 	rapid.Check(t, func(t *rapid.T) {
 		begun()
-		if r.steps.Load() >= r.want {
+		if r.steps.Load() >= r.want && !failed {
 			return
 		}
+		failed = true // until it is not: a failure is repeated, whoever else is done
 		steps, rest := liveWorld(t, s, rapid.IntRange(30, 200).Draw(t, "steps"))
 		r.steps.Add(int64(steps))
 		r.slept.Add(int64(rest))
 		r.worlds.Add(1)
+		failed = false
 	})
 }
 

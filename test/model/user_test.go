@@ -82,6 +82,13 @@ func (w *world) onStream(s *v1.Stream) []happening {
 			}
 			s.Spec.Backfill = b
 		}),
+		edit("toggles the restart policy", func(s *v1.Stream) {
+			if s.Spec.Restart != nil {
+				s.Spec.Restart = nil
+				return
+			}
+			s.Spec.Restart = &v1.RestartSpec{Policy: v1.RestartOnFailure, MaxRestarts: ptr.To[int32](2)}
+		}),
 		edit("names another template", func(s *v1.Stream) {
 			s.Spec.JobTemplateRef = other(s.Spec.JobTemplateRef)
 		}),

@@ -191,9 +191,21 @@ func newClass() *v1.StreamClass {
 		Spec: v1.StreamClassSpec{
 			APIGroupRef: v1.GroupVersion.Group, APIVersion: "v1", KindRef: v1.KindStream, PluralName: "streams",
 			JobTemplateRef: &v1.TemplateReference{Name: "std"},
+			FailureClasses: []v1.FailureClass{
+				{Name: "graceful", ExitCodes: []int32{143}, Action: v1.ActionIgnore},
+				{Name: "transient", ExitCodes: []int32{2}, Action: v1.ActionIgnore},
+				{Name: "gap", ExitCodes: []int32{exitGap}, Action: v1.ActionBackfill},
+				{Name: "hopeless", ExitCodes: []int32{exitHopeless}, Action: v1.ActionFail},
+			},
 		},
 	}
 }
+
+// Exit codes of the class's failure classes.
+const (
+	exitGap      = 30
+	exitHopeless = 31
+)
 
 func newTemplate(name string) *v1.StreamingJobTemplate {
 	return &v1.StreamingJobTemplate{
