@@ -3,6 +3,7 @@ package stream
 // This file tells trusted successes from others.
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -10,6 +11,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 )
 
 // at is a moment, in seconds of the test's own time.
@@ -90,5 +93,29 @@ func TestDelayDoublesUpToItsMaximum(t *testing.T) {
 	}
 	if got := delay(1<<30, 10*time.Second, 10*time.Minute); got != 10*time.Minute {
 		t.Errorf("a great number waits %s", got)
+	}
+}
+
+// TestAnExitCodeThatTheCacheDoesNotKnow: the Job's end may be seen before its pod's.
+func TestAnExitCodeThatTheCacheDoesNotKnow(t *testing.T) {
+	c := newCluster(t, orders()...)
+	c.settle()
+	c.end(0)
+	c.settle()
+	c.end(3)
+	c.reconciler.Client = interceptor.NewClient(c.api, interceptor.Funcs{
+		List: func(ctx context.Context, w client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+			err := w.List(ctx, list, opts...)
+			if pods, ok := list.(*corev1.PodList); ok {
+				for i := range pods.Items {
+					pods.Items[i].Status = corev1.PodStatus{Phase: corev1.PodRunning}
+				}
+			}
+			return err
+		},
+	})
+	c.settle()
+	if f := c.stream().Status.Failure; f == nil || f.ExitCode == nil || *f.ExitCode != 3 {
+		t.Errorf("the failure is %+v", f)
 	}
 }

@@ -244,7 +244,7 @@ func (r *Reconciler) jobState(ctx context.Context, w *world) (lifecycle.Job, err
 	case deletedBeforeEnd(w.job):
 		return lifecycle.Stopping, nil
 	case condition(w.job, batchv1.JobFailed) != nil:
-		return lifecycle.Failed, nil
+		return lifecycle.Failed, r.readEnds(ctx, w)
 	case condition(w.job, batchv1.JobComplete) != nil:
 		return r.success(ctx, w)
 	case suspended(w.job):
@@ -281,6 +281,19 @@ func (r *Reconciler) success(ctx context.Context, w *world) (lifecycle.Job, erro
 		return lifecycle.Succeeded, nil
 	}
 	return lifecycle.Interrupted, nil
+}
+
+// readEnds reads the pods of a failed job from the API server: their exit codes
+// decide how the stream goes on, and are recorded once. The cache may know of the
+// Job's end before it knows of its pods'.
+func (r *Reconciler) readEnds(ctx context.Context, w *world) error {
+	pods, err := r.podsOf(ctx, w.job.Namespace, w.job.Name)
+	if err != nil {
+		return err
+	}
+	w.pods = slices.DeleteFunc(w.pods, func(p corev1.Pod) bool { return jobOf(&p) == w.job.UID })
+	w.pods = append(w.pods, pods...)
+	return nil
 }
 
 // recordedLive reads the recorded job from the API server; nil where it is gone.
