@@ -206,7 +206,7 @@ func (w *world) judgeGrant(was, is *v1.BackfillRequest) {
 	}
 	holding := map[string]bool{}
 	for _, s := range w.streams() {
-		if j := s.Status.Job; j != nil && j.Mode == v1.ModeBackfill {
+		if j := s.Status.Job; j != nil && j.Mode == v1.ModeBackfill && j.Outcome == "" {
 			holding[s.Name] = true
 		}
 	}
