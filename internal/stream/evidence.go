@@ -73,6 +73,12 @@ func jobOf(p *corev1.Pod) types.UID {
 	return types.UID(p.Labels[batchv1.ControllerUidLabel])
 }
 
+// madeFor tells whether a pod was made for a Job: its label says so also where
+// somebody else has taken the pod over, its owner also where the label was removed.
+func madeFor(p *corev1.Pod, job types.UID) bool {
+	return jobOf(p) == job || p.Labels[batchv1.ControllerUidLabel] == string(job)
+}
+
 // disturbed tells whether the pod was taken away before its containers had ended
 // by themselves, or may have been. A grace period of zero hides when the deletion
 // was asked for: once the containers have ended, the kubelet deletes again with

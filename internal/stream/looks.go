@@ -55,7 +55,8 @@ func (p *pass) lookGone(ctx context.Context) error {
 		return err
 	}
 	for i := range pods {
-		if alive(&pods[i]) {
+		// A job of a user's may have taken the name since: its pods are not our job's.
+		if alive(&pods[i]) && madeFor(&pods[i], p.record.UID) {
 			return fmt.Errorf("%w: pod %s is still alive", errObserveAgain, pods[i].Name)
 		}
 	}

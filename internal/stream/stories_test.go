@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -409,6 +410,26 @@ func TestARequestOfAFormerStreamIsNotServed(t *testing.T) {
 	c.settle()
 	if got := c.running().Annotations[v1.AnnotationRequest]; got != "orders-initial-0a1b2c3d" {
 		t.Errorf("the job serves %s", got)
+	}
+}
+
+// TestAJobOfAUserUnderTheNameOfOursStopsNothing: its pods are none of our business.
+func TestAJobOfAUserUnderTheNameOfOursStopsNothing(t *testing.T) {
+	c := newCluster(t, orders()...)
+	c.settle()
+	former := c.running()
+	c.must(c.api.Delete(t.Context(), former))
+	theirs := metav1.ObjectMeta{Namespace: namespace, Name: former.Name, UID: "theirs"}
+	c.must(c.api.Create(t.Context(), &batchv1.Job{ObjectMeta: theirs, Spec: batchv1.JobSpec{Suspend: ptr.To(true)}}))
+	c.must(c.api.Create(t.Context(), &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "theirs", Labels: map[string]string{
+			batchv1.JobNameLabel: former.Name, batchv1.ControllerUidLabel: "theirs",
+		}},
+		Status: corev1.PodStatus{Phase: corev1.PodRunning},
+	}))
+	c.settle()
+	if again := c.running(); again.Annotations[v1.AnnotationRequest] != "orders-initial-0a1b2c3d" {
+		t.Errorf("the job that runs serves %q", again.Annotations[v1.AnnotationRequest])
 	}
 }
 
