@@ -9,11 +9,13 @@ import (
 	"slices"
 	"sort"
 	"strconv"
+	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -57,6 +59,10 @@ type store struct {
 	rv     int
 	uids   int
 	byKind [kinds]objects
+	// ttl is what the template asks for; nil: finished Jobs stay.
+	ttl *int32
+	// byOperator: the write that is being carried out is an operator's.
+	byOperator bool
 	// wrote is told of every write, after it.
 	wrote func(before, after client.Object)
 }
@@ -205,11 +211,14 @@ func (o objects) get(name string, into client.Object) error {
 	return json.Unmarshal(encoded(current), into)
 }
 
-// list copies all objects out that carry the labels.
-func (o objects) list(into client.ObjectList, selector labels.Selector) error {
+// list copies all objects out that carry the labels and stand in the index.
+func (o objects) list(into client.ObjectList, options *client.ListOptions) error {
 	for _, n := range o.names() {
 		current := copyOf(o[n])
-		if selector != nil && !selector.Matches(labels.Set(current.GetLabels())) {
+		if options.LabelSelector != nil && !options.LabelSelector.Matches(labels.Set(current.GetLabels())) {
+			continue
+		}
+		if options.FieldSelector != nil && !options.FieldSelector.Matches(indexOf(current)) {
 			continue
 		}
 		switch l := into.(type) {
@@ -222,6 +231,14 @@ func (o objects) list(into client.ObjectList, selector labels.Selector) error {
 		}
 	}
 	return nil
+}
+
+// indexOf is where the indexes of the cache list an object.
+func indexOf(o client.Object) fields.Set {
+	if q, ok := o.(*v1.BackfillRequest); ok {
+		return fields.Set{byStreamID: q.Spec.StreamID}
+	}
+	return fields.Set{byStream: strings.Join(labelsOfStream(o), "")}
 }
 
 func copyOf(o client.Object) client.Object { return o.DeepCopyObject().(client.Object) }
@@ -333,6 +350,7 @@ func (o *operator) Get(_ context.Context, key client.ObjectKey, into client.Obje
 		return nil
 	case *v1.StreamingJobTemplate:
 		*fixed = *orders()[2].(*v1.StreamingJobTemplate)
+		fixed.Spec.Spec.TTLSecondsAfterFinished = o.api.ttl
 		return nil
 	case *batchv1.CronJob:
 		return missing(key.Name) // no stream of the model has a schedule
@@ -349,7 +367,7 @@ func (o *operator) List(_ context.Context, into client.ObjectList, opts ...clien
 	if !options.DisableReadYourWritesConsistency && o.lags(kindOf(into), "") {
 		return errLags
 	}
-	return o.cache(kindOf(into)).list(into, options.LabelSelector)
+	return o.cache(kindOf(into)).list(into, options)
 }
 
 // write sends a write, if the gate lets it through.
@@ -358,7 +376,10 @@ func (o *operator) write(target client.Object, do func() error) error {
 	if !send {
 		return broken
 	}
-	if err := do(); err != nil {
+	o.api.byOperator = true
+	err := do()
+	o.api.byOperator = false
+	if err != nil {
 		return err
 	}
 	o.own[ownKey(kindOf(target), target.GetName())] = o.api.rv
@@ -421,5 +442,5 @@ func (l live) List(_ context.Context, into client.ObjectList, opts ...client.Lis
 	if send, err := l.gate(false); !send {
 		return err
 	}
-	return l.api.byKind[kindOf(into)].list(into, (&client.ListOptions{}).ApplyOptions(opts).LabelSelector)
+	return l.api.byKind[kindOf(into)].list(into, (&client.ListOptions{}).ApplyOptions(opts))
 }

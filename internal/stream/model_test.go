@@ -15,6 +15,7 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
@@ -72,6 +73,9 @@ func newModel(t *rapid.T) *model {
 	}
 	s := orders()[0].(*v1.Stream)
 	s.Spec.Suspended = rapid.Bool().Draw(t, "created suspended")
+	if rapid.Bool().Draw(t, "template with TTL") {
+		m.ttl = ptr.To(int32(1))
+	}
 	must(m.create(s))
 	return m
 }
@@ -143,9 +147,12 @@ func (m *model) judgeWrite(before, after client.Object) {
 	} else {
 		m.say("    wrote %T %s rv=%s", after, after.GetName(), after.GetResourceVersion())
 	}
+	if m.byOperator {
+		m.judgeOperator(before, after)
+	}
 	switch now := after.(type) {
 	case *v1.Stream:
-		m.judgeStream(now)
+		m.judgeStream(before, now)
 	case *v1.BackfillRequest:
 		m.judgeRequest(before, now)
 	case *batchv1.Job:
@@ -153,7 +160,29 @@ func (m *model) judgeWrite(before, after client.Object) {
 	}
 }
 
-func (m *model) judgeStream(now *v1.Stream) {
+// judgeOperator holds what an operator wrote to a Job against what it may do with it.
+func (m *model) judgeOperator(before, after client.Object) {
+	j, ok := before.(*batchv1.Job)
+	if !ok {
+		return
+	}
+	if !m.ours(j) {
+		m.fail("I7: the operator wrote to job " + j.Name + ", which is not its own")
+	}
+	if _, living := m.podsOfJob(j); after == nil && len(living) > 0 {
+		m.fail("I1: the operator let job " + j.Name + " go before its pods had gone")
+	}
+}
+
+// ours tells whether a Job or pod was made for the stream.
+func (m *model) ours(o client.Object) bool { return o.GetLabels()[v1.LabelStreamID] == "orders" }
+
+func (m *model) judgeStream(before client.Object, now *v1.Stream) {
+	was, _ := before.(*v1.Stream)
+	if was != nil && was.Status.Failure != nil && now.Status.Failure == nil &&
+		!now.Spec.Suspended && was.Status.ObservedRestartedAt == now.Status.ObservedRestartedAt {
+		m.fail("scenario 9: a failure was forgotten and nobody had acknowledged it")
+	}
 	if j := now.Status.Job; j != nil && j.Outcome == v1.OutcomeSucceeded {
 		m.recorded[j.RequestUID] = true
 		if !m.earned[j.UID] {
@@ -164,7 +193,7 @@ func (m *model) judgeStream(now *v1.Stream) {
 		return
 	}
 	for _, n := range m.byKind[pods].names() {
-		if alive(m.byKind[pods][n].(*corev1.Pod)) {
+		if p := m.byKind[pods][n].(*corev1.Pod); alive(p) && m.ours(p) {
 			m.fail("I8: Suspended while pod " + n + " is alive")
 		}
 	}
@@ -180,7 +209,18 @@ func (m *model) judgeRequest(before client.Object, now *v1.BackfillRequest) {
 
 func (m *model) judgeJob(before client.Object, now *batchv1.Job) {
 	was, _ := before.(*batchv1.Job)
-	if was != nil && suspended(was) && !suspended(now) && m.recorded[types.UID(now.Annotations[v1.AnnotationRequestUID])] {
+	for _, other := range m.jobsNow() {
+		if was == nil && m.ours(now) && other.UID != now.UID && runOf(other) == runOf(now) {
+			m.fail("I1: run " + now.Annotations[v1.AnnotationRun] + " has two jobs")
+		}
+	}
+	if was == nil || !suspended(was) || suspended(now) {
+		return
+	}
+	if m.stream().Status.Failure != nil {
+		m.fail("scenario 9: job " + now.Name + " was released although the stream has failed")
+	}
+	if m.recorded[types.UID(now.Annotations[v1.AnnotationRequestUID])] {
 		m.fail("I3: job " + now.Name + " repeats a backfill whose success was recorded")
 	}
 }
@@ -190,7 +230,7 @@ func (m *model) judgeWorld() {
 	var writer types.UID
 	for _, n := range m.byKind[pods].names() {
 		p := m.byKind[pods][n].(*corev1.Pod)
-		if !alive(p) {
+		if !alive(p) || !m.ours(p) {
 			continue
 		}
 		if writer != "" && writer != jobOf(p) {
@@ -253,7 +293,10 @@ func (m *model) jobController(j *batchv1.Job) []happening {
 	if j.DeletionTimestamp != nil {
 		return m.collectJob(j, all, living)
 	}
-	if finished(j) || len(living) > 0 {
+	if finished(j) {
+		return m.expireJob(j)
+	}
+	if len(living) > 0 {
 		return nil
 	}
 	last := newest(m.podValues(), j.UID, func(p *corev1.Pod) bool { return !orphaned(p) })
@@ -266,6 +309,19 @@ func (m *model) jobController(j *batchv1.Job) []happening {
 		return nil
 	}
 	return []happening{{"job controller: a pod of " + j.Name, func() { m.startPod(j) }}}
+}
+
+// expireJob is the TTL controller, which never asks whether anybody has seen how a Job ended.
+func (m *model) expireJob(j *batchv1.Job) []happening {
+	if j.Spec.TTLSecondsAfterFinished == nil {
+		return nil
+	}
+	return []happening{{"ttl controller: deletes " + j.Name, func() {
+		if r := m.stream().Status.Job; r != nil && r.UID == j.UID && r.Outcome == "" {
+			m.fail("I3: the TTL took job " + j.Name + " before its outcome was recorded")
+		}
+		must(m.remove(j, &client.DeleteOptions{PropagationPolicy: ptr.To(metav1.DeletePropagationForeground)}))
+	}}}
 }
 
 func (m *model) podValues() []corev1.Pod {
@@ -400,6 +456,11 @@ func (m *model) user() []happening {
 				m.change(q, func(o client.Object) { o.(*v1.BackfillRequest).Spec.Completed = true })
 			}})
 		}
+		if q.Spec.Completed && q.Status.Phase.Final() {
+			list = append(list, happening{"user: applies the ended request " + n + " again", func() {
+				m.change(q, func(o client.Object) { o.(*v1.BackfillRequest).Spec.Completed = false })
+			}})
+		}
 	}
 	for _, j := range m.jobsNow() {
 		list = append(list, m.userOnJob(j)...)
@@ -433,6 +494,10 @@ func (m *model) userOnJob(j *batchv1.Job) []happening {
 	list := []happening{
 		{"user: deletes " + j.Name + " in the background", func() { gone(false) }},
 		{"user: deletes " + j.Name + " and orphans its pods", func() { gone(true) }},
+		{"user: puts a job of their own in the place of " + j.Name, func() {
+			gone(false)
+			must(m.create(&batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: j.Name}}))
+		}},
 	}
 	if j.DeletionTimestamp == nil {
 		list = append(list, happening{"user: deletes " + j.Name + " in the foreground", func() {
@@ -512,6 +577,7 @@ func (m *model) rest() {
 		}
 		before := m.rv
 		m.happen(happening{"operator reconciles", m.reconcile})
+		m.makeRoom()
 		if todo := m.cluster(true); len(todo) > 0 {
 			m.happen(todo[0])
 		}
@@ -521,6 +587,19 @@ func (m *model) rest() {
 		}
 	}
 	m.t.Fatalf("the world does not come to rest\n%s", strings.Join(m.log[max(0, len(m.log)-60):], "\n"))
+}
+
+// makeRoom lets the user take their own job away where the stream says that it is in its way.
+func (m *model) makeRoom() {
+	ready := meta.FindStatusCondition(m.stream().Status.Conditions, v1.ConditionReady)
+	if ready == nil || ready.Reason != string(v1.ReasonNameConflict) {
+		return
+	}
+	for _, j := range m.jobsNow() {
+		if !m.ours(j) {
+			m.happen(happening{"user: takes their own job " + j.Name + " away", func() { m.put(jobs, j.Name, nil) }})
+		}
+	}
 }
 
 // reconcile runs a whole reconcile of the operator that is left.
@@ -536,7 +615,7 @@ func (m *model) judgeEnd() {
 	s := m.stream()
 	var running []string
 	for _, j := range m.jobsNow() {
-		if !finished(j) {
+		if !finished(j) && m.ours(j) {
 			running = append(running, fmt.Sprintf("%s held=%v", j.Labels[v1.LabelBackfilling], suspended(j)))
 		}
 	}
