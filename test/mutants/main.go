@@ -1,0 +1,62 @@
+// Mutants switches ten known bugs into the operator, one at a time, and shows that
+// the laws and the stories notice each of them. None of the bugs is in the product's
+// source: each is a small edit, made on a copy that the compiler reads instead.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+// run is the program; its result is the exit code.
+func run(args []string) int {
+	flags := flag.NewFlagSet("mutants", flag.ContinueOnError)
+	only := flags.String("only", "", "switch in only the bugs whose name holds this text")
+	if err := flags.Parse(args); err != nil {
+		return 2
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root, err := moduleRoot()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "mutants:", err)
+		return 1
+	}
+	var chosen []mutant
+	for _, m := range catalog {
+		if strings.Contains(m.name, *only) {
+			chosen = append(chosen, m)
+		}
+	}
+	if err := hunt(ctx, root, chosen, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "mutants:", err)
+		return 1
+	}
+	return 0
+}
+
+// moduleRoot is the folder of the go.mod that the program is run under.
+func moduleRoot() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", fmt.Errorf("find the module: %w", err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir, nil
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return "", fmt.Errorf("find the module: no go.mod in %s or above", dir)
+		}
+		dir = parent
+	}
+}
