@@ -1,0 +1,53 @@
+package stream
+
+// This file holds the page of reasons to the events of streams.
+
+import (
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
+
+	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/definition"
+	"github.com/arcane-streaming/arcane-operator/internal/lifecycle"
+)
+
+func TestEventsAreAsThePageOfReasonsSays(t *testing.T) {
+	for _, chapter := range v1.Chapters() {
+		for _, e := range chapter.Reasons {
+			for _, p := range e.Places {
+				if p.Kind != v1.KindStream || p.Event == "" {
+					continue
+				}
+				got := announced(e.Reason, p.In)
+				if !strings.HasPrefix(got, p.Event+" "+string(e.Reason)+" ") {
+					t.Errorf("%s comes as %q, meanings.go says %s", e.Reason, got, p.Event)
+				}
+			}
+		}
+	}
+}
+
+// announced is the event of a transition to a reason in a condition.
+func announced(reason v1.Reason, in string) string {
+	recorder := events.NewFakeRecorder(2)
+	p := &pass{Reconciler: &Reconciler{Events: recorder}, world: &world{stream: &v1.Stream{}}}
+	before, after := &v1.StreamStatus{Phase: v1.StreamRunning}, &v1.StreamStatus{Phase: v1.StreamPending}
+	p.decision = lifecycle.Decision{Phase: v1.StreamPending, Reason: reason}
+	switch {
+	case in == v1.ConditionAccepted:
+		p.problem = &definition.Problem{Reason: reason, Message: "it is wrong"}
+		p.decision.Reason = v1.ReasonNotAccepted
+		after.Conditions = []metav1.Condition{{Type: v1.ConditionAccepted, Status: metav1.ConditionFalse}}
+	case reason == v1.ReasonNameConflict, reason == v1.ReasonJobRefused:
+		p.obstacle = &obstacle{reason: reason, detail: "It is that one."}
+	case reason == v1.ReasonJobFailed:
+		after.Phase = v1.StreamFailed
+		p.stream.Status.Failure = &v1.Failure{Job: "orders-1", Reason: "BackoffLimitExceeded"}
+	}
+	p.announce(before, after)
+	close(recorder.Events)
+	return <-recorder.Events
+}
