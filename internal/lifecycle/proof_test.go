@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write TABLE.md anew")
+var update = flag.Bool("update", false, "write TABLE.md and the printed parts of docs/lifecycle.md anew")
 
 // TestEveryDecisionKeepsTheLaws judges every observation.
 func TestEveryDecisionKeepsTheLaws(t *testing.T) {

@@ -2,7 +2,7 @@ package lifecycle
 
 // This file prints the table of rules.
 
-//go:generate go test -run ^TestTableIsFresh$ -update .
+//go:generate go test -run IsFresh$ -update .
 
 import (
 	"fmt"
