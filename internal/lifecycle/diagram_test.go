@@ -96,13 +96,22 @@ func beginnings() []shown {
 	return list
 }
 
-// outcomes are the worlds that a decision may leave: an initial backfill may have to wait for a slot.
+// outcomes are the worlds that a decision may leave: a backfill that the operator
+// asks for may have to wait for a slot, and a failure may be one that is retried.
 func outcomes(d Decision, o Observation) []Observation {
 	done, _ := finish(d, o)
 	list := []Observation{done}
-	if has(d, RecordInitial) {
-		done.Request = RequestFirst
-		list = append(list, done)
+	if has(d, RecordInitial) || has(d, RecordGap) {
+		waits := done
+		waits.Request = RequestFirst
+		list = append(list, waits)
+	}
+	if has(d, RecordFailure) {
+		for failure := RetryLater; failure <= GapDue; failure++ {
+			retried := done
+			retried.Failure = failure
+			list = append(list, retried)
+		}
 	}
 	return list
 }
@@ -122,7 +131,7 @@ func happenings(o Observation) []Observation {
 	for _, end := range []Job{Succeeded, Failed, Stopping, Vanished} {
 		add(active, func(n *Observation) { n.Job = end })
 	}
-	add(active, func(n *Observation) { n.Job, n.Pods = Vanished, OrphanPods })
+	add(active, func(n *Observation) { n.Job, n.Others = Vanished, OrphanPods })
 	add(active && !backfill, func(n *Observation) { n.Disrupted = true })
 	add(active && backfill, func(n *Observation) { n.Wanted = false })
 	add(active && backfill, func(n *Observation) { n.Inputs = ChangeWaits })

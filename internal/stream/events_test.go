@@ -33,7 +33,9 @@ func TestEventsAreAsThePageOfReasonsSays(t *testing.T) {
 // announced is the event of a transition to a reason in a condition.
 func announced(reason v1.Reason, in string) string {
 	recorder := events.NewFakeRecorder(2)
-	p := &pass{Reconciler: &Reconciler{Events: recorder}, world: &world{stream: &v1.Stream{}}}
+	p := &pass{Reconciler: &Reconciler{Events: recorder}, world: &world{stream: &v1.Stream{}, class: &v1.StreamClass{}}}
+	p.definition.Restart = definition.Restart{Policy: v1.RestartOnFailure, MaxRestarts: 1}
+	p.stream.Status.Failure = &v1.Failure{Job: "orders-1", Reason: "BackoffLimitExceeded"}
 	before, after := &v1.StreamStatus{Phase: v1.StreamRunning}, &v1.StreamStatus{Phase: v1.StreamPending}
 	p.decision = lifecycle.Decision{Phase: v1.StreamPending, Reason: reason}
 	switch {
@@ -45,7 +47,6 @@ func announced(reason v1.Reason, in string) string {
 		p.obstacle = &obstacle{reason: reason, detail: "It is that one."}
 	case reason == v1.ReasonJobFailed:
 		after.Phase = v1.StreamFailed
-		p.stream.Status.Failure = &v1.Failure{Job: "orders-1", Reason: "BackoffLimitExceeded"}
 	}
 	p.announce(before, after)
 	close(recorder.Events)
