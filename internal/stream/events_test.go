@@ -39,6 +39,10 @@ func announced(reason v1.Reason, in string) string {
 	before, after := &v1.StreamStatus{Phase: v1.StreamRunning}, &v1.StreamStatus{Phase: v1.StreamPending}
 	p.decision = lifecycle.Decision{Phase: v1.StreamPending, Reason: reason}
 	switch {
+	case in == v1.ConditionStalled:
+		p.decision.Reason = v1.ReasonWaitingForJob
+		p.stall = &stall{reason: reason, message: "it does not get on"}
+		before.Phase = after.Phase
 	case in == v1.ConditionAccepted:
 		p.problem = &definition.Problem{Reason: reason, Message: "it is wrong"}
 		p.decision.Reason = v1.ReasonNotAccepted

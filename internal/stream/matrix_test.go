@@ -19,16 +19,21 @@ import (
 
 var update = flag.Bool("update", false, "write the printed part of docs/lifecycle.md anew")
 
-// phasesOf lists the phases with a reason that leads there.
+// phasesOf lists the phases with a reason that leads there, and what keeps the stream from getting on.
 var phasesOf = []struct {
+	name   string
 	phase  v1.StreamPhase
 	reason v1.Reason
+	stall  *stall
 }{
-	{v1.StreamPending, v1.ReasonWaitingForJob},
-	{v1.StreamBackfilling, v1.ReasonBackfilling},
-	{v1.StreamRunning, v1.ReasonStreaming},
-	{v1.StreamSuspended, v1.ReasonSuspended},
-	{v1.StreamFailed, v1.ReasonJobFailed},
+	{"Pending", v1.StreamPending, v1.ReasonWaitingForJob, nil},
+	{"Backfilling", v1.StreamBackfilling, v1.ReasonBackfilling, nil},
+	{"Running", v1.StreamRunning, v1.ReasonStreaming, nil},
+	{"Suspended", v1.StreamSuspended, v1.ReasonSuspended, nil},
+	{"Failed", v1.StreamFailed, v1.ReasonJobFailed, nil},
+	{"Pending, does not get on", v1.StreamPending, v1.ReasonWaitingForJob, &stall{reason: v1.ReasonPodStays}},
+	{"Backfilling, does not get on", v1.StreamBackfilling, v1.ReasonBackfilling, &stall{reason: v1.ReasonPodNotRunning}},
+	{"Running, does not get on", v1.StreamRunning, v1.ReasonStreaming, &stall{reason: v1.ReasonPodNotRunning}},
 }
 
 // matrix prints the conditions of each phase.
@@ -37,11 +42,11 @@ func matrix() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "| phase | %s |\n|---|%s\n", strings.Join(columns, " | "), strings.Repeat("---|", len(columns)))
 	for _, row := range phasesOf {
-		p := &pass{world: &world{stream: &v1.Stream{}}, decision: lifecycle.Decision{Phase: row.phase, Reason: row.reason}}
+		p := &pass{world: &world{stream: &v1.Stream{}, stall: row.stall}, decision: lifecycle.Decision{Phase: row.phase, Reason: row.reason}}
 		p.stream.Status.Failure = &v1.Failure{}
 		s := &v1.StreamStatus{Phase: row.phase}
 		p.conditions(s)
-		fmt.Fprintf(&b, "| %s |", row.phase)
+		fmt.Fprintf(&b, "| %s |", row.name)
 		for _, column := range columns {
 			answer := "False"
 			if meta.IsStatusConditionTrue(s.Conditions, column) {
