@@ -104,6 +104,7 @@ var _ = Describe("How a stream begins, stops and backfills", func() {
 		w.AwaitPhase(ctx, "orders", v1.StreamSuspended)
 		w.Request(ctx, "again", "orders")
 		w.AwaitRequest(ctx, "again", v1.RequestQueued)
+		w.note("orders has been created with suspended: true, then the BackfillRequest again")
 		w.look(ctx, stream, why)
 		w.kubectl(ctx, resume)
 		pod := w.AwaitPod(ctx, "orders", v1.ModeBackfill)
@@ -149,6 +150,7 @@ var _ = Describe("How pods end", func() {
 		w.AwaitPhase(ctx, "orders", v1.StreamFailed)
 		w.Request(ctx, "again", "orders", given.Payload(script.Run{RunFor: script.Forever}))
 		w.AwaitRequest(ctx, "again", v1.RequestQueued)
+		w.note("the job has failed, then the BackfillRequest again has been created")
 		w.look(ctx, stream, why)
 		w.kubectl(ctx, suspend)
 		w.AwaitPhase(ctx, "orders", v1.StreamSuspended)
@@ -161,6 +163,7 @@ var _ = Describe("How pods end", func() {
 		Expect(w.Player.Exit(pod, 0)).To(Succeed())
 		w.AwaitCompleted(ctx, "again")
 		w.AwaitPod(ctx, "orders", v1.ModeStream)
+		w.note("the backfill's job has succeeded")
 		w.look(ctx, stream, requests)
 	})
 	scenario(7, "a pod that is deleted", func(ctx SpecContext, w *shown) {
@@ -185,6 +188,9 @@ var _ = Describe("How pods end", func() {
 		w.AwaitPhase(ctx, "orders", v1.StreamFailed)
 		w.look(ctx, streamWide, pods)
 		w.describe(ctx, "strm orders", v1.ConditionReady, v1.ConditionStalled)
+		w.kubectl(ctx, `patch strm orders --type=merge -p '{"spec":{"restart":{"policy":"OnFailure","backoff":{"initial":"5m","max":"1h"}}}}'`)
+		w.AwaitCondition(ctx, "orders", v1.ConditionReady, metav1.ConditionFalse, v1.ReasonRestartWaits)
+		w.look(ctx, streamWide)
 	})
 	scenario(21, "a backfill that fails", func(ctx SpecContext, w *shown) {
 		w.backoffLimit(ctx, 0)
@@ -202,6 +208,7 @@ var _ = Describe("How pods end", func() {
 		Expect(w.Player.Exit(pod, 0)).To(Succeed())
 		w.AwaitCompleted(ctx, request)
 		w.AwaitPod(ctx, "orders", v1.ModeStream)
+		w.note("this time its job has succeeded")
 		w.look(ctx, stream, requests)
 	})
 	scenario(22, "a backfill whose pod is taken away", func(ctx SpecContext, w *shown) {

@@ -117,7 +117,10 @@ var word = regexp.MustCompile(`'[^']*'|\S+`)
 
 func (w *shown) run(ctx context.Context, line string) string {
 	GinkgoHelper()
-	args := []string{"-n", w.Namespace}
+	var args []string
+	if !strings.Contains(line, " strc ") {
+		args = append(args, "-n", w.Namespace)
+	}
 	for _, arg := range word.FindAllString(line, -1) {
 		args = append(args, strings.Trim(arg, "'"))
 	}
@@ -153,6 +156,7 @@ func relevant(text string, types []string) string {
 		switch {
 		case indent == 0 && key == "Events":
 			in = "events"
+			b.WriteString("…\n")
 		case indent <= 2 && (key == "Conditions" || key == "Failure"):
 			in = key
 			if key == "Failure" {
@@ -166,7 +170,7 @@ func relevant(text string, types []string) string {
 		case "events", "Failure":
 			b.WriteString(line)
 		case "Conditions":
-			if key == "Message" || key == "Reason" || key == "Status" || key == "Type" {
+			if key == "Message" && strings.TrimSpace(value) != "" || key == "Reason" || key == "Status" || key == "Type" {
 				block = append(block, line)
 			}
 			if key == "Type" {
