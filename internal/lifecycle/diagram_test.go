@@ -64,7 +64,7 @@ func edges() []edge {
 }
 
 // phases in the order in which a stream that goes well meets them.
-var phases = []v1.StreamPhase{"", v1.StreamPending, v1.StreamBackfilling, v1.StreamRunning, v1.StreamSuspended, v1.StreamFailed}
+var phases = []v1.StreamPhase{"", v1.StreamPending, v1.StreamBackfilling, v1.StreamRunning, v1.StreamScheduled, v1.StreamSuspended, v1.StreamFailed}
 
 func compareEdges(a, b edge) int {
 	for _, by := range []int{
@@ -86,10 +86,16 @@ func indexOf(name string) int {
 // beginnings are the worlds that a new stream may be born into.
 func beginnings() []shown {
 	var list []shown
+	for _, suspended := range bools {
+		for _, acceptable := range bools {
+			// A scheduled stream has no initial backfill.
+			list = append(list, shown{o: Observation{Initial: ToWaive, Cron: CronIdle, Suspended: suspended, Acceptable: acceptable}.Canonical()})
+		}
+	}
 	for _, initial := range []Initial{ToRequest, ToWaive} {
 		for _, suspended := range bools {
 			for _, acceptable := range bools {
-				list = append(list, shown{o: canonical(Observation{Initial: initial, Suspended: suspended, Acceptable: acceptable})})
+				list = append(list, shown{o: Observation{Initial: initial, Suspended: suspended, Acceptable: acceptable}.Canonical()})
 			}
 		}
 	}
@@ -116,13 +122,23 @@ func outcomes(d Decision, o Observation) []Observation {
 	return list
 }
 
+// schedules are what users, and time, may make of a CronJob: a schedule is set,
+// changed or removed, a run is due, somebody deletes the CronJob by hand.
+var schedules = map[Cron][]Cron{
+	NoCron:       {CronIdle},
+	CronIdle:     {NoCron, CronLeftOver},
+	CronRight:    {CronDue, CronStale, CronUnwanted, CronIdle, CronStopping},
+	CronDue:      {CronStale, CronUnwanted, CronIdle, CronStopping},
+	CronLeftOver: {CronIdle},
+}
+
 // happenings lists what may happen next: by the cluster, by the pods, by users.
 func happenings(o Observation) []Observation {
 	list := answers(o)
 	add := func(possible bool, change func(*Observation)) {
 		if next := o; possible {
 			change(&next)
-			if next = canonical(next); next != o {
+			if next = next.Canonical(); next != o {
 				list = append(list, next)
 			}
 		}
@@ -136,6 +152,9 @@ func happenings(o Observation) []Observation {
 	add(active && backfill, func(n *Observation) { n.Wanted = false })
 	add(active && backfill, func(n *Observation) { n.Inputs = ChangeWaits })
 	add(active, func(n *Observation) { n.Inputs = Changed })
+	for _, cron := range schedules[o.Cron] {
+		add(true, func(n *Observation) { n.Cron = cron })
+	}
 	add(o.Request == NoRequest, func(n *Observation) { n.Request = RequestWaiting })
 	for _, request := range []Request{NoRequest, RequestReady} {
 		add(true, func(n *Observation) { n.Request = request })

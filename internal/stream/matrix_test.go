@@ -29,11 +29,13 @@ var phasesOf = []struct {
 	{"Pending", v1.StreamPending, v1.ReasonWaitingForJob, nil},
 	{"Backfilling", v1.StreamBackfilling, v1.ReasonBackfilling, nil},
 	{"Running", v1.StreamRunning, v1.ReasonStreaming, nil},
+	{"Scheduled", v1.StreamScheduled, v1.ReasonScheduled, nil},
 	{"Suspended", v1.StreamSuspended, v1.ReasonSuspended, nil},
 	{"Failed", v1.StreamFailed, v1.ReasonJobFailed, nil},
 	{"Pending, does not get on", v1.StreamPending, v1.ReasonWaitingForJob, &stall{reason: v1.ReasonPodStays}},
 	{"Backfilling, does not get on", v1.StreamBackfilling, v1.ReasonBackfilling, &stall{reason: v1.ReasonPodNotRunning}},
 	{"Running, does not get on", v1.StreamRunning, v1.ReasonStreaming, &stall{reason: v1.ReasonPodNotRunning}},
+	{"Scheduled, does not get on", v1.StreamScheduled, v1.ReasonScheduled, &stall{reason: v1.ReasonPodNotRunning}},
 }
 
 // matrix prints the conditions of each phase.

@@ -7,8 +7,10 @@ package tour_test
 import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/internal/jobspec"
@@ -25,6 +27,7 @@ const (
 	suspend    = `patch strm orders --type=merge -p '{"spec":{"suspended":true}}'`
 	resume     = `patch strm orders --type=merge -p '{"spec":{"suspended":false}}'`
 	workloads  = "get jobs,pods -l arcane/stream-id=orders"
+	crons      = "get cronjobs"
 	pods       = "get pods -l arcane/stream-id=orders"
 )
 
@@ -140,6 +143,32 @@ var _ = Describe("How a stream begins, stops and backfills", func() {
 		w.look(ctx, stream, requests)
 		Expect(w.Player.Exit(pod, 0)).To(Succeed())
 		w.AwaitPod(ctx, "orders", v1.ModeStream)
+	})
+	scenario(26, "a scheduled stream", func(ctx SpecContext, w *shown) {
+		w.Given(ctx, "orders", given.Schedule("0 3 * * *"), endless)
+		w.AwaitPhase(ctx, "orders", v1.StreamScheduled)
+		w.note("orders has been created with the schedule 0 3 * * *")
+		w.look(ctx, stream, requests, crons)
+		list := &batchv1.CronJobList{}
+		Expect(w.Client.List(ctx, list, client.InNamespace(w.Namespace))).To(Succeed())
+		w.note("its time has come, or somebody does not want to wait for it")
+		w.kubectl(ctx, "create job by-hand --from=cronjob/"+list.Items[0].Name)
+		pod := w.AwaitPod(ctx, "orders", v1.ModeBackfill)
+		w.look(ctx, stream, "get jobs -l arcane/stream-id=orders")
+		Expect(w.Player.Exit(pod, 0)).To(Succeed())
+		w.AwaitCondition(ctx, "orders", v1.ConditionLastRunFailed, metav1.ConditionFalse, v1.ReasonRunSucceeded)
+		w.note("the run has ended")
+		w.describe(ctx, "strm orders", v1.ConditionReady, v1.ConditionLastRunFailed)
+		w.Request(ctx, "again", "orders")
+		pod = w.AwaitPod(ctx, "orders", v1.ModeBackfill)
+		w.note("the BackfillRequest again has been created")
+		w.look(ctx, stream, requests, crons)
+		Expect(w.Player.Exit(pod, 0)).To(Succeed())
+		w.AwaitCompleted(ctx, "again")
+		w.AwaitPhase(ctx, "orders", v1.StreamScheduled)
+		w.kubectl(ctx, suspend)
+		w.AwaitPhase(ctx, "orders", v1.StreamSuspended)
+		w.look(ctx, stream, crons)
 	})
 })
 
