@@ -8,10 +8,7 @@ import (
 	"io"
 
 	"go.uber.org/zap/zapcore"
-	"k8s.io/apimachinery/pkg/labels"
 	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/client/config"
-
-	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 )
 
 // options are what the flags say.
@@ -52,9 +49,4 @@ func parse(args []string, out io.Writer) (options, error) {
 		return o, fmt.Errorf("--workers is %d; it must be at least 1", o.workers)
 	}
 	return o, nil
-}
-
-// managedByUs selects what the operator made.
-func managedByUs() labels.Selector {
-	return labels.SelectorFromSet(labels.Set{v1.LabelManagedBy: v1.ManagedBy})
 }

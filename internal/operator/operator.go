@@ -1,0 +1,104 @@
+// Package operator puts the operator together: what its manager must be like, and
+// the controllers in it. The program adds what its flags say, and a test what it
+// wants to be different.
+package operator
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+
+	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/backfill"
+	"github.com/arcane-streaming/arcane-operator/internal/stream"
+	"github.com/arcane-streaming/arcane-operator/internal/streamclass"
+)
+
+// Connection is how the operator speaks to the API server: under its own name and
+// without a limit of its own, because the API server's fairness queues decide.
+func Connection(cfg *rest.Config, version string) *rest.Config {
+	cfg = rest.CopyConfig(cfg)
+	cfg.UserAgent = "arcane-operator/" + version
+	cfg.QPS = -1
+	return cfg
+}
+
+// Options are those of a manager whose cache holds only what is ours.
+//
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+func Options() (ctrl.Options, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return ctrl.Options{}, fmt.Errorf("build the scheme: %w", err)
+		}
+	}
+	return ctrl.Options{
+		Scheme: scheme,
+		Cache:  cacheOptions(),
+		// A pass reads what the one before it wrote: else it would judge a world that is already past.
+		Client: client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: ptr.To(true)}},
+		NewClient: func(c *rest.Config, co client.Options) (client.Client, error) {
+			cl, err := client.New(c, co)
+			if err != nil {
+				return nil, fmt.Errorf("make the client: %w", err)
+			}
+			return client.WithFieldOwner(cl, v1.ManagedBy), nil
+		},
+		LeaderElectionID:              "arcane-operator",
+		LeaderElectionReleaseOnCancel: true,
+		GracefulShutdownTimeout:       ptr.To(25 * time.Second),
+		Controller:                    config.Controller{UsePriorityQueue: ptr.To(true), EnableWarmup: ptr.To(true)},
+	}, nil
+}
+
+// Register adds the controllers; workers is the number of streams, and of requests,
+// that are reconciled at once.
+func Register(ctx context.Context, mgr ctrl.Manager, workers int) error {
+	if err := stream.Register(ctx, mgr, stream.Options{Workers: workers}); err != nil {
+		return fmt.Errorf("streams: %w", err)
+	}
+	if err := backfill.Register(ctx, mgr, backfill.Options{Workers: workers}); err != nil {
+		return fmt.Errorf("backfill requests: %w", err)
+	}
+	if err := streamclass.Register(ctx, mgr); err != nil {
+		return fmt.Errorf("stream classes: %w", err)
+	}
+	return nil
+}
+
+// cacheOptions keeps of Jobs and pods those that are ours, and of those what decisions read.
+func cacheOptions() cache.Options {
+	ours := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{v1.LabelManagedBy: v1.ManagedBy})}
+	jobs, pods := ours, ours
+	jobs.Transform = func(o any) (any, error) {
+		if j, ok := o.(*batchv1.Job); ok {
+			j.ManagedFields = nil
+			j.Spec.Template = corev1.PodTemplateSpec{}
+		}
+		return o, nil
+	}
+	pods.Transform = func(o any) (any, error) {
+		if p, ok := o.(*corev1.Pod); ok {
+			p.ManagedFields = nil
+			p.Spec = corev1.PodSpec{NodeName: p.Spec.NodeName}
+		}
+		return o, nil
+	}
+	return cache.Options{
+		DefaultTransform: cache.TransformStripManagedFields(),
+		ByObject:         map[client.Object]cache.ByObject{&batchv1.Job{}: jobs, &corev1.Pod{}: pods, &batchv1.CronJob{}: ours},
+	}
+}
