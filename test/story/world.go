@@ -39,19 +39,27 @@ type World struct {
 // quietFor is how long the operator must rest at a story's end.
 const quietFor = 1500 * time.Millisecond
 
-// Enter makes a world: a namespace with a class and a template, a witness, and the
-// operator running. When the story ends, the laws are held against all that happened.
+// Enter makes a world with the operator running. When the story ends, the laws are
+// held against all that happened.
 func (s *Stage) Enter(ctx context.Context) *World {
+	ginkgo.GinkgoHelper()
+	w := s.Open(ctx)
+	ginkgo.DeferCleanup(w.leave)
+	gomega.Expect(s.Operator.Start(ctx)).To(gomega.Succeed())
+	return w
+}
+
+// Open makes a world: a namespace with a class and a template, and a witness.
+// Whoever opens one starts the operator, asks the laws and closes it.
+func (s *Stage) Open(ctx context.Context) *World {
 	ginkgo.GinkgoHelper()
 	w := &World{Stage: s}
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "story-"}}
 	gomega.Expect(s.Client.Create(ctx, namespace)).To(gomega.Succeed())
 	w.Namespace, w.Class = namespace.Name, namespace.Name
 	gomega.Expect(w.record(ctx)).To(gomega.Succeed())
-	ginkgo.DeferCleanup(w.leave)
 	w.Create(ctx, given.Class(w.Class, Template))
 	w.Create(ctx, given.Template(w.Namespace, Template))
-	gomega.Expect(s.Operator.Start(ctx)).To(gomega.Succeed())
 	return w
 }
 
@@ -83,7 +91,7 @@ func (w *World) leave(ctx context.Context) {
 	if !failed && !w.unruly {
 		w.AwaitQuiet(ctx)
 	}
-	defer w.cleanUp(ctx)
+	defer w.Close(ctx)
 	history := w.History(ctx)
 	violations := law.Check(history)
 	if failed || len(violations) > 0 {
@@ -94,7 +102,8 @@ func (w *World) leave(ctx context.Context) {
 	gomega.Expect(violations).To(gomega.BeEmpty(), "the laws must hold over the whole history")
 }
 
-func (w *World) cleanUp(ctx context.Context) {
+// Close ends the witness and removes what the world was made of.
+func (w *World) Close(ctx context.Context) {
 	w.witness.Stop()
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.Namespace}}
 	class := &streamingv1.StreamClass{ObjectMeta: metav1.ObjectMeta{Name: w.Class}}
