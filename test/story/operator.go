@@ -3,6 +3,7 @@
 package story
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -183,6 +185,61 @@ func (p *Process) Kill(ctx context.Context) error {
 	}
 	<-p.ended
 	return nil
+}
+
+// Pause lets the process stand still and returns when it does: a leader that its node
+// has frozen. Continue ends that.
+func (p *Process) Pause(ctx context.Context) error {
+	if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		return fmt.Errorf("pause the operator: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, startWithin)
+	defer cancel()
+	ticker := time.NewTicker(time.Millisecond)
+	defer ticker.Stop()
+	for {
+		stopped, err := isStopped(p.cmd.Process.Pid)
+		if err != nil || stopped {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("pause the operator: it runs on: %w", context.Cause(ctx))
+		case <-ticker.C:
+		}
+	}
+}
+
+// Continue lets a paused process go on.
+func (p *Process) Continue() error {
+	if err := p.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		return fmt.Errorf("let the operator go on: %w", err)
+	}
+	return nil
+}
+
+// isStopped asks the kernel, which notes each thread's state: the process stands still
+// when all of them do.
+func isStopped(pid int) (bool, error) {
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil || len(files) == 0 {
+		return false, fmt.Errorf("look at process %d: it is not there: %w", pid, err)
+	}
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return false, fmt.Errorf("look at process %d: %w", pid, err)
+		}
+		// The name in brackets may hold anything; the state follows it.
+		_, state, _ := strings.Cut(string(raw[bytes.LastIndexByte(raw, ')')+1:]), " ")
+		if !strings.HasPrefix(state, "T") {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // Log is the end of what the process has printed about a namespace, and of what is
