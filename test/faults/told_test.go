@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,8 +34,8 @@ type company interface {
 	Log() string
 }
 
-// rest is how long the operator must rest at the end.
-const rest = 1200 * time.Millisecond
+// quiet is how long the operator must rest at the end.
+const quiet = 1200 * time.Millisecond
 
 // telling is what one run of a scenario came to.
 type telling struct {
@@ -81,7 +82,7 @@ func tell(ctx context.Context, s scenario, hire func(w *story.World) company) (o
 	}()
 	s.tell(ctx, w)
 	out.note(operators.Settle(ctx))
-	w.AwaitQuietFor(ctx, rest)
+	w.AwaitQuietFor(ctx, quiet)
 	out.state = endState(ctx, w)
 	out.audited = audited(w.History(ctx).Requests, classes, operators.Aimed())
 	return out
@@ -146,10 +147,16 @@ func (o *telling) against(reference telling) error {
 	return errors.Join(found...)
 }
 
+// references of this run, by scenario: the tests that need them come one after the other.
+var references sync.Map
+
 // reference tells a scenario without any fault, and counts its steps twice: on the
 // operator's own wire and in the API server's audit log.
 func reference(t *testing.T, s scenario) telling {
 	t.Helper()
+	if known, ok := references.Load(s.name); ok {
+		return known.(telling)
+	}
 	out := tell(t.Context(), s, func(w *story.World) company { return newMortal(w, aim{}) })
 	if err := errors.Join(errorsOf(out.faults)...); err != nil {
 		t.Fatalf("without a fault: %v\n%s", err, out.evidence)
@@ -158,6 +165,7 @@ func reference(t *testing.T, s scenario) telling {
 		t.Fatalf("the operator made %d writes and the audit log has %d:\n%v\n%v", len(wired), len(out.audited), wired, out.audited)
 	}
 	out.writes = slices.DeleteFunc(out.writes, func(w write) bool { return w.refused })
+	references.Store(s.name, out)
 	return out
 }
 
