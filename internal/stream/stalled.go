@@ -128,15 +128,15 @@ func (w *world) crashLoop() *stall {
 	return &stall{v1.ReasonCrashLooping, fmt.Sprintf("It has ended %d times in a row without having run for %s; the log of the last pod says why.", ends, w.definition.Restart.HealthyAfter)}
 }
 
-// badEnds counts the active job's pods, from the newest back, that ended by
-// themselves and had not run well.
+// badEnds counts the active job's pods, from the newest back, that failed by
+// themselves and had not run well. One that succeeds ends its job, which is counted then.
 func (w *world) badEnds() int {
 	if w.facts.Job != lifecycle.Active {
 		return 0
 	}
 	var ended []*corev1.Pod
 	for i := range w.pods {
-		if p := &w.pods[i]; jobOf(p) == w.job.UID && !alive(p) {
+		if p := &w.pods[i]; jobOf(p) == w.job.UID && p.Status.Phase == corev1.PodFailed {
 			ended = append(ended, p)
 		}
 	}

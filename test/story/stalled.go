@@ -54,7 +54,7 @@ func Stalled(stage func() *Stage) {
 			w.EditStream(ctx, "orders", repaired)
 			w.AwaitPod(ctx, "orders", streamingv1.ModeStream)
 			w.AwaitCondition(ctx, "orders", streamingv1.ConditionStalled, metav1.ConditionFalse, streamingv1.ReasonStreaming)
-			gomega.Expect(w.Stream(ctx, "orders").Status.Restarts).To(gomega.BeNil())
+			w.Await(ctx, func(g gomega.Gomega) { g.Expect(w.Stream(ctx, "orders").Status.Restarts).To(gomega.BeNil()) })
 		})
 	})
 }
