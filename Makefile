@@ -43,6 +43,10 @@ test: ## Unit tests, proofs, integration over a real API server and Job controll
 	cd plugins/postgres && $(GOTEST) ./...
 	cd tools/gen && $(GOTEST) ./...
 
+.PHONY: mutants
+mutants: ## Ten known bugs, switched in one at a time: the laws and the stories must notice each
+	go run ./test/mutants
+
 .PHONY: e2e
 e2e: image ## Stories over a real node with real pods
 	go run ./test/cluster build

@@ -11,7 +11,7 @@ var catalog = []mutant{
 			{"internal/jobspec/jobspec.go", "Name(d.Name, d.UID, d.Kind, in.Run)", `Name(d.Name, d.UID, d.Kind, in.Run) + strconv.FormatInt(time.Now().UnixNano(), 36)`},
 			{"internal/jobspec/jobspec.go", "\t\"strconv\"\n", "\t\"strconv\"\n\t\"time\"\n"},
 		},
-		suites: []suite{stories, model},
+		suites: []suite{model},
 	},
 	{
 		name: "no UID precondition",
@@ -19,7 +19,7 @@ var catalog = []mutant{
 		edits: []edit{
 			{"internal/stream/apply.go", "client.Preconditions{UID: &j.UID, ResourceVersion: &j.ResourceVersion}", "client.Preconditions{}"},
 		},
-		suites: []suite{stories, model},
+		suites: []suite{model},
 	},
 	{
 		name: "start without the live look",
@@ -27,7 +27,7 @@ var catalog = []mutant{
 		edits: []edit{
 			{"internal/stream/looks.go", "func (p *pass) lookFormer(ctx context.Context) error {\n\tif err := p.lookGone(ctx); err != nil {", "func (p *pass) lookFormer(ctx context.Context) error {\n\tif err := ctx.Err(); err != nil {"},
 		},
-		suites: []suite{stories, model},
+		suites: []suite{model},
 	},
 	{
 		name: "status before create",
@@ -35,8 +35,8 @@ var catalog = []mutant{
 		edits: []edit{
 			{"internal/lifecycle/rules.go", "do(CreateInitial, RecordInitial)", "do(RecordInitial, CreateInitial)"},
 			// The request's UID cannot be in a status that was written before it.
-			{"internal/stream/facts.go", "loose := w.isInitial(q) && ", "loose := false && "},
-			{"internal/stream/facts.go", "if w.isInitial(q) && ", "if false && "},
+			{"internal/stream/facts.go", "q.UID != s.InitialRequestUID", `s.InitialRequestUID != "" && q.UID != s.InitialRequestUID`},
+			{"internal/backfill/line.go", "s.Status.InitialRequestUID != q.UID", `s.Status.InitialRequestUID != "" && s.Status.InitialRequestUID != q.UID`},
 		},
 		suites: []suite{stories, model},
 	},
@@ -47,7 +47,7 @@ var catalog = []mutant{
 			{"internal/stream/observe.go", "err == nil && job.UID == record.UID", "err == nil && (job.UID == record.UID || finished(job))"},
 			{"internal/stream/facts.go", "case job.UID != w.record.UID:", "case job.UID != w.record.UID && !finished(job):"},
 		},
-		suites: []suite{stories, model},
+		suites: []suite{model},
 	},
 	{
 		name: "background deletion",
@@ -55,7 +55,7 @@ var catalog = []mutant{
 		edits: []edit{
 			{"internal/stream/apply.go", "metav1.DeletePropagationForeground", "metav1.DeletePropagationBackground"},
 		},
-		suites: []suite{stories, model},
+		suites: []suite{model},
 	},
 	{
 		name: "the template's TTL left in",
@@ -63,7 +63,7 @@ var catalog = []mutant{
 		edits: []edit{
 			{"internal/jobspec/jobspec.go", "\tspec.TTLSecondsAfterFinished = nil\n", ""},
 		},
-		suites: []suite{stories, model},
+		suites: []suite{model},
 	},
 	{
 		name: "success trusted without its pod",
@@ -78,11 +78,13 @@ var catalog = []mutant{
 		harm: "A failed stream starts again by itself as soon as somebody, or a TTL, deletes the failed job.",
 		edits: []edit{
 			{
-				"internal/stream/facts.go", "f.Failure = w.stream.Status.Failure != nil",
-				"f.Failure = w.stream.Status.Failure != nil && slices.ContainsFunc(w.jobs, func(j batchv1.Job) bool { return j.UID == w.stream.Status.Failure.JobUID })",
+				"internal/stream/facts.go", "f.Failure = w.failureState()",
+				`if r := w.stream.Status.Failure; r != nil && slices.ContainsFunc(w.jobs, func(j batchv1.Job) bool { return j.UID == r.JobUID }) {
+					f.Failure = w.failureState()
+				}`,
 			},
 		},
-		suites: []suite{stories, model},
+		suites: []suite{model},
 	},
 	{
 		name: "completed read back from spec after the end",
@@ -91,6 +93,6 @@ var catalog = []mutant{
 			{"internal/stream/facts.go", "q.Spec.Completed || q.Status.Phase.Final()", "q.Spec.Completed"},
 			{"internal/backfill/line.go", "q.Spec.Completed || q.Status.Phase.Final()", "q.Spec.Completed"},
 		},
-		suites: []suite{stories, model},
+		suites: []suite{model},
 	},
 }

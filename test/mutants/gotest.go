@@ -24,6 +24,8 @@ type suite struct {
 	tests []string
 	// args for the tests' program.
 	args []string
+	// brief are args that come last in the run without a bug.
+	brief []string
 }
 
 // catch is a test that noticed.
@@ -72,7 +74,11 @@ type result struct {
 func read(stream []byte) (result, error) {
 	r := result{output: map[string][]string{}}
 	for line := range bytes.Lines(stream) {
-		var e struct{ Action, Test, Output string }
+		var e struct {
+			Action string `json:"Action"`
+			Test   string `json:"Test"`
+			Output string `json:"Output"`
+		}
 		if err := json.Unmarshal(line, &e); err != nil {
 			return r, fmt.Errorf("read what go test tells: %w", err)
 		}

@@ -4,10 +4,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -25,13 +27,13 @@ type mutant struct {
 // hunt first runs every suite on unedited copies of all files that any mutant edits:
 // a machinery that is broken would otherwise look as if it caught everything. Then
 // it runs the mutants. The error says why not all of them were caught.
-func hunt(ctx context.Context, root string, mutants []mutant, out io.Writer) error {
+func hunt(ctx context.Context, root string, mutants []mutant, out io.Writer) (err error) {
 	began := time.Now()
 	folder, err := os.MkdirTemp("", "mutants-")
 	if err != nil {
 		return fmt.Errorf("make a folder for the edited copies: %w", err)
 	}
-	defer os.RemoveAll(folder)
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
 	overlays, err := writeAll(root, folder, mutants)
 	if err != nil {
 		return err
@@ -97,6 +99,7 @@ func control(ctx context.Context, root, folder string, mutants []mutant, out io.
 				continue
 			}
 			ran[s.name] = true
+			s.args = append(slices.Clone(s.args), s.brief...)
 			began := time.Now()
 			c, err := runSuite(ctx, root, overlay, s)
 			if err != nil {
