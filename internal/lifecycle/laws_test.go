@@ -150,7 +150,7 @@ func runsWellIsLeftAlone(o Observation, d Decision) bool {
 	alone := len(d.Do) == 0 && d.Phase == phase
 	if o.Acceptable && alone {
 		// What is wrong with the schedule is put right beside what runs.
-		return o.Cron != CronUnwanted && o.Cron != CronLeftOver && (o.Cron != CronStale || o.Mode == v1.ModeBackfill)
+		return o.Mode == v1.ModeBackfill || o.Cron != CronUnwanted && o.Cron != CronLeftOver && o.Cron != CronStale
 	}
 	return alone || has(d, ApplyCron) || has(d, PauseCron) || has(d, DeleteCron)
 }

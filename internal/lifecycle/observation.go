@@ -62,6 +62,11 @@ func (o Observation) Canonical() Observation {
 		// Ownership cleans up: nothing else is read.
 		return Observation{Deleting: true, Mode: v1.ModeStream, Wanted: true}
 	}
+	return o.canonicalJob().canonicalSurroundings()
+}
+
+// canonicalJob is Canonical for what is about the recorded job.
+func (o Observation) canonicalJob() Observation {
 	if o.Job == NoJob {
 		o.Mode = v1.ModeStream
 	}
@@ -69,28 +74,47 @@ func (o Observation) Canonical() Observation {
 	if o.Job == Done || o.Job == Over || o.Job == Interrupted && o.Mode == v1.ModeStream {
 		o.Mode = v1.ModeBackfill
 	}
+	unfinished, active := o.Job == Held || o.Job == Active, o.Job == Active
 	// Only a backfill serves a request.
-	if o.Mode != v1.ModeBackfill || o.Job != Held && o.Job != Active {
+	if o.Mode != v1.ModeBackfill || !unfinished {
 		o.Wanted = true
 	}
-	// A run of a schedule ends as it began; what is of the wrong backend goes anyway.
-	if o.Job != Held && o.Job != Active || o.Inputs == ChangeWaits && (o.Mode != v1.ModeBackfill || o.Job != Active) ||
-		o.Mode == v1.ModeScheduled && o.Job == Active || !o.Acceptable || wrongBackend.holds(o) {
+	if active && o.Mode == v1.ModeStream {
+		return o
+	}
+	o.Disrupted = false
+	if o.Restarts == Healed {
+		o.Restarts = Counted
+	}
+	return o
+}
+
+// canonicalSurroundings is Canonical for what depends on the definition.
+func (o Observation) canonicalSurroundings() Observation {
+	// Without a definition nothing can be compared, and nothing can be built.
+	if !o.Acceptable || !o.comparable() {
 		o.Inputs = Same
 	}
 	if !o.Acceptable && o.Request == RequestReady {
-		o.Request = RequestWaiting // nothing can be built
+		o.Request = RequestWaiting
 	}
+	// Of a stream that starts nothing, that its CronJob makes runs is all that matters.
 	if (!o.Acceptable || o.Suspended) && (o.Cron == CronStale || o.Cron == CronDue) {
-		o.Cron = CronRight // that it makes runs is all that matters
-	}
-	if o.Job != Active || o.Mode != v1.ModeStream {
-		o.Disrupted = false
-		if o.Restarts == Healed {
-			o.Restarts = Counted
-		}
+		o.Cron = CronRight
 	}
 	return o
+}
+
+// comparable tells whether a difference of the recorded job's inputs means anything.
+func (o Observation) comparable() bool {
+	switch {
+	case o.Job != Held && o.Job != Active, wrongBackend.holds(o):
+		return false
+	case o.Inputs == ChangeWaits:
+		return o.Mode == v1.ModeBackfill && o.Job == Active
+	}
+	// A run of a schedule ends as it began.
+	return o.Mode != v1.ModeScheduled || o.Job == Held
 }
 
 // Cron compares the CronJob of a stream with the schedule that is wanted. The Jobs

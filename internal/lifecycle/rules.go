@@ -100,13 +100,13 @@ var rules = []rule{
 	// What has to make way.
 	{"pause-schedule", all(requestReady, makesRuns), do(LookReady, ClaimStop, PauseCron), v1.StreamPending, v1.ReasonBackfillRequested, watched},
 	{"stop-for-backfill", all(unfinished, not(backfill), requestReady), do(LookReady, LookJob, ClaimStop, DeleteJob), v1.StreamPending, v1.ReasonBackfillRequested, watched},
-	{"remove-schedule", all(cronUnwanted), do(ClaimStop, DeleteCron), v1.StreamPending, v1.ReasonBackendChanged, watched},
 	{"stop-backend", all(unfinished, wrongBackend), do(LookJob, ClaimStop, DeleteJob), v1.StreamPending, v1.ReasonBackendChanged, watched},
 	{"stop-changed", all(changed), do(LookJob, ClaimStop, DeleteJob), v1.StreamPending, v1.ReasonConfigurationChanged, watched},
 	{"replace-disrupted", all(disrupted), do(LookJob, ClaimStop, DeleteJob), v1.StreamPending, v1.ReasonDisrupted, watched},
 
 	{"heal", all(healed), do(Heal), v1.StreamRunning, v1.ReasonStreaming, again},
 	{"backfilling", all(active, backfill), nothing, v1.StreamBackfilling, v1.ReasonBackfilling, watched},
+	{"remove-schedule", all(cronUnwanted), do(ClaimStop, DeleteCron), v1.StreamPending, v1.ReasonBackendChanged, watched},
 	{"update-schedule", all(active, cronStale), do(ApplyCron), v1.StreamScheduled, v1.ReasonScheduled, again},
 	{"run-active", all(active, run), nothing, v1.StreamScheduled, v1.ReasonScheduled, watched},
 	{"running", all(active), nothing, v1.StreamRunning, v1.ReasonStreaming, watched},

@@ -164,7 +164,7 @@ func (p *pass) announce(before, after *v1.StreamStatus) {
 		p.event(corev1.EventTypeWarning, p.problem.Reason, p.problem.Message)
 	case before.Phase != after.Phase, !same && eventful[reason]:
 		kind := corev1.EventTypeNormal
-		if after.Phase == v1.StreamFailed || p.obstacle != nil || reason == v1.ReasonBackfillInterrupted || reason == v1.ReasonRunFailed {
+		if after.Phase == v1.StreamFailed || p.problem != nil && reason == p.problem.Reason || p.obstacle != nil || reason == v1.ReasonBackfillInterrupted || reason == v1.ReasonRunFailed {
 			kind = corev1.EventTypeWarning
 		}
 		p.event(kind, reason, message)
