@@ -52,6 +52,11 @@ e2e: image ## Stories over a real node with real pods
 	go run ./test/cluster build
 	$(GOTEST) -count=1 ./test/e2e/...
 
+.PHONY: prove
+prove: ## The long proofs, whole, with their tables: every step of every scenario, where make test takes a sample
+	go run ./test/cluster build
+	cd test/faults && $(GOTEST) -count=1 -args -all
+
 .PHONY: verify
 verify: ## Regenerate, tidy, vet and lint everything, build all manifests; fails when git then shows a difference
 	tools/verify

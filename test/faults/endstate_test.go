@@ -12,6 +12,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	streamingv1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/test/story"
@@ -29,6 +30,7 @@ func endState(ctx context.Context, w *story.World) []string {
 	}
 	lines = append(lines, fmt.Sprintf("requests ever: %d", w.RequestsEver(ctx, "orders")))
 	lines = append(lines, fmt.Sprintf("jobs released, in order: %v", w.Modes(ctx, "orders")))
+	lines = append(lines, cronLines(ctx, w)...)
 	lines = append(lines, jobLines(w.Jobs(ctx, "orders"))...)
 	return append(lines, podLines(w.Pods(ctx, "orders"))...)
 }
@@ -80,6 +82,16 @@ func conditionLines(who string, conditions []metav1.Condition) []string {
 	}
 	slices.Sort(lines)
 	return lines
+}
+
+func cronLines(ctx context.Context, w *story.World) []string {
+	crons := &batchv1.CronJobList{}
+	gomega.Expect(w.Client.List(ctx, crons, client.InNamespace(w.Namespace))).To(gomega.Succeed())
+	var kinds []string
+	for _, c := range crons.Items {
+		kinds = append(kinds, fmt.Sprintf("cronjob: %s, paused %v", c.Spec.Schedule, c.Spec.Suspend != nil && *c.Spec.Suspend))
+	}
+	return tally(kinds)
 }
 
 // jobLines count the jobs that are there, by what they do and how they fare.

@@ -147,7 +147,7 @@ func (p *processes) goOn() error {
 // Settle lets the first process go on, now that the second has done all that was to
 // do. One that has lost the Lease ends by itself.
 func (p *processes) Settle(ctx context.Context) error {
-	hit, err := p.pair.first.wasHit()
+	hit, _, err := p.pair.first.wasHit()
 	if err != nil || !hit || p.early {
 		return err
 	}

@@ -28,6 +28,7 @@ var scenarios = []scenario{
 	{"request-while-running", requestWhileRunning},
 	{"interrupted-backfill", interruptedBackfill},
 	{"failed-and-recovered", failedAndRecovered},
+	{"scheduled", scheduled},
 }
 
 // quick are pods whose backfill takes no longer than it must.
@@ -122,4 +123,24 @@ func failedAndRecovered(ctx context.Context, w *story.World) {
 	w.AwaitCompleted(ctx, "again")
 	w.AwaitPod(ctx, "orders", streamingv1.ModeStream)
 	w.AwaitPhase(ctx, "orders", streamingv1.StreamRunning)
+}
+
+// scheduled: a run of a schedule is stopped by a suspension; then a backfill pauses
+// the schedule, and after it the next run comes.
+func scheduled(ctx context.Context, w *story.World) {
+	classReady(ctx, w)
+	// It comes once a year, so that the user says when a run comes.
+	w.Given(ctx, "orders", given.Schedule("0 0 1 1 *"), given.Script(func(s *script.Source) { s.Backfill.RunFor = script.Forever }))
+	w.AwaitPhase(ctx, "orders", streamingv1.StreamScheduled)
+	w.RunNow(ctx, "orders", "one")
+	first := w.AwaitPod(ctx, "orders", streamingv1.ModeBackfill)
+	w.Suspend(ctx, "orders")
+	w.AwaitPhase(ctx, "orders", streamingv1.StreamSuspended)
+	w.Resume(ctx, "orders")
+	w.AwaitPhase(ctx, "orders", streamingv1.StreamScheduled)
+	w.Request(ctx, "again", "orders", given.Payload(script.Run{RunFor: script.Duration(200 * time.Millisecond)}))
+	w.AwaitCompleted(ctx, "again")
+	w.AwaitPhase(ctx, "orders", streamingv1.StreamScheduled)
+	w.RunNow(ctx, "orders", "two")
+	w.AwaitPod(ctx, "orders", streamingv1.ModeBackfill, first)
 }

@@ -18,7 +18,7 @@ import (
 
 const (
 	// sampleEvery is how many steps there are for each one in the fixed sample.
-	sampleEvery = 7
+	sampleEvery = 11
 	// tries: a step that a run happened not to come by is aimed at again.
 	tries = 3
 )
@@ -68,8 +68,11 @@ func (b *table) try(t *testing.T, s scenario, k int, how mode, without telling, 
 	for i := 1; i <= tries && !out.hit; i++ {
 		out = tell(t.Context(), s, hire)
 		r.result = "same end"
+		if out.refused {
+			r.result += ", the late write was refused"
+		}
 		if i > 1 {
-			r.result = fmt.Sprintf("same end (hit at the %d. try)", i)
+			r.result += fmt.Sprintf(" (hit at try %d)", i)
 		}
 		if len(out.faults) > 0 {
 			break

@@ -45,6 +45,8 @@ type telling struct {
 	audited []string
 	// hit: what was aimed at was met.
 	hit bool
+	// refused: the API server refused it for a conflict, as it came too late.
+	refused bool
 	// state at the end.
 	state []string
 	// faults are whatever was wrong.
@@ -99,7 +101,7 @@ func (o *telling) conclude(ctx context.Context, w *story.World, operators compan
 	aimed := operators.Aimed()
 	o.writes = aimed.seen()
 	var err error
-	o.hit, err = aimed.wasHit()
+	o.hit, o.refused, err = aimed.wasHit()
 	o.note(err)
 	history := w.History(ctx)
 	for _, v := range law.Check(history) {

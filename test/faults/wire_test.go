@@ -70,9 +70,10 @@ type wire struct {
 
 	mu  sync.Mutex
 	cut bool
-	// aimedAt: the write has come; a second attempt at it is let pass.
-	aimedAt bool
-	writes  []*write
+	// target is the write that was aimed at, once it has come; a second attempt at it
+	// is let pass.
+	target *write
+	writes []*write
 	// failure: a request that was to be carried out has not been.
 	failure error
 }
@@ -95,17 +96,18 @@ func (w *wire) seen() []write {
 	return writes
 }
 
-// wasHit tells whether what was aimed at has been done to the write. One that was to
-// be carried out and met a conflict has not been carried out.
-func (w *wire) wasHit() (bool, error) {
+// wasHit tells whether what was aimed at has been done to the write, and whether the
+// API server refused it for a conflict. One that was to be carried out and met a
+// conflict has not been carried out, so it was not hit.
+func (w *wire) wasHit() (hit, refused bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	select {
 	case <-w.hit:
-		last := w.writes[len(w.writes)-1]
-		return w.aim.mode != replyLost || !last.refused, w.failure
+		refused = w.target.refused
+		return w.aim.mode != replyLost || !refused, refused, w.failure
 	default:
-		return false, w.failure
+		return false, false, w.failure
 	}
 }
 
@@ -155,10 +157,10 @@ func (w *wire) admit(q *http.Request) (one *write, aimed bool, err error) {
 		}
 	}
 	w.writes = append(w.writes, one)
-	if *one != w.aim.write || w.aimedAt {
+	if *one != w.aim.write || w.target != nil {
 		return one, false, nil
 	}
-	w.aimedAt = true
+	w.target = one
 	if w.aim.mode == held {
 		w.open = make(chan struct{})
 	} else {
