@@ -4,9 +4,14 @@ package e2e_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
@@ -14,6 +19,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/arcane-streaming/arcane-operator/test/install"
 )
@@ -55,23 +61,87 @@ func (d deployment) Stop(ctx context.Context) error {
 	if err := d.scale(ctx, 0); err != nil {
 		return err
 	}
-	return d.awaitGone(ctx, nil)
+	return d.awaitGone(ctx)
 }
 
-// Kill lets the pod die without a word to its operator: no grace period, so the
-// Lease is not given back. The Deployment makes another one.
+// Kill sends SIGKILL to the program, which has no chance to say a word or to give
+// its Lease back, and takes the pod away before the kubelet starts the program again.
 func (d deployment) Kill(ctx context.Context) error {
 	pods, err := d.pods(ctx)
 	if err != nil {
 		return err
 	}
-	for _, p := range pods {
-		options := metav1.DeleteOptions{GracePeriodSeconds: ptr.To(int64(0)), Preconditions: &metav1.Preconditions{UID: &p.UID}}
-		if err := d.cluster.CoreV1().Pods(p.Namespace).Delete(ctx, p.Name, options); err != nil {
-			return fmt.Errorf("kill the operator: %w", err)
+	for i := range pods {
+		if err := d.killProgram(ctx, &pods[i]); err != nil {
+			return err
 		}
 	}
-	return d.awaitGone(ctx, pods)
+	if err := d.scale(ctx, 0); err != nil {
+		return err
+	}
+	for _, p := range pods {
+		options := metav1.DeleteOptions{GracePeriodSeconds: ptr.To(int64(0)), Preconditions: &metav1.Preconditions{UID: &p.UID}}
+		if err := d.cluster.CoreV1().Pods(p.Namespace).Delete(ctx, p.Name, options); client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("take the operator's pod away: %w", err)
+		}
+	}
+	if err := d.awaitGone(ctx); err != nil {
+		return err
+	}
+	// That the next one waits until the Lease has run out is told in test/integration;
+	// here each story would be those seconds longer.
+	err = d.cluster.CoordinationV1().Leases(install.OperatorNamespace).Delete(ctx, lease, metav1.DeleteOptions{})
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("remove the Lease of an operator that is dead: %w", err)
+	}
+	return nil
+}
+
+// killProgram returns when no process of the program is left in the pod.
+func (d deployment) killProgram(ctx context.Context, p *corev1.Pod) error {
+	killed := false
+	return d.await(ctx, func() error {
+		running, err := processes(p)
+		if err != nil {
+			return err
+		}
+		for _, pid := range running {
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+				return fmt.Errorf("kill the operator: %w", err)
+			}
+			killed = true
+		}
+		if !killed {
+			return fmt.Errorf("pod %s runs no operator that could be killed", p.Name)
+		}
+		if len(running) > 0 {
+			return fmt.Errorf("the operator's processes %v have not ended", running)
+		}
+		return nil
+	})
+}
+
+// processes lists the operator's processes of a pod: a node of the testbed runs them
+// on this machine, in control groups that bear the pod's UID.
+func processes(p *corev1.Pod) ([]int, error) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil, fmt.Errorf("read the process table: %w", err)
+	}
+	var found []int
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		// A process that has ended meanwhile has no files; a zombie has no program.
+		groups, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "cgroup"))
+		program, _ := os.Readlink(filepath.Join("/proc", e.Name(), "exe"))
+		if strings.Contains(string(groups), "pod"+string(p.UID)) && filepath.Base(program) == install.OperatorDeployment {
+			found = append(found, pid)
+		}
+	}
+	return found, nil
 }
 
 // Sound is an error where the program has ended by itself: the kubelet then starts
@@ -137,21 +207,14 @@ func (d deployment) pods(ctx context.Context) ([]corev1.Pod, error) {
 	return list.Items, nil
 }
 
-// awaitGone waits until these pods are gone, or all where none are named.
-func (d deployment) awaitGone(ctx context.Context, those []corev1.Pod) error {
+// awaitGone waits until no pod is left.
+func (d deployment) awaitGone(ctx context.Context) error {
 	return d.await(ctx, func() error {
 		left, err := d.pods(ctx)
 		if err != nil {
 			return err
 		}
-		for _, p := range left {
-			for _, gone := range those {
-				if p.UID == gone.UID {
-					return fmt.Errorf("pod %s is still there", p.Name)
-				}
-			}
-		}
-		if those == nil && len(left) > 0 {
+		if len(left) > 0 {
 			return fmt.Errorf("%d pods of the operator are still there", len(left))
 		}
 		return nil

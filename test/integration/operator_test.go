@@ -1,4 +1,4 @@
-// The operator as a process: its replicas, its end, its events and its rest.
+// The operator as a process: its replicas, its end and its events.
 
 package integration_test
 
@@ -15,25 +15,27 @@ import (
 
 	streamingv1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/test/given"
-	"github.com/arcane-streaming/arcane-operator/test/scripted/script"
 	"github.com/arcane-streaming/arcane-operator/test/story"
 )
+
+// replica is an operator that acts while it holds the story's own Lease.
+func replica(w *story.World, name string) *story.Process {
+	GinkgoHelper()
+	shared, ok := w.Operator.(*story.Process)
+	Expect(ok).To(BeTrue())
+	p := &story.Process{
+		Binary: shared.Binary, Kubeconfig: shared.Kubeconfig,
+		LogFile: filepath.Join(filepath.Dir(shared.LogFile), name+"-"+w.Namespace+".log"),
+		// The last of two flags of one name counts.
+		Args: []string{"--leader-elect", "--leader-election-namespace=" + w.Namespace},
+	}
+	DeferCleanup(func(ctx context.Context) { Expect(p.Stop(ctx)).To(Succeed()) })
+	return p
+}
 
 var _ = Describe("Two replicas of the operator", func() {
 	var w *story.World
 	var first, second *story.Process
-	replica := func(name string) *story.Process {
-		shared, ok := w.Operator.(*story.Process)
-		Expect(ok).To(BeTrue())
-		p := &story.Process{
-			Binary: shared.Binary, Kubeconfig: shared.Kubeconfig,
-			LogFile: filepath.Join(filepath.Dir(shared.LogFile), name+"-"+w.Namespace+".log"),
-			// The last of two flags of one name counts.
-			Args: []string{"--leader-elect", "--leader-election-namespace=" + w.Namespace},
-		}
-		DeferCleanup(func(ctx context.Context) { Expect(p.Stop(ctx)).To(Succeed()) })
-		return p
-	}
 	holder := func(ctx context.Context) string {
 		lease, err := w.Kube.CoordinationV1().Leases(w.Namespace).Get(ctx, "arcane-operator", metav1.GetOptions{})
 		if err != nil {
@@ -54,7 +56,7 @@ var _ = Describe("Two replicas of the operator", func() {
 	BeforeEach(func(ctx SpecContext) {
 		w = stage().Enter(ctx)
 		Expect(w.Operator.Stop(ctx)).To(Succeed())
-		first, second = replica("first"), replica("second")
+		first, second = replica(w, "first"), replica(w, "second")
 		Expect(first.Start(ctx)).To(Succeed())
 		w.Await(ctx, func(g Gomega) { g.Expect(holder(ctx)).NotTo(BeEmpty()) })
 		w.Given(ctx, "orders", given.NoInitialBackfill)
@@ -103,36 +105,5 @@ var _ = Describe("The operator's events", func() {
 			HaveKey(string(streamingv1.ReasonStreaming)),
 		))
 		Expect(w.Events(ctx, s, corev1.EventTypeWarning)).To(BeEmpty(), "nothing went wrong")
-	})
-})
-
-var _ = Describe("The operator at rest", func() {
-	It("asks nothing, whatever phases the streams are in", func(ctx SpecContext) {
-		w := stage().Enter(ctx)
-		w.EditTemplate(ctx, story.Template, func(t *streamingv1.StreamingJobTemplate) { given.BackoffLimit(0)(t) })
-		w.Given(ctx, "running", given.NoInitialBackfill)
-		w.Given(ctx, "backfilling", given.Script(func(s *script.Source) { s.Backfill.RunFor = script.Forever }))
-		w.Given(ctx, "suspended", given.Suspended)
-		w.Given(ctx, "failed", given.NoInitialBackfill, given.Script(func(s *script.Source) { s.Stream = script.Run{ExitCode: 1} }))
-		w.Given(ctx, "pending", given.TemplateOf("missing"))
-		w.Request(ctx, "waiting", "suspended")
-		w.Request(ctx, "lost", "nobody")
-		for name, phase := range map[string]streamingv1.StreamPhase{
-			"running": streamingv1.StreamRunning, "backfilling": streamingv1.StreamBackfilling,
-			"suspended": streamingv1.StreamSuspended, "failed": streamingv1.StreamFailed, "pending": streamingv1.StreamPending,
-		} {
-			w.AwaitPhase(ctx, name, phase)
-		}
-		w.AwaitPod(ctx, "running", streamingv1.ModeStream)
-		w.AwaitPod(ctx, "backfilling", streamingv1.ModeBackfill)
-		w.AwaitRequest(ctx, "waiting", streamingv1.RequestQueued)
-		lost := w.AwaitRequest(ctx, "lost", streamingv1.RequestQueued)
-		Expect(lost.Status.Message).To(ContainSubstring("nobody"))
-		w.AwaitQuietFor(ctx, 10*time.Second)
-		// Nor does a fresh one write what is written already.
-		before := len(w.History(ctx).Versions)
-		w.RestartOperator(ctx)
-		w.AwaitQuiet(ctx)
-		Expect(w.History(ctx).Versions).To(HaveLen(before), "a restart writes nothing")
 	})
 })

@@ -45,9 +45,11 @@ func (r Request) String() string {
 	return fmt.Sprintf("%s %s %s (%d)", r.ReceivedAt.Format("15:04:05.000"), r.Verb, r.URI, r.Response.Code)
 }
 
-func (r Request) byOperator() bool { return strings.HasPrefix(r.UserAgent, Operator) }
+// ByOperator tells whether the operator asked.
+func (r Request) ByOperator() bool { return strings.HasPrefix(r.UserAgent, Operator) }
 
-func (r Request) writes() bool {
+// Writes tells whether the request was to change something.
+func (r Request) Writes() bool {
 	return slices.Contains([]string{"create", "update", "patch", "delete", "deletecollection"}, r.Verb)
 }
 
@@ -57,10 +59,10 @@ func (r Request) writes() bool {
 func permitted(w *world, requests []Request) []Violation {
 	var found []Violation
 	for _, r := range requests {
-		if r.byOperator() && r.Response.Code == http.StatusForbidden {
+		if r.ByOperator() && r.Response.Code == http.StatusForbidden {
 			found = append(found, broken(Entitled, 0, "%s: forbidden", r)...)
 		}
-		if !r.byOperator() || !r.writes() || r.Response.Code >= http.StatusMultipleChoices {
+		if !r.ByOperator() || !r.Writes() || r.Response.Code >= http.StatusMultipleChoices {
 			continue
 		}
 		if law, why := w.refuse(r); why != "" {
@@ -142,14 +144,14 @@ func (w *world) madeByOperator(name string) bool {
 	return false
 }
 
-// AuditLog reads one namespace's requests from the API server's log.
+// AuditLog reads one namespace's requests from the API server's log, or all.
 type AuditLog struct {
 	path      string
 	namespace string
 	offset    int64
 }
 
-// NewAuditLog reads from the log's present end on.
+// NewAuditLog reads from the log's present end on; without a namespace, all requests.
 func NewAuditLog(path, namespace string) (*AuditLog, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -190,7 +192,7 @@ func (l *AuditLog) parse(text []byte) ([]Request, error) {
 			failed = errors.Join(failed, fmt.Errorf("read a line of the audit log: %w", err))
 			continue
 		}
-		if r.Object.Namespace == l.namespace && r.Stage != "ResponseStarted" {
+		if (l.namespace == "" || r.Object.Namespace == l.namespace) && r.Stage != "ResponseStarted" {
 			requests = append(requests, r)
 		}
 	}

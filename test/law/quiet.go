@@ -23,7 +23,7 @@ func AwaitQuiet(ctx context.Context, log *AuditLog, period time.Duration) error 
 			return err
 		}
 		for _, r := range requests {
-			if disturbs(r) {
+			if r.Disturbs() {
 				noise, since = append(noise, r), time.Now()
 			}
 		}
@@ -38,10 +38,10 @@ func AwaitQuiet(ctx context.Context, log *AuditLog, period time.Duration) error 
 	}
 }
 
-// disturbs tells whether a request shows that the operator is not at rest. Leases
+// Disturbs tells whether a request shows that the operator is not at rest. Leases
 // are renewed and watches reopened for as long as it lives.
-func disturbs(r Request) bool {
-	return r.byOperator() && r.Verb != "watch" && r.Object.Resource != "leases"
+func (r Request) Disturbs() bool {
+	return r.ByOperator() && r.Verb != "watch" && r.Object.Resource != "leases"
 }
 
 func lastOf(noise []Request) string {
