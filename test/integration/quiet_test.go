@@ -53,6 +53,7 @@ func restingFleet(ctx context.Context, w *story.World) *corev1.Pod {
 	w.Given(ctx, "pending", given.NoInitialBackfill, given.TemplateOf("missing"))
 	w.Given(ctx, "backing-off", given.NoInitialBackfill, given.Backoff(time.Hour, time.Hour),
 		given.Script(func(s *script.Source) { s.Stream = script.Run{} }))
+	w.Given(ctx, "scheduled", given.Schedule("0 0 1 1 *"))
 	w.AwaitPod(ctx, "in-line", streamingv1.ModeStream)
 	for request, stream := range map[string]string{
 		"waits-for-a-slot": "in-line", "waits-for-its-stream": "suspended", "waits-for-its-user": "failed", "waits-for-nobody": "nobody",
@@ -64,6 +65,7 @@ func restingFleet(ctx context.Context, w *story.World) *corev1.Pod {
 		"running": streamingv1.StreamRunning, "in-line": streamingv1.StreamRunning, "backfilling": streamingv1.StreamBackfilling,
 		"suspended": streamingv1.StreamSuspended, "failed": streamingv1.StreamFailed,
 		"pending": streamingv1.StreamPending, "backing-off": streamingv1.StreamPending,
+		"scheduled": streamingv1.StreamScheduled,
 	} {
 		w.AwaitPhase(ctx, name, phase)
 	}
