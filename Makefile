@@ -56,6 +56,7 @@ e2e: image ## Stories over a real node with real pods
 prove: ## The long proofs, whole, with their tables: every step of every scenario, where make test takes a sample
 	go run ./test/cluster build
 	cd test/faults && $(GOTEST) -count=1 -args -all
+	ARCANE_TEST_QUIET=1m $(GOTEST) -count=1 ./test/integration '-ginkgo.focus=The operator at rest'
 
 .PHONY: verify
 verify: ## Regenerate, tidy, vet and lint everything, build all manifests; fails when git then shows a difference
