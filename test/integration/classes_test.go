@@ -51,7 +51,7 @@ var _ = Describe("A class with live streams", func() {
 	})
 
 	It("lets a running backfill go on when I delete it, and completes its request", func(ctx SpecContext) {
-		b := w.Begin(ctx)
+		b := w.Begin(ctx, "orders")
 		w.Delete(ctx, given.Class(w.Class, story.Template))
 		w.AwaitCondition(ctx, "orders", streamingv1.ConditionAccepted, metav1.ConditionFalse, streamingv1.ReasonClassNotFound)
 		w.AwaitQuiet(ctx)

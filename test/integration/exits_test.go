@@ -83,7 +83,7 @@ var _ = Describe("A backfill", func() {
 	BeforeEach(func(ctx SpecContext) {
 		w = stage().Enter(ctx)
 		w.EditTemplate(ctx, story.Template, func(t *streamingv1.StreamingJobTemplate) { given.BackoffLimit(0)(t) })
-		b = w.Begin(ctx)
+		b = w.Begin(ctx, "orders")
 	})
 	theRequest := func() *streamingv1.BackfillRequest {
 		return &streamingv1.BackfillRequest{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: b.Request}}

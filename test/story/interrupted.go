@@ -18,32 +18,34 @@ import (
 // Backfill is one that runs until it is told to end.
 type Backfill struct {
 	*World
+	// Stream is what it backfills.
+	Stream string
 	// Pod is its first.
 	Pod *corev1.Pod
 	// Request is the name of what it serves, and its id.
 	Request string
 }
 
-// Begin makes the stream orders and waits until its first backfill runs. On SIGTERM
-// that exits 0, which looks like a success and is none.
-func (w *World) Begin(ctx context.Context, changes ...func(*script.Source)) *Backfill {
+// Begin makes a stream and waits until its first backfill runs. On SIGTERM that exits 0, which
+// looks like a success and is none.
+func (w *World) Begin(ctx context.Context, stream string, changes ...func(*script.Source)) *Backfill {
 	ginkgo.GinkgoHelper()
-	w.Given(ctx, "orders", given.Script(func(s *script.Source) {
+	w.Given(ctx, stream, given.Script(func(s *script.Source) {
 		s.Backfill = script.Run{RunFor: script.Forever}
 		for _, change := range changes {
 			change(s)
 		}
 	}))
-	pod := w.AwaitPod(ctx, "orders", streamingv1.ModeBackfill)
+	pod := w.AwaitPod(ctx, stream, streamingv1.ModeBackfill)
 	request, isSet := env(pod, streamingv1.EnvBackfillID)
 	gomega.Expect(isSet).To(gomega.BeTrue())
-	return &Backfill{w, pod, request}
+	return &Backfill{w, stream, pod, request}
 }
 
 // RunsAgain waits until the backfill runs again with the same id, and lets that one succeed.
 func (b *Backfill) RunsAgain(ctx context.Context) {
 	ginkgo.GinkgoHelper()
-	second := b.AwaitPod(ctx, "orders", streamingv1.ModeBackfill, b.Pod)
+	second := b.AwaitPod(ctx, b.Stream, streamingv1.ModeBackfill, b.Pod)
 	b.expectSameID(second)
 	r := &streamingv1.BackfillRequest{}
 	gomega.Expect(b.Client.Get(ctx, b.Key(b.Request), r)).To(gomega.Succeed())
@@ -51,7 +53,7 @@ func (b *Backfill) RunsAgain(ctx context.Context) {
 	b.Exit(ctx, second, 0)
 	done := b.AwaitCompleted(ctx, b.Request)
 	gomega.Expect(done.Annotations[streamingv1.AnnotationCompletedBy]).To(gomega.Equal(second.Labels[batchv1.ControllerUidLabel]))
-	b.AwaitPod(ctx, "orders", streamingv1.ModeStream)
+	b.AwaitPod(ctx, b.Stream, streamingv1.ModeStream)
 }
 
 func (b *Backfill) expectSameID(second *corev1.Pod) {
@@ -68,7 +70,7 @@ func (b *Backfill) expectSameID(second *corev1.Pod) {
 func (b *Backfill) AwaitJobEnded(ctx context.Context, how batchv1.JobConditionType) {
 	ginkgo.GinkgoHelper()
 	b.Await(ctx, func(g gomega.Gomega) {
-		jobs := b.Jobs(ctx, "orders")
+		jobs := b.Jobs(ctx, b.Stream)
 		g.Expect(jobs).To(gomega.HaveLen(1), "its TTL must not take it away before its end is recorded")
 		g.Expect(jobs[0].Status.Conditions).To(gomega.ContainElement(gomega.And(
 			gomega.HaveField("Type", how), gomega.HaveField("Status", corev1.ConditionTrue))))
@@ -87,7 +89,7 @@ func Interrupted(stage func() *Stage) {
 				given.BackoffLimit(0)(t)
 				given.TTL(1)(t)
 			})
-			b = w.Begin(ctx)
+			b = w.Begin(ctx, "orders")
 		})
 
 		ginkgo.DescribeTable("whose pod is taken away and exits 0 is not completed, and runs again with the same id",
@@ -158,11 +160,11 @@ func Interrupted(stage func() *Stage) {
 
 func (b *Backfill) streamsAfterOneBackfill(ctx context.Context) {
 	ginkgo.GinkgoHelper()
-	b.AwaitPod(ctx, "orders", streamingv1.ModeStream)
-	b.AwaitPhase(ctx, "orders", streamingv1.StreamRunning)
+	b.AwaitPod(ctx, b.Stream, streamingv1.ModeStream)
+	b.AwaitPhase(ctx, b.Stream, streamingv1.StreamRunning)
 	b.AwaitQuiet(ctx)
-	gomega.Expect(b.Modes(ctx, "orders")).To(gomega.Equal([]streamingv1.Mode{streamingv1.ModeBackfill, streamingv1.ModeStream}))
-	gomega.Expect(b.RequestsEver(ctx, "orders")).To(gomega.Equal(1))
+	gomega.Expect(b.Modes(ctx, b.Stream)).To(gomega.Equal([]streamingv1.Mode{streamingv1.ModeBackfill, streamingv1.ModeStream}))
+	gomega.Expect(b.RequestsEver(ctx, b.Stream)).To(gomega.Equal(1))
 }
 
 func deletePod(ctx context.Context, w *World, p *corev1.Pod) {
