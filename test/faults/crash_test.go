@@ -10,7 +10,7 @@ import (
 	"github.com/arcane-streaming/arcane-operator/test/story"
 )
 
-func TestCrashAtEveryWrite(t *testing.T) {
+func TestCrashAtEveryWrite(t *testing.T) { //nolint:tparallel // TestPausedProcess must have the cluster alone: a process acts in all namespaces.
 	table := newTable(t, "Crash at every write", dropped, replyLost)
 	for i, s := range scenarios {
 		t.Run(s.name, func(t *testing.T) {

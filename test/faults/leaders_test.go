@@ -16,7 +16,7 @@ const (
 	atEnd  mode = "held, then on when the other is done"
 )
 
-func TestPausedLeader(t *testing.T) {
+func TestPausedLeader(t *testing.T) { //nolint:tparallel // TestPausedProcess must have the cluster alone: a process acts in all namespaces.
 	table := newTable(t, "A leader that stands still between its look and its write", midway, atEnd)
 	for i, s := range scenarios {
 		t.Run(s.name, func(t *testing.T) {

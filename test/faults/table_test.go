@@ -18,7 +18,7 @@ import (
 
 const (
 	// sampleEvery is how many steps there are for each one in the fixed sample.
-	sampleEvery = 11
+	sampleEvery = 15
 	// tries: a step that a run happened not to come by is aimed at again.
 	tries = 3
 )
