@@ -3,6 +3,7 @@ package model
 // This file is etcd and the API server in memory, as far as the operator uses one.
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"slices"
@@ -186,6 +187,28 @@ func (s *store) patchMain(next client.Object, tree map[string]any) bool {
 	return changed
 }
 
+// update replaces a CronJob, if it is still the version that was judged.
+func (s *store) update(o *batchv1.CronJob) error {
+	current := get[*batchv1.CronJob](s, crons, o.Name)
+	switch {
+	case current == nil:
+		return missing(o.Name)
+	case o.UID != current.UID || o.ResourceVersion != current.ResourceVersion:
+		return conflict(o.Name, "another version")
+	}
+	next := copyOf(current)
+	next.Labels, next.Annotations, next.OwnerReferences = maps.Clone(o.Labels), maps.Clone(o.Annotations), o.OwnerReferences
+	if !bytes.Equal(encoded(current.Spec), encoded(o.Spec)) {
+		o.Spec.DeepCopyInto(&next.Spec)
+		next.Generation++
+	}
+	if !bytes.Equal(encoded(current), encoded(next)) {
+		s.put(crons, o.Name, next)
+	}
+	next.DeepCopyInto(o)
+	return nil
+}
+
 // remove deletes with preconditions and a propagation policy. Without one it is
 // the background's: the object goes at once, and the garbage collector follows.
 func (s *store) remove(o client.Object, opts *client.DeleteOptions) error {
@@ -248,6 +271,7 @@ func all[T client.Object](s *store, k kind) []T {
 func (s *store) streams() []*v1.Stream           { return all[*v1.Stream](s, streams) }
 func (s *store) requests() []*v1.BackfillRequest { return all[*v1.BackfillRequest](s, requests) }
 func (s *store) jobs() []*batchv1.Job            { return all[*batchv1.Job](s, jobs) }
+func (s *store) crons() []*batchv1.CronJob       { return all[*batchv1.CronJob](s, crons) }
 func (s *store) pods() []*corev1.Pod             { return all[*corev1.Pod](s, pods) }
 
 // get finds one object; the zero value where there is none.

@@ -25,6 +25,9 @@ func (w *world) cluster(fair bool) []happening {
 		list = append(list, w.collectJob(j)...)
 		list = append(list, w.ttlController(j)...)
 	}
+	for _, c := range w.crons() {
+		list = append(list, w.collectCron(c)...)
+	}
 	for _, p := range w.pods() {
 		list = append(list, w.collectPod(p)...)
 		list = append(list, w.kubelet(p, fair)...)
@@ -48,6 +51,9 @@ func (w *world) there(ref metav1.OwnerReference) bool {
 	case v1.KindStream:
 		s := get[*v1.Stream](w.store, streams, ref.Name)
 		return s != nil && s.UID == ref.UID
+	case "CronJob":
+		c := get[*batchv1.CronJob](w.store, crons, ref.Name)
+		return c != nil && c.UID == ref.UID
 	case "Job":
 		j := get[*batchv1.Job](w.store, jobs, ref.Name)
 		return j != nil && j.UID == ref.UID
@@ -187,7 +193,7 @@ func (w *world) startPod(j *batchv1.Job) {
 // behind, and foreground deletion.
 func (w *world) collectJob(j *batchv1.Job) []happening {
 	if ref := metav1.GetControllerOf(j); ref != nil && !w.there(*ref) {
-		return []happening{{"gc: job of a stream that is gone:", j.Name, func() { w.put(jobs, j.Name, nil) }}}
+		return []happening{{"gc: job whose owner is gone:", j.Name, func() { w.put(jobs, j.Name, nil) }}}
 	}
 	if j.DeletionTimestamp == nil {
 		return nil
@@ -211,6 +217,14 @@ func (w *world) collectStream(s *v1.Stream) []happening {
 			return []happening{{"gc: deletes job", j.Name, func() { w.foreground(j) }}}
 		}
 		if ownerOf(j) == s.UID {
+			return nil
+		}
+	}
+	for _, c := range w.crons() {
+		if ownerOf(c) == s.UID && c.DeletionTimestamp == nil {
+			return []happening{{"gc: deletes cronjob", c.Name, func() { w.foreground(c) }}}
+		}
+		if ownerOf(c) == s.UID {
 			return nil
 		}
 	}

@@ -26,13 +26,14 @@ const (
 	requests
 	jobs
 	pods
+	crons
 	classes
 	templates
 	kinds
 )
 
 func (k kind) String() string {
-	return [...]string{"streams", "requests", "jobs", "pods", "classes", "templates"}[k]
+	return [...]string{"streams", "requests", "jobs", "pods", "cronjobs", "classes", "templates"}[k]
 }
 
 func kindOf(o any) kind {
@@ -45,6 +46,8 @@ func kindOf(o any) kind {
 		return jobs
 	case *corev1.Pod, *corev1.PodList:
 		return pods
+	case *batchv1.CronJob:
+		return crons
 	case *v1.StreamClass, *v1.StreamClassList:
 		return classes
 	case *v1.StreamingJobTemplate, *v1.StreamingJobTemplateList:
@@ -64,6 +67,8 @@ func copyInto(from, into client.Object) {
 		o.DeepCopyInto(into.(*batchv1.Job))
 	case *corev1.Pod:
 		o.DeepCopyInto(into.(*corev1.Pod))
+	case *batchv1.CronJob:
+		o.DeepCopyInto(into.(*batchv1.CronJob))
 	case *v1.StreamClass:
 		o.DeepCopyInto(into.(*v1.StreamClass))
 	case *v1.StreamingJobTemplate:
@@ -102,6 +107,8 @@ func specOf(o client.Object) any {
 	case *v1.BackfillRequest:
 		return &o.Spec
 	case *batchv1.Job:
+		return &o.Spec
+	case *batchv1.CronJob:
 		return &o.Spec
 	case *v1.StreamClass:
 		return &o.Spec
@@ -149,6 +156,8 @@ func mergeSection(section, patch any) bool {
 	case *v1.BackfillRequestStatus:
 		return mergeInto(s, patch)
 	case *batchv1.JobSpec:
+		return mergeInto(s, patch)
+	case *batchv1.CronJobSpec:
 		return mergeInto(s, patch)
 	}
 	panic(fmt.Sprintf("nobody patches a %T", section))

@@ -57,6 +57,8 @@ func (w *world) judge(before, after client.Object) {
 		w.judgeRequest(as[*v1.BackfillRequest](before), as[*v1.BackfillRequest](after))
 	case *batchv1.Job:
 		w.judgeJob(as[*batchv1.Job](before), as[*batchv1.Job](after))
+	case *batchv1.CronJob:
+		w.judgeCron(as[*batchv1.CronJob](before), as[*batchv1.CronJob](after))
 	case *corev1.Pod:
 		w.judgePod(as[*corev1.Pod](before), as[*corev1.Pod](after))
 	default:
@@ -74,7 +76,7 @@ func as[T client.Object](o client.Object) T {
 func (w *world) judgeStream(was, is *v1.Stream) {
 	if w.by == nil {
 		if was == nil {
-			w.truth.running[is.UID] = !is.Spec.Suspended && (is.Spec.Backfill == nil || is.Spec.Backfill.Initial != v1.InitialDisabled)
+			w.truth.running[is.UID] = !is.Spec.Suspended && is.Spec.Schedule == nil && (is.Spec.Backfill == nil || is.Spec.Backfill.Initial != v1.InitialDisabled)
 		}
 		return
 	}
@@ -86,7 +88,7 @@ func (w *world) judgeStream(was, is *v1.Stream) {
 	if is.Status.Runs < was.Status.Runs {
 		w.fail("run numbers went down")
 	}
-	if is.Status.InitialBackfill == v1.InitialWaived && w.truth.running[is.UID] {
+	if is.Status.InitialBackfill == v1.InitialWaived && w.truth.running[is.UID] && is.Spec.Schedule == nil {
 		w.fail("scenario 1: a stream that was created to backfill first gave it up")
 	}
 	if was.Status.InitialBackfill != "" && (was.Status.InitialBackfill != is.Status.InitialBackfill || was.Status.InitialRequestUID != is.Status.InitialRequestUID) {
@@ -230,10 +232,10 @@ func runOf(j *batchv1.Job) int64 {
 
 func (w *world) judgeJob(was, is *batchv1.Job) {
 	switch {
-	case was == nil && w.by == nil:
+	case was == nil && w.streamOfJob(is) == "":
 		w.truth.foreign[is.UID] = true
 	case was == nil:
-		w.truth.streamOf[is.UID] = ownerOf(is)
+		w.truth.streamOf[is.UID] = types.UID(w.streamOfJob(is))
 		if !held(is) {
 			w.fail("job %s was created running", is.Name)
 		}
@@ -281,10 +283,11 @@ func (w *world) judgeRelease(j *batchv1.Job) {
 	if s.Status.Job == nil || s.Status.Job.UID != j.UID {
 		w.fail("job %s was released and is not recorded", j.Name)
 	}
-	if runOf(j) <= w.truth.released[s.UID] {
-		w.fail("job %s was released after run %d", j.Name, w.truth.released[s.UID])
+	run := s.Status.Runs
+	if run <= w.truth.released[s.UID] || s.Status.Job != nil && s.Status.Job.Run != run {
+		w.fail("job %s of run %d was released after run %d", j.Name, run, w.truth.released[s.UID])
 	}
-	w.truth.released[s.UID] = runOf(j)
+	w.truth.released[s.UID] = run
 	if j.Labels[v1.LabelBackfilling] == "true" {
 		return
 	}

@@ -58,7 +58,7 @@ var who = []func(*model) []happening{
 }
 
 func (m *model) users() []happening   { return m.world.users() }
-func (m *model) healthy() []happening { return m.cluster(true) }
+func (m *model) healthy() []happening { return append(m.cluster(true), m.schedule()...) }
 func (m *model) faulty() []happening  { return m.cluster(false) }
 
 // rarely is what happens less often.

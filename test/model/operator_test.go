@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -378,6 +379,12 @@ func (c cached) Delete(ctx context.Context, target client.Object, opts ...client
 	return o.write(ctx, "delete", target, func() error {
 		return o.api.remove(target, (&client.DeleteOptions{}).ApplyOptions(opts))
 	})
+}
+
+// Update writes the whole of a CronJob: nothing else is written so.
+func (c cached) Update(ctx context.Context, target client.Object, _ ...client.UpdateOption) error {
+	o := c.wiring.now
+	return o.write(ctx, "update", target, func() error { return o.api.update(target.(*batchv1.CronJob)) })
 }
 
 // Patch writes.

@@ -119,6 +119,8 @@ func (w *world) judgeStreamsEnd(s *v1.Stream) {
 		want, phase = nil, v1.StreamSuspended
 	case s.Status.Failure != nil:
 		want, phase = nil, v1.StreamFailed
+	case s.Spec.Schedule != nil:
+		want, phase = nil, v1.StreamScheduled
 	}
 	if !slices.Equal(running, want) || s.Status.Phase != phase || s.Status.ObservedGeneration != s.Generation {
 		w.fail("at rest: stream %s of generation %d (seen: %d) is %s with jobs %v; want %s with %v",
@@ -127,6 +129,7 @@ func (w *world) judgeStreamsEnd(s *v1.Stream) {
 	if stalled := meta.IsStatusConditionTrue(s.Status.Conditions, v1.ConditionStalled); stalled != (phase == v1.StreamFailed) {
 		w.fail("at rest: stream %s is %s, and stalled: %v", s.Name, s.Status.Phase, stalled)
 	}
+	w.judgeSchedule(s)
 	w.judgeBackfilled(s)
 }
 
@@ -135,7 +138,7 @@ func (w *world) judgeBackfilled(s *v1.Stream) {
 	if !w.truth.running[s.UID] || s.Status.Phase != v1.StreamRunning {
 		return
 	}
-	if s.Status.InitialBackfill != v1.InitialRequested {
+	if s.Status.InitialBackfill == "" {
 		w.fail("scenario 1: stream %s never backfilled", s.Name)
 	}
 	for _, q := range w.requests() {
@@ -159,7 +162,7 @@ func (w *world) judgeRequestsEnd(q *v1.BackfillRequest) {
 		if phase != v1.RequestQueued && phase != v1.RequestPaused {
 			w.fail("at rest: request %s for nobody is %q", q.Name, phase)
 		}
-	case s.Status.Phase == v1.StreamRunning:
+	case s.Status.Phase == v1.StreamRunning, s.Status.Phase == v1.StreamScheduled:
 		w.fail("at rest: request %s is still %q", q.Name, phase)
 	case s.Status.Phase == v1.StreamSuspended && (phase == v1.RequestRunning || phase == ""):
 		w.fail("at rest: request %s of a suspended stream is %q", q.Name, phase)

@@ -127,6 +127,19 @@ var stories = []struct {
 	{"a gap is backfilled", []scene{
 		running, {func(t *tale) { t.codes = []int32{exitGap} }, func(t *tale) bool { return len(t.codes) == 0 && len(t.requests()) == 2 && ended(t) }},
 	}, "orders=Running(backfilling=false held=false) orders-gap-1767323047=Completed" + initial},
+	{"26 a schedule, and a run of it", []scene{
+		{born(scheduled), isScheduled}, {runOfSchedule, isScheduled},
+	}, "orders=Scheduled"},
+	{"26 a run of a schedule, suspended and resumed", []scene{
+		{func(t *tale) { t.hold = true; born(scheduled)(t) }, isScheduled}, {runOfSchedule, backfills},
+		{edit(suspend), is(v1.StreamSuspended)}, {func(t *tale) { t.hold = false; edit(resume)(t) }, isScheduled},
+	}, "orders=Scheduled"},
+	{"26 a request while it is scheduled", []scene{
+		{born(scheduled), isScheduled}, {asks(), func(t *tale) bool { return t.phaseOf("request-1").Final() && isScheduled(t) }},
+	}, "orders=Scheduled request-1=Completed"},
+	{"26 the schedule is set, and removed", []scene{
+		running, {edit(scheduled), isScheduled}, {edit(func(s *v1.Stream) { s.Spec.Schedule = nil }), isStreaming},
+	}, "orders=Running(backfilling=false held=false)" + initial},
 	{"two streams share a slot", []scene{
 		{func(t *tale) {
 			change(t.store, get[*v1.StreamClass](t.store, classes, className), func(c *v1.StreamClass) {
@@ -139,6 +152,14 @@ var stories = []struct {
 		}, func(t *tale) bool { return ended(t) && isStream(names[1], v1.StreamRunning)(t) }},
 	}, "orders=Running(backfilling=false held=false) payments=Running(backfilling=false held=false)" + initial + " payments-initial=Completed"},
 }
+
+func scheduled(s *v1.Stream) { s.Spec.Schedule = ptr.To("*/5 * * * *") }
+
+func isScheduled(t *tale) bool {
+	return is(v1.StreamScheduled)(t) && len(t.schedule()) == 1
+}
+
+func runOfSchedule(t *tale) { t.schedule()[0].do() }
 
 func nothingMore(t *tale) bool {
 	_, more := t.next()

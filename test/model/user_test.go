@@ -39,7 +39,7 @@ func (w *world) users() []happening {
 	return list
 }
 
-// creations are the three ways to create a stream.
+// creations are the ways to create a stream.
 func (w *world) creations(name string) []happening {
 	create := func(what string, edit func(*v1.Stream)) happening {
 		return happening{"user: creates " + what + " stream", name, func() { must(w.create(newStream(name, edit))) }}
@@ -50,6 +50,7 @@ func (w *world) creations(name string) []happening {
 	return []happening{
 		create("a running", func(*v1.Stream) {}),
 		create("a suspended", func(s *v1.Stream) { s.Spec.Suspended = true }),
+		create("a scheduled", func(s *v1.Stream) { s.Spec.Schedule = ptr.To("*/5 * * * *") }),
 		create("a backfill-less", func(s *v1.Stream) { s.Spec.Backfill = &v1.BackfillSpec{Initial: v1.InitialDisabled} }),
 	}
 }
@@ -81,6 +82,18 @@ func (w *world) onStream(s *v1.Stream) []happening {
 				b.OnSpecChange = v1.OnSpecChangeFinish
 			}
 			s.Spec.Backfill = b
+		}),
+		edit("toggles the schedule", func(s *v1.Stream) {
+			if s.Spec.Schedule != nil {
+				s.Spec.Schedule = nil
+				return
+			}
+			s.Spec.Schedule = ptr.To("*/5 * * * *")
+		}),
+		edit("edits the schedule", func(s *v1.Stream) {
+			if s.Spec.Schedule != nil {
+				s.Spec.Schedule = ptr.To(fmt.Sprintf("%d * * * *", w.edits%60))
+			}
 		}),
 		edit("toggles the restart policy", func(s *v1.Stream) {
 			if s.Spec.Restart != nil {
@@ -219,6 +232,16 @@ func (w *world) meddlers() []happening {
 	var list []happening
 	for _, j := range w.jobs() {
 		list = append(list, w.onJob(j)...)
+	}
+	for _, c := range w.crons() {
+		list = append(list,
+			happening{"user: deletes in the background cronjob", c.Name, func() { w.put(crons, c.Name, nil) }},
+			happening{"user: pauses cronjob", c.Name, func() {
+				change(w.store, c, func(next *batchv1.CronJob) {
+					next.Spec.Suspend = ptr.To(true)
+					next.Generation++
+				})
+			}})
 	}
 	for _, p := range w.pods() {
 		list = append(list, happening{"user: deletes pod", p.Name, func() { w.removePod(p, graceOf(p)) }})
