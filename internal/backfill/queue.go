@@ -86,11 +86,15 @@ func (q *queue) candidates() []candidate {
 	for i := range q.requests {
 		r := &q.requests[i]
 		s := q.streamOf(r)
-		if s == nil || !waiting(s, r) || blocked(s, r) != "" || !meta.IsStatusConditionTrue(s.Status.Conditions, v1.ConditionAccepted) {
+		if s == nil || !waiting(s, r) {
 			continue
 		}
-		claimed := q.claims(s, r)
-		if claimed || !full && !occupied[s.UID] {
+		reason := blocked(s, r)
+		// What the stream says of its definition may be old news: it waits for the
+		// grant before it says anything new.
+		claimed := q.claims(s, r) && (reason == "" || reason == v1.ReasonStreamNotReady)
+		accepted := reason == "" && meta.IsStatusConditionTrue(s.Status.Conditions, v1.ConditionAccepted)
+		if claimed || accepted && !full && !occupied[s.UID] {
 			list = append(list, candidate{request: r, stream: s, claimed: claimed})
 		}
 	}

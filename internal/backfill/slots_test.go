@@ -70,6 +70,8 @@ func TestCandidates(t *testing.T) {
 		"unknown to its stream":          {1, []*v1.Stream{a}, []*v1.BackfillRequest{request("1", of("a"), ours)}, ""},
 		"ended":                          {1, []*v1.Stream{a}, []*v1.BackfillRequest{request("1", of("a"), completed), request("2", of("a"), endedAt(v1.RequestCancelled, 0))}, ""},
 		"claimed without a limit":        {1, []*v1.Stream{stream(named("a"), serving("1"))}, []*v1.BackfillRequest{request("1", of("a")), request("2", of("a"))}, "1!"},
+		"claimed, not accepted":          {1, []*v1.Stream{stream(named("a"), serving("1"), refused)}, []*v1.BackfillRequest{request("1", of("a")), request("2", of("a"))}, "1!"},
+		"claimed, suspended":             {1, []*v1.Stream{stream(named("a"), serving("1"), suspended)}, []*v1.BackfillRequest{request("1", of("a"))}, ""},
 		"claimed, the grant is lost":     {1, []*v1.Stream{stream(named("a"), serving("1"))}, []*v1.BackfillRequest{request("1", of("a"), in(v1.RequestQueued)), request("2", of("a"))}, "1!"},
 	} {
 		t.Run(name, func(t *testing.T) {
