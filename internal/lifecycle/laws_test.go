@@ -286,7 +286,7 @@ func memoryIsJustified(o Observation, d Decision) bool {
 // another at once, since no watch tells us of our own writes; one that waits for
 // a time says so.
 func wakesUp(_ Observation, d Decision) bool {
-	answered := has(d, DeleteJob) || has(d, DeleteStray) || has(d, DeleteOrphans) || has(d, ReleaseJob) || has(d, Forget) ||
+	answered := has(d, DeleteJob) || has(d, DeleteStray) || has(d, DeleteOrphans) || has(d, ReleaseJob) ||
 		has(d, PauseCron) || has(d, DeleteCron)
 	if d.Again != (len(d.Do) > 0 && !answered) {
 		return false

@@ -67,7 +67,7 @@ var rules = []rule{
 	{"suspend-schedule", all(suspended, makesRuns), do(ClaimStop, PauseCron), v1.StreamPending, v1.ReasonSuspending, watched},
 	{"suspend", all(suspended, unfinished), do(LookJob, ClaimStop, DeleteJob), v1.StreamPending, v1.ReasonSuspending, watched},
 	{"await-stop", all(suspended, leaving), nothing, v1.StreamPending, v1.ReasonSuspending, watched},
-	{"forget", all(suspended, remembered), do(LookStopped, Forget), v1.StreamSuspended, v1.ReasonSuspended, watched},
+	{"forget", all(suspended, remembered), do(LookStopped, Forget), v1.StreamSuspended, v1.ReasonSuspended, again},
 	{"suspended", all(suspended), nothing, v1.StreamSuspended, v1.ReasonSuspended, watched},
 
 	// A backfill that nobody wants any more.

@@ -602,3 +602,32 @@ func (c *cluster) ending() string {
 	}
 	return strings.TrimSpace(fmt.Sprintf("%s %v %s", c.stream().Status.Phase, modes, strings.Join(requests, " ")))
 }
+
+// TestTheRequestOfAForgottenFailureGoes: a suspension that comes between the gap's
+// request and its record leaves nobody who would serve it, and nothing else wakes the stream.
+func TestTheRequestOfAForgottenFailureGoes(t *testing.T) {
+	c := newCluster(t, orders()...)
+	c.settle()
+	c.end(0)
+	c.settle()
+	c.end(3)
+	c.settle()
+	s := c.stream()
+	c.must(c.api.Create(t.Context(), &v1.BackfillRequest{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: namespace, Name: fmt.Sprintf("orders-gap-%d", s.Status.Failure.Run), UID: "gap",
+			Annotations:     map[string]string{v1.AnnotationMadeBy: v1.RequestGap},
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(s, v1.GroupVersion.WithKind(v1.KindStream))},
+		},
+		Spec: v1.BackfillRequestSpec{StreamID: "orders"},
+	}))
+	c.change(suspend)
+	if _, err := c.reconciler.Reconcile(t.Context(), ctrl.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: "orders"}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range c.requests() {
+		if q.UID == "gap" {
+			t.Error("the request is still there")
+		}
+	}
+}
