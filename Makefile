@@ -39,13 +39,18 @@ demo-down: ## Remove all that the demo set up
 .PHONY: test
 test: ## Unit tests, proofs, integration over a real API server and Job controller, the plugins' tests
 	go run ./test/cluster build
-	$(GOTEST) $$(go list ./... | grep -v '/test/e2e')
+	$(GOTEST) $$(go list ./... | grep -v -e '/test/e2e' -e '/test/model')
+	$(GOTEST) -v ./test/model | grep -v 'OK, passed'
 	cd plugins/postgres && $(GOTEST) ./...
 	cd tools/gen && $(GOTEST) ./...
 
 .PHONY: mutants
 mutants: ## Ten known bugs, switched in one at a time: the laws and the stories must notice each
 	go run ./test/mutants
+
+.PHONY: prove
+prove: ## The proofs at full length
+	$(GOTEST) -count=1 -v ./test/model -model.steps=10000000 -model.processors=$$(nproc) | grep -v 'OK, passed'
 
 .PHONY: e2e
 e2e: image ## Stories over a real node with real pods

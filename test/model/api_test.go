@@ -157,7 +157,7 @@ func (s *store) patch(o client.Object, data []byte, status bool) error {
 		return conflict(o.GetName(), "another version")
 	}
 	next := copyOf(current)
-	changed := false
+	var changed bool
 	if status {
 		changed = mergeSection(statusOf(next), tree["status"])
 	} else {

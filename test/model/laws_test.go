@@ -35,6 +35,8 @@ type truth struct {
 	released map[types.UID]int64
 	// limits of the class that an operator may still believe in.
 	limits []int
+	// unlimited: the class was without a limit, or missing, at some time.
+	unlimited bool
 }
 
 func newTruth() truth {
@@ -66,6 +68,9 @@ func (w *world) judge(before, after client.Object) {
 			w.fail("I4: the operator wrote %T %s", o, o.GetName())
 		}
 	}
+	if kindOf(o) == classes {
+		w.noteLimit(as[*v1.StreamClass](after))
+	}
 }
 
 func as[T client.Object](o client.Object) T {
@@ -88,8 +93,11 @@ func (w *world) judgeStream(was, is *v1.Stream) {
 	if is.Status.Runs < was.Status.Runs {
 		w.fail("run numbers went down")
 	}
-	if is.Status.InitialBackfill == v1.InitialWaived && w.truth.running[is.UID] && is.Spec.Schedule == nil {
-		w.fail("scenario 1: a stream that was created to backfill first gave it up")
+	if is.Status.InitialBackfill == v1.InitialWaived && was.Status.InitialBackfill == "" {
+		if w.truth.running[is.UID] && is.Spec.Schedule == nil {
+			w.fail("scenario 1: a stream that was created to backfill first gave it up")
+		}
+		w.truth.running[is.UID] = false
 	}
 	if was.Status.InitialBackfill != "" && (was.Status.InitialBackfill != is.Status.InitialBackfill || was.Status.InitialRequestUID != is.Status.InitialRequestUID) {
 		w.fail("the decision about the initial backfill was taken twice")
@@ -201,9 +209,18 @@ func (w *world) judgeEdit(was, is *v1.BackfillRequest) {
 	}
 }
 
-// judgeGrant counts slots, where only one operator grants.
+// noteLimit remembers a limit that somebody may believe in.
+func (w *world) noteLimit(c *v1.StreamClass) {
+	if c == nil || c.Spec.Backfill == nil {
+		w.truth.unlimited = true
+		return
+	}
+	w.truth.limits = append(w.truth.limits, int(*c.Spec.Backfill.MaxConcurrent))
+}
+
+// judgeGrant counts slots, where only one operator grants and there was always a limit.
 func (w *world) judgeGrant(was, is *v1.BackfillRequest) {
-	if is.Status.Phase != v1.RequestGranted || was.Status.Phase == v1.RequestGranted || len(w.ops) != 1 {
+	if is.Status.Phase != v1.RequestGranted || was.Status.Phase == v1.RequestGranted || len(w.ops) != 1 || w.truth.unlimited {
 		return
 	}
 	holding := map[string]bool{}
@@ -292,7 +309,9 @@ func (w *world) judgeRelease(j *batchv1.Job) {
 		return
 	}
 	for _, q := range w.requests() {
-		if (q.UID == s.Status.InitialRequestUID || q.UID == s.Status.GapRequestUID) && !over(q) {
+		// Who has not heard of the request yet cannot wait for it.
+		_, known := w.by.caches[requests].seen[q.Name]
+		if (q.UID == s.Status.InitialRequestUID || q.UID == s.Status.GapRequestUID) && !over(q) && known {
 			w.fail("scenario 1: streaming job %s was released before backfill %s", j.Name, q.Name)
 		}
 	}
@@ -303,7 +322,7 @@ func (w *world) judgePod(was, is *corev1.Pod) {
 	if w.by == nil {
 		return
 	}
-	if was == nil || is != nil && (was.DeletionTimestamp != nil || is.DeletionTimestamp == nil) {
+	if was == nil || is != nil && is.DeletionTimestamp == nil {
 		w.fail("I4: the operator wrote a pod")
 		return
 	}

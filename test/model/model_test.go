@@ -5,7 +5,10 @@ package model
 import (
 	"time"
 
+	"k8s.io/utils/ptr"
 	"pgregory.net/rapid"
+
+	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 )
 
 // model is a world in which chance rules.
@@ -27,7 +30,11 @@ func newModel(t *rapid.T, s *stage) *model {
 	if rapid.Bool().Draw(t, "several steps in a second") {
 		m.slow = 4
 	}
-	must(m.create(newClass()))
+	must(m.create(newClass(func(s *v1.StreamClassSpec) {
+		if rapid.Bool().Draw(t, "limited") {
+			s.Backfill = &v1.ClassBackfill{MaxConcurrent: ptr.To[int32](1)}
+		}
+	})))
 	must(m.create(newTemplate("std")))
 	must(m.create(newTemplate("big")))
 	m.pick("first", m.creations(names[0]))

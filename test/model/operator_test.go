@@ -103,7 +103,7 @@ func newOperator(w *wiring, name string, s *store, clock *passiveClock, seen [ki
 }
 
 // follow lets an event reach the cache, and then the watchers.
-func (o *operator) follow(k kind, name string, before, after client.Object) {
+func (o *operator) follow(k kind, name string, after client.Object) {
 	c := &o.caches[k]
 	switch {
 	case c.lags:

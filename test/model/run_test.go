@@ -6,8 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -18,31 +16,18 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 )
 
-const (
-	// stepsVariable says how many steps to take; without it a run takes as many as a normal test may.
-	stepsVariable = "ARCANE_MODEL_STEPS"
-	normalSteps   = 100_000
-	// worldsPerCheck is how many worlds one seed is for.
-	worldsPerCheck = 200
+// normalSteps is what a normal run takes.
+const normalSteps = 100_000
+
+var (
+	stepsFlag      = flag.Int64("model.steps", normalSteps, "model: how many steps to take; more than a normal run's also tells every story with every fault")
+	processorsFlag = flag.Int("model.processors", 1, "model: how many worlds live at a time; only one alone is repeated by its seed")
 )
 
-func TestMain(m *testing.M) {
-	ctrl.SetLogger(logr.Discard())
-	os.Exit(m.Run())
-}
+// worldsPerCheck is how many worlds one seed is for.
+const worldsPerCheck = 200
 
-func wantedSteps(t *testing.T) int64 {
-	t.Helper()
-	text := os.Getenv(stepsVariable)
-	if text == "" {
-		return normalSteps
-	}
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
-		t.Fatalf("%s: %v", stepsVariable, err)
-	}
-	return n
-}
+func init() { ctrl.SetLogger(logr.Discard()) }
 
 // run is a number of checks that go on until enough steps have been taken.
 type run struct {
@@ -53,7 +38,7 @@ type run struct {
 	want   int64
 	steps  atomic.Int64
 	worlds atomic.Int64
-	slept  atomic.Int64
+	rested atomic.Int64
 }
 
 // seedOf is the seed of the n-th check: the first one's is the run's own, so that
@@ -83,17 +68,16 @@ func (r *run) check(t *testing.T, s *stage) {
 		failed = true // until it is not: a failure is repeated, whoever else is done
 		steps, rest := liveWorld(t, s, rapid.IntRange(30, 200).Draw(t, "steps"))
 		r.steps.Add(int64(steps))
-		r.slept.Add(int64(rest))
+		r.rested.Add(int64(rest))
 		r.worlds.Add(1)
 		failed = false
 	})
 }
 
 // TestTheLawsHoldWhateverHappens lets world after world live. A seed that is given
-// by -rapid.seed repeats a run, as far as one processor goes; a failure is repeated
-// by what rapid says of it.
+// by -rapid.seed repeats a run; a failure is repeated by what rapid says of it.
 func TestTheLawsHoldWhateverHappens(t *testing.T) {
-	r := &run{want: wantedSteps(t), seed: rand.Uint64()} //nolint:gosec // chance, not secrecy
+	r := &run{want: *stepsFlag, seed: rand.Uint64()}
 	if f := flag.Lookup("rapid.seed").Value.String(); f != "0" {
 		seed, err := strconv.ParseUint(f, 10, 64)
 		if err != nil {
@@ -101,16 +85,29 @@ func TestTheLawsHoldWhateverHappens(t *testing.T) {
 		}
 		r.seed = seed
 	}
-	t.Cleanup(func() {
-		t.Logf("%d steps, and %d at rest, in %d worlds from seed %d", r.steps.Load(), r.slept.Load(), r.worlds.Load(), r.seed)
-	})
-	for i := range runtime.GOMAXPROCS(0) {
-		t.Run(fmt.Sprintf("processor %d", i), func(t *testing.T) {
-			t.Parallel()
-			s := newStage()
-			for r.steps.Load() < r.want {
-				r.check(t, s)
+	t.Logf("seed %d", r.seed)
+	if *processorsFlag == 1 {
+		r.live(t)
+	} else {
+		t.Run("together", func(t *testing.T) {
+			for i := range *processorsFlag {
+				t.Run(fmt.Sprintf("processor %d", i), func(t *testing.T) {
+					t.Parallel()
+					r.live(t)
+				})
 			}
 		})
+	}
+	if !t.Failed() {
+		t.Logf("%d steps, and %d at rest, in %d worlds", r.steps.Load(), r.rested.Load(), r.worlds.Load())
+	}
+}
+
+// live lets worlds live until there have been enough steps.
+func (r *run) live(t *testing.T) {
+	t.Helper()
+	s := newStage()
+	for r.steps.Load() < r.want {
+		r.check(t, s)
 	}
 }

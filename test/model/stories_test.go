@@ -146,7 +146,6 @@ var stories = []struct {
 				c.Spec.Backfill = &v1.ClassBackfill{MaxConcurrent: ptr.To[int32](1)}
 				c.Generation++
 			})
-			t.noteLimit()
 			born()(t)
 			must(t.create(newStream(names[1])))
 		}, func(t *tale) bool { return ended(t) && isStream(names[1], v1.StreamRunning)(t) }},

@@ -180,7 +180,6 @@ func (w *world) administrators() []happening {
 					f(&next.Spec)
 					next.Generation++
 				})
-				w.noteLimit()
 			}}
 		}
 		list = append(list,
@@ -194,13 +193,6 @@ func (w *world) administrators() []happening {
 		list = append(list, w.onTemplate(n)...)
 	}
 	return list
-}
-
-// noteLimit remembers a limit that somebody may believe in.
-func (w *world) noteLimit() {
-	if c := get[*v1.StreamClass](w.store, classes, className); c != nil && c.Spec.Backfill != nil {
-		w.truth.limits = append(w.truth.limits, int(*c.Spec.Backfill.MaxConcurrent))
-	}
 }
 
 func (w *world) onTemplate(name string) []happening {

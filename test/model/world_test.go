@@ -73,7 +73,7 @@ func (w *world) written(k kind, name string, before, after client.Object) {
 	w.by = nil
 	for _, o := range w.ops {
 		if !o.dead {
-			w.through(o, func() { o.follow(k, name, before, after) })
+			w.through(o, func() { o.follow(k, name, after) })
 		}
 	}
 	w.by = by
@@ -185,8 +185,8 @@ func newStream(name string, edits ...func(*v1.Stream)) *v1.Stream {
 
 const className = "postgres"
 
-func newClass() *v1.StreamClass {
-	return &v1.StreamClass{
+func newClass(edits ...func(*v1.StreamClassSpec)) *v1.StreamClass {
+	c := &v1.StreamClass{
 		ObjectMeta: metav1.ObjectMeta{Name: className},
 		Spec: v1.StreamClassSpec{
 			APIGroupRef: v1.GroupVersion.Group, APIVersion: "v1", KindRef: v1.KindStream, PluralName: "streams",
@@ -199,6 +199,10 @@ func newClass() *v1.StreamClass {
 			},
 		},
 	}
+	for _, edit := range edits {
+		edit(&c.Spec)
+	}
+	return c
 }
 
 // Exit codes of the class's failure classes.

@@ -12,9 +12,9 @@ var (
 	// so that the same source gives the same answer; without a bug a part of what
 	// `make test` draws anyway is enough.
 	model = suite{
-		name: "model", pkg: "./internal/stream",
+		name: "model", pkg: "./test/model",
 		tests: []string{"TestTheLawsHoldWhateverHappens"},
-		args:  []string{"-rapid.checks=5000", "-rapid.seed=3", "-rapid.nofailfile", "-rapid.shrinktime=1s"},
-		brief: []string{"-rapid.checks=1000"},
+		args:  []string{"-model.steps=400000", "-rapid.seed=3", "-rapid.nofailfile", "-rapid.shrinktime=1s"},
+		brief: []string{"-model.steps=80000"},
 	}
 )
