@@ -65,8 +65,9 @@ type work struct {
 	permit  permission
 	// next is the request that the pass stands before.
 	next request
-	// patched counts the patches of the stream's status in one pass.
+	// patched counts the patches of the stream's status in one pass, which saw these requests.
 	patched int
+	saw     objects
 	err     error
 	again   time.Duration
 }
@@ -113,7 +114,7 @@ func (o *operator) follow(k kind, name string, after client.Object) {
 		if !slices.Contains(c.missed, name) {
 			c.missed = append(c.missed, name)
 		}
-		c.seen, c.rv = o.api.byKind[k].with(name, c.seen[name]), o.api.rv
+		c.seen, c.rv = o.known(k), o.api.rv
 		return
 	}
 	was := c.seen[name]
@@ -311,7 +312,7 @@ func (c cached) Get(_ context.Context, at client.ObjectKey, into client.Object, 
 		}
 	}
 	if k == streams && o.current != nil {
-		o.current.patched = 0
+		o.current.patched, o.current.saw = 0, o.caches[requests].seen
 	}
 	return find(o.caches[k].seen, at, into)
 }

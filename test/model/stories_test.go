@@ -17,6 +17,9 @@ var running = scene{born(), isStreaming}
 // backfilling is how the others do: the initial backfill runs, and does not end.
 var backfilling = scene{func(t *tale) { t.hold = true; born()(t) }, backfills}
 
+// fails is a streaming job that uses up its backoffLimit.
+var fails = scene{func(t *tale) { t.codes = []int32{3, 3} }, is(v1.StreamFailed)}
+
 func release(t *tale) { t.hold = false }
 
 var stories = []struct {
@@ -34,8 +37,7 @@ var stories = []struct {
 		running, {edit(suspend), is(v1.StreamSuspended)}, {asks(), func(t *tale) bool { return t.phaseOf("request-1") == v1.RequestQueued }}, {edit(resume), ended},
 	}, "orders=Running(backfilling=false held=false)" + initial + " request-1=Completed"},
 	{"6 failed, a request, suspended and resumed", []scene{
-		running, {func(t *tale) { t.codes = []int32{3, 3} }, is(v1.StreamFailed)}, {asks(), nothingMore},
-		{edit(suspend), is(v1.StreamSuspended)}, {edit(resume), ended},
+		running, fails, {asks(), nothingMore}, {edit(suspend), is(v1.StreamSuspended)}, {edit(resume), ended},
 	}, "orders=Running(backfilling=false held=false)" + initial + " request-1=Completed"},
 	{"7 its pod is deleted", []scene{
 		running, {func(t *tale) { t.removePod(t.streaming(), grace) }, isStreaming},
