@@ -17,6 +17,8 @@ type model struct {
 	t *rapid.T
 	// two operators believe that they lead.
 	two bool
+	// stale: an operator began with caches older than what its predecessor wrote.
+	stale bool
 	// slow: several things happen in one second.
 	slow int
 	step int
@@ -147,7 +149,9 @@ func keyOf(name string) key {
 func (m *model) crash(i int) {
 	o := m.ops[i]
 	o.die(func(*work) bool { return rapid.Bool().Draw(m.t, "sent") })
-	m.ops[i] = m.hire(i, rapid.Bool().Draw(m.t, "stale"))
+	stale := rapid.Bool().Draw(m.t, "stale")
+	m.stale = m.stale || stale
+	m.ops[i] = m.hire(i, stale)
 }
 
 // tick is one step of the world.
@@ -169,9 +173,9 @@ func liveWorld(t *rapid.T, s *stage, steps int) (lived, rested int) {
 	for range steps {
 		m.tick()
 	}
-	if m.two {
-		// What the other has written last is not the first one's own, and wakes it no
-		// more than its own: it has to lead anew.
+	if m.two || m.stale {
+		// A status that another process wrote, and that is seen late, wakes an operator
+		// no more than what it writes itself: it has to begin anew.
 		m.calm()
 		m.replace()
 	}
