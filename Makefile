@@ -48,10 +48,6 @@ test: ## Unit tests, proofs, integration over a real API server and Job controll
 mutants: ## Ten known bugs, switched in one at a time: the laws and the stories must notice each
 	go run ./test/mutants
 
-.PHONY: prove
-prove: ## The proofs at full length
-	$(GOTEST) -count=1 -v ./test/model -model.steps=10000000 -model.processors=$$(nproc) | grep -v 'OK, passed'
-
 .PHONY: e2e
 e2e: image ## Stories over a real node with real pods
 	go run ./test/cluster build
@@ -62,6 +58,7 @@ prove: ## The long proofs, whole, with their tables: every step of every scenari
 	go run ./test/cluster build
 	cd test/faults && $(GOTEST) -count=1 -args -all
 	ARCANE_TEST_QUIET=1m $(GOTEST) -count=1 ./test/integration '-ginkgo.focus=The operator at rest'
+	$(GOTEST) -count=1 -v ./test/model -model.steps=10000000 -model.processors=$$(nproc) | grep -v 'OK, passed'
 
 .PHONY: verify
 verify: ## Regenerate, tidy, vet and lint everything, build all manifests; fails when git then shows a difference
