@@ -5,9 +5,11 @@ package stream
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/internal/lifecycle"
@@ -21,6 +23,28 @@ func (p *pass) lookFormer(ctx context.Context) error {
 	}
 	if p.facts.Request == lifecycle.RequestReady {
 		return p.lookAlive(ctx, p.next)
+	}
+	return p.lookFirst(ctx)
+}
+
+// lookFirst makes sure that no backfill is alive that has to come before streaming:
+// one that is recorded and that the cache does not know is unknown, not ended. Only
+// where its user has deleted it does that cost a request.
+func (p *pass) lookFirst(ctx context.Context) error {
+	known := func(uid types.UID) bool {
+		return uid == "" || slices.ContainsFunc(p.requests, func(q v1.BackfillRequest) bool { return q.UID == uid })
+	}
+	if known(p.stream.Status.InitialRequestUID) && known(p.stream.Status.GapRequestUID) {
+		return nil
+	}
+	var live v1.BackfillRequestList
+	if err := p.Live.List(ctx, &live, client.InNamespace(p.stream.Namespace), client.MatchingFields{"spec.streamId": p.stream.Name}); err != nil {
+		return fmt.Errorf("look for the backfill that comes first: %w", err)
+	}
+	for i := range live.Items {
+		if q := &live.Items[i]; p.comesFirst(q) && !ended(q) {
+			return fmt.Errorf("%w: request %s comes first", errObserveAgain, q.Name)
+		}
 	}
 	return nil
 }

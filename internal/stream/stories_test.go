@@ -452,6 +452,29 @@ func TestASlotThatIsTakenBackStartsNothing(t *testing.T) {
 	}
 }
 
+// TestNothingStreamsBeforeABackfillThatTheCacheDoesNotKnow: a new leader's cache may
+// know of the decision before it knows of the request.
+func TestNothingStreamsBeforeABackfillThatTheCacheDoesNotKnow(t *testing.T) {
+	first := &v1.BackfillRequest{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "first", UID: "first"}, Spec: v1.BackfillRequestSpec{StreamID: "orders"},
+	}
+	for name, status := range map[string]v1.StreamStatus{
+		"initial": {InitialBackfill: v1.InitialRequested, InitialRequestUID: "first"},
+		"gap":     {InitialBackfill: v1.InitialWaived, GapRequestUID: "first"},
+	} {
+		c := newCluster(t, append(orders(), first.DeepCopy())...)
+		p := &pass{Reconciler: c.reconciler, world: &world{stream: orders()[0].(*v1.Stream)}}
+		p.stream.Status = status
+		if err := p.lookFormer(t.Context()); !errors.Is(err, errObserveAgain) {
+			t.Errorf("%s, alive: %v", name, err)
+		}
+		c.must(c.api.Delete(t.Context(), first.DeepCopy()))
+		if err := p.lookFormer(t.Context()); err != nil {
+			t.Errorf("%s, deleted by its user: %v", name, err)
+		}
+	}
+}
+
 // TestATemplateWakesWhoNamesIt: a stream, a class or a request.
 func TestATemplateWakesWhoNamesIt(t *testing.T) {
 	named := &v1.BackfillRequest{

@@ -74,7 +74,8 @@ func newCluster(t *testing.T, objects ...client.Object) *cluster {
 	if err := indexes(t.Context(), indexer); err != nil {
 		t.Fatal(err)
 	}
-	c.api = b.Build()
+	// What the API server selects by itself.
+	c.api = b.WithIndex(&v1.BackfillRequest{}, "spec.streamId", func(o client.Object) []string { return []string{o.(*v1.BackfillRequest).Spec.StreamID} }).Build()
 	c.restart()
 	return c
 }

@@ -309,9 +309,7 @@ func (w *world) judgeRelease(j *batchv1.Job) {
 		return
 	}
 	for _, q := range w.requests() {
-		// Who has not heard of the request yet cannot wait for it.
-		_, known := w.by.current.saw[q.Name]
-		if (q.UID == s.Status.InitialRequestUID || q.UID == s.Status.GapRequestUID) && !over(q) && known {
+		if (q.UID == s.Status.InitialRequestUID || q.UID == s.Status.GapRequestUID) && !over(q) {
 			w.fail("scenario 1: streaming job %s was released before backfill %s", j.Name, q.Name)
 		}
 	}

@@ -65,9 +65,8 @@ type work struct {
 	permit  permission
 	// next is the request that the pass stands before.
 	next request
-	// patched counts the patches of the stream's status in one pass, which saw these requests.
+	// patched counts the patches of the stream's status in one pass.
 	patched int
-	saw     objects
 	err     error
 	again   time.Duration
 }
@@ -312,7 +311,7 @@ func (c cached) Get(_ context.Context, at client.ObjectKey, into client.Object, 
 		}
 	}
 	if k == streams && o.current != nil {
-		o.current.patched, o.current.saw = 0, o.caches[requests].seen
+		o.current.patched = 0
 	}
 	return find(o.caches[k].seen, at, into)
 }
