@@ -101,7 +101,8 @@ var stories = []struct {
 	}, "orders=Running(backfilling=false held=false)" + initial},
 	{"21 the backfill fails, and is retried", []scene{
 		{func(t *tale) { t.failing = []int32{3, 3}; born()(t) }, is(v1.StreamFailed)},
-		{edit(suspend), is(v1.StreamSuspended)}, {edit(resume), isStreaming},
+		{edit(suspend), is(v1.StreamSuspended)},
+		{edit(resume), isStreaming},
 	}, "orders=Running(backfilling=false held=false)" + initial},
 	{"22 the backfill's pod is drained and exits 0", []scene{
 		backfilling, {func(t *tale) {
@@ -133,8 +134,10 @@ var stories = []struct {
 		{born(scheduled), isScheduled}, {runOfSchedule, isScheduled},
 	}, "orders=Scheduled"},
 	{"26 a run of a schedule, suspended and resumed", []scene{
-		{func(t *tale) { t.hold = true; born(scheduled)(t) }, isScheduled}, {runOfSchedule, backfills},
-		{edit(suspend), is(v1.StreamSuspended)}, {func(t *tale) { t.hold = false; edit(resume)(t) }, isScheduled},
+		{func(t *tale) { t.hold = true; born(scheduled)(t) }, isScheduled},
+		{runOfSchedule, backfills},
+		{edit(suspend), is(v1.StreamSuspended)},
+		{func(t *tale) { t.hold = false; edit(resume)(t) }, isScheduled},
 	}, "orders=Scheduled"},
 	{"26 a request while it is scheduled", []scene{
 		{born(scheduled), isScheduled}, {asks(), func(t *tale) bool { return t.phaseOf("request-1").Final() && isScheduled(t) }},
