@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -31,10 +32,12 @@ func main() {
 		if len(os.Args) > 3 {
 			pid = os.Args[3]
 		}
-		if err := tell(pid, os.Args[2]); err != nil {
+		conn, err := tell(pid, os.Args[2])
+		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
+		runtime.KeepAlive(conn) // open until this process ends
 		return
 	}
 	// Before anything else: a SIGTERM in the first milliseconds must find its reader.

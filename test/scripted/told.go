@@ -69,21 +69,22 @@ func receive(conn net.Conn) (int, error) {
 	return code, err
 }
 
-// tell is the other side: it tells the plugin of a process number to exit.
-func tell(pid, code string) error {
+// tell is the other side: it tells the plugin of a process number to exit. The
+// plugin waits until the connection is closed, which is for the end of this process
+// to do: whoever closes it sooner may be killed before the success is reported.
+func tell(pid, code string) (net.Conn, error) {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(context.Background(), "unix", socketOf(pid))
 	if err != nil {
-		return fmt.Errorf("find the plugin: %w", err)
+		return nil, fmt.Errorf("find the plugin: %w", err)
 	}
-	defer conn.Close()
 	if _, err := fmt.Fprintln(conn, code); err != nil {
-		return fmt.Errorf("tell the plugin: %w", err)
+		return nil, fmt.Errorf("tell the plugin: %w", err)
 	}
 	if answer, err := bufio.NewReader(conn).ReadString('\n'); err != nil {
-		return fmt.Errorf("the plugin has not understood %q: %w", code, err)
+		return nil, fmt.Errorf("the plugin has not understood %q: %w", code, err)
 	} else if strings.TrimSpace(answer) != "understood" {
-		return fmt.Errorf("the plugin answered %q", answer)
+		return nil, fmt.Errorf("the plugin answered %q", answer)
 	}
-	return nil
+	return conn, nil
 }
