@@ -74,6 +74,19 @@ func restingFleet(ctx context.Context, w *story.World) *corev1.Pod {
 	return backfill
 }
 
+// awaitAlone waits until the namespaces of earlier stories are gone.
+func awaitAlone(ctx context.Context, w *story.World) {
+	GinkgoHelper()
+	w.AwaitWithin(ctx, 2*w.Patience, func(g Gomega) {
+		namespaces := &corev1.NamespaceList{}
+		g.Expect(w.Client.List(ctx, namespaces)).To(Succeed())
+		for i := range namespaces.Items {
+			n := &namespaces.Items[i]
+			g.Expect(n.DeletionTimestamp == nil || n.Name == w.Namespace).To(BeTrue(), "namespace %s is still going", n.Name)
+		}
+	})
+}
+
 var _ = Describe("The operator at rest", func() {
 	It("asks nothing but for its Lease, whatever phases the streams are in, and wakes when one is touched", func(ctx SpecContext) {
 		w := stage().Enter(ctx)
@@ -83,8 +96,9 @@ var _ = Describe("The operator at rest", func() {
 		Expect(operator.Start(ctx)).To(Succeed())
 		backfill := restingFleet(ctx, w)
 
-		// Of everything, so that nothing that it asks of the whole cluster is missed. The
-		// namespaces of earlier stories may still be on their way out.
+		// Of everything, so that nothing that it asks of the whole cluster is missed. What
+		// is still on its way out of earlier stories would wake it.
+		awaitAlone(ctx, w)
 		audit, err := law.NewAuditLog(w.Cluster.AuditLog(), "")
 		Expect(err).NotTo(HaveOccurred())
 		settled, cancel := context.WithTimeout(ctx, w.Patience)
