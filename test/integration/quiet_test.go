@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	streamingv1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/test/given"
@@ -87,6 +88,22 @@ func awaitAlone(ctx context.Context, w *story.World) {
 	})
 }
 
+// awaitCounted waits until the class shows the fleet as it is: it writes its counts
+// every 30 seconds at most.
+func awaitCounted(ctx context.Context, w *story.World) {
+	GinkgoHelper()
+	w.AwaitWithin(ctx, time.Minute, func(g Gomega) {
+		streams, class := &streamingv1.StreamList{}, &streamingv1.StreamClass{}
+		g.Expect(w.Client.List(ctx, streams, client.InNamespace(w.Namespace))).To(Succeed())
+		g.Expect(w.Client.Get(ctx, client.ObjectKey{Name: w.Class}, class)).To(Succeed())
+		counts := map[streamingv1.StreamPhase]int32{}
+		for i := range streams.Items {
+			counts[streams.Items[i].Status.Phase]++
+		}
+		g.Expect(class.Status.Streams).To(Equal(counts))
+	})
+}
+
 var _ = Describe("The operator at rest", func() {
 	It("asks nothing but for its Lease, whatever phases the streams are in, and wakes when one is touched", func(ctx SpecContext) {
 		w := stage().Enter(ctx)
@@ -99,6 +116,7 @@ var _ = Describe("The operator at rest", func() {
 		// Of everything, so that nothing that it asks of the whole cluster is missed. What
 		// is still on its way out of earlier stories would wake it.
 		awaitAlone(ctx, w)
+		awaitCounted(ctx, w)
 		audit, err := law.NewAuditLog(w.Cluster.AuditLog(), "")
 		Expect(err).NotTo(HaveOccurred())
 		settled, cancel := context.WithTimeout(ctx, w.Patience)
