@@ -26,6 +26,20 @@ import (
 
 const schemaField = "spec.schema.openAPIV3Schema"
 
+// Schema is the schema of a class, read once.
+type Schema struct {
+	structural *structural.Structural
+}
+
+// SchemaOf reads the schema of a class; nil where it has none, or one that cannot be read.
+func SchemaOf(class *v1.StreamClass) *Schema {
+	s, p := compile(class)
+	if s == nil || p != nil {
+		return nil
+	}
+	return &Schema{structural: s}
+}
+
 // compile reads the schema of a class; nil without a problem where it has none.
 func compile(class *v1.StreamClass) (*structural.Structural, *Problem) {
 	if class.Spec.Schema == nil || class.Spec.Schema.OpenAPIV3Schema == nil {

@@ -12,12 +12,18 @@ import (
 // templates fills in the stream's references: its own, else the class's. A
 // stream of a class that is gone keeps its own.
 func (d *Definition) templates(s *v1.Stream, class *v1.StreamClass) {
+	d.StreamTemplate, d.BackfillTemplate = Templates(s, class)
+}
+
+// Templates are a stream's references to the templates of its jobs and of its
+// backfills, namespaces filled in; nil where neither it nor its class names one.
+func Templates(s *v1.Stream, class *v1.StreamClass) (stream, backfill *v1.TemplateReference) {
 	var classStream, classBackfill *v1.TemplateReference
 	if class != nil {
 		classStream, classBackfill = class.Spec.JobTemplateRef, class.Spec.BackfillJobTemplateRef
 	}
-	d.StreamTemplate = firstReference(d.Namespace, s.Spec.JobTemplateRef, classStream)
-	d.BackfillTemplate = firstReference(d.Namespace, s.Spec.BackfillJobTemplateRef, classBackfill, d.StreamTemplate)
+	stream = firstReference(s.Namespace, s.Spec.JobTemplateRef, classStream)
+	return stream, firstReference(s.Namespace, s.Spec.BackfillJobTemplateRef, classBackfill, stream)
 }
 
 // firstReference is the first that is there, with its namespace filled in.
