@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	structural "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
-
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 )
 
@@ -24,19 +22,38 @@ func OfKindStream(class *v1.StreamClass) bool {
 
 // ClassProblem is why a class cannot be served, or nil.
 func ClassProblem(class *v1.StreamClass) *Problem {
-	_, p := read(class)
+	_, p := readClass(class, nil)
 	return p
 }
 
-// read checks a class and returns its schema, nil where it has none.
-func read(class *v1.StreamClass) (*structural.Structural, *Problem) {
+// ClassProblems is all that is wrong with a class, in the order in which
+// ClassProblem would find it.
+func ClassProblems(class *v1.StreamClass) []*Problem {
+	var all []*Problem
+	if p := kindProblem(class); p != nil {
+		all = append(all, p)
+	}
+	_, schema := compile(class)
+	return append(append(all, failureClassProblems(class)...), schema...)
+}
+
+// readClass checks a class and returns its schema, nil where it has none. known
+// is that schema, read before; nil: it is read here.
+func readClass(class *v1.StreamClass, known *Schema) (*Schema, *Problem) {
 	if p := kindProblem(class); p != nil {
 		return nil, p
 	}
-	if p := failureClassesProblem(class); p != nil {
-		return nil, p
+	if list := failureClassProblems(class); len(list) > 0 {
+		return nil, list[0]
 	}
-	return compile(class)
+	if known != nil {
+		return known, nil
+	}
+	schema, list := compile(class)
+	if len(list) > 0 {
+		return nil, list[0]
+	}
+	return schema, nil
 }
 
 func kindProblem(class *v1.StreamClass) *Problem {
@@ -56,32 +73,39 @@ func kindProblem(class *v1.StreamClass) *Problem {
 	return nil
 }
 
-func failureClassesProblem(class *v1.StreamClass) *Problem {
+// failureClassProblems are names and exit codes that are no such thing, or that mean two things.
+func failureClassProblems(class *v1.StreamClass) []*Problem {
+	var all []*Problem
 	owner := map[int32]string{}
-	names := make([]string, 0, len(class.Spec.FailureClasses))
 	for i, f := range class.Spec.FailureClasses {
 		path := fmt.Sprintf("spec.failureClasses[%d]", i)
-		if slices.Contains(names, f.Name) {
-			return classProblem(class, v1.ReasonFailureClasses, path+".name",
-				fmt.Sprintf("%q is there twice; merge the two or rename one", f.Name))
+		if slices.ContainsFunc(class.Spec.FailureClasses[:i], func(before v1.FailureClass) bool { return before.Name == f.Name }) {
+			all = append(all, classProblem(class, v1.ReasonFailureClasses, path+".name",
+				fmt.Sprintf("%q is there twice; merge the two or rename one", f.Name)))
 		}
-		names = append(names, f.Name)
 		for j, code := range f.ExitCodes {
-			at := fmt.Sprintf("%s.exitCodes[%d]", path, j)
-			if code == 0 {
-				return classProblem(class, v1.ReasonFailureClasses, at, "0 is success and belongs to no failure class; remove it")
-			}
-			if code < 0 || code > 255 {
-				return classProblem(class, v1.ReasonFailureClasses, at, fmt.Sprintf("%d is no exit code; use 1 to 255", code))
-			}
-			if first, taken := owner[code]; taken {
-				return classProblem(class, v1.ReasonFailureClasses, at,
-					fmt.Sprintf("%d belongs to %q already; an exit code can mean only one thing, remove it from one of the two", code, first))
+			if text := exitCodeText(code, owner); text != "" {
+				all = append(all, classProblem(class, v1.ReasonFailureClasses, fmt.Sprintf("%s.exitCodes[%d]", path, j), text))
+				continue
 			}
 			owner[code] = f.Name
 		}
 	}
-	return nil
+	return all
+}
+
+// exitCodeText is what is wrong with an exit code of a failure class; owner are those that are taken.
+func exitCodeText(code int32, owner map[int32]string) string {
+	if code == 0 {
+		return "0 is success and belongs to no failure class; remove it"
+	}
+	if code < 0 || code > 255 {
+		return fmt.Sprintf("%d is no exit code; use 1 to 255", code)
+	}
+	if first, taken := owner[code]; taken {
+		return fmt.Sprintf("%d belongs to %q already; an exit code can mean only one thing, remove it from one of the two", code, first)
+	}
+	return ""
 }
 
 func classProblem(class *v1.StreamClass, reason v1.Reason, field, text string) *Problem {

@@ -12,30 +12,44 @@ import (
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 )
 
-// scheduleProblem is what is wrong with a schedule or its time zone, or nil. The
+// scheduleProblems are what is wrong with a schedule and its time zone. The
 // rules are those of Kubernetes' validation of CronJobs, which would refuse the
 // CronJob that is built from them.
-func scheduleProblem(d Definition) *Problem {
-	invalid := func(field, text string) *Problem {
-		return &Problem{Reason: v1.ReasonSpecInvalid, Kind: v1.KindStream, Field: field, Message: field + ": " + text}
-	}
+func scheduleProblems(d Definition) []*Problem {
 	if d.Schedule == "" {
 		return nil
 	}
-	if strings.Contains(d.Schedule, "TZ") {
-		return invalid("spec.schedule", fmt.Sprintf("%q must not name a time zone; use spec.timeZone", d.Schedule))
+	var all []*Problem
+	for _, at := range []struct{ field, text string }{
+		{"spec.schedule", scheduleText(d.Schedule)},
+		{"spec.timeZone", timeZoneText(d.TimeZone)},
+	} {
+		if at.text != "" {
+			all = append(all, &Problem{Reason: v1.ReasonSpecInvalid, Kind: v1.KindStream, Field: at.field, Message: at.field + ": " + at.text})
+		}
 	}
-	if _, err := cron.ParseStandard(d.Schedule); err != nil {
-		return invalid("spec.schedule", fmt.Sprintf("%q is no cron expression of five fields, such as \"*/15 * * * *\": %v", d.Schedule, err))
+	return all
+}
+
+func scheduleText(schedule string) string {
+	if strings.Contains(schedule, "TZ") {
+		return fmt.Sprintf("%q must not name a time zone; use spec.timeZone", schedule)
 	}
-	if d.TimeZone == "" {
-		return nil
+	if _, err := cron.ParseStandard(schedule); err != nil {
+		return fmt.Sprintf("%q is no cron expression of five fields, such as \"*/15 * * * *\": %v", schedule, err)
 	}
-	if strings.EqualFold(d.TimeZone, "Local") {
-		return invalid("spec.timeZone", fmt.Sprintf("%q is no time zone of the IANA database; use a name such as Europe/Copenhagen", d.TimeZone))
+	return ""
+}
+
+func timeZoneText(zone string) string {
+	if zone == "" {
+		return ""
 	}
-	if _, err := time.LoadLocation(d.TimeZone); err != nil {
-		return invalid("spec.timeZone", fmt.Sprintf("%q is no time zone of the IANA database (%v); use a name such as Europe/Copenhagen", d.TimeZone, err))
+	if strings.EqualFold(zone, "Local") {
+		return fmt.Sprintf("%q is no time zone of the IANA database; use a name such as Europe/Copenhagen", zone)
 	}
-	return nil
+	if _, err := time.LoadLocation(zone); err != nil {
+		return fmt.Sprintf("%q is no time zone of the IANA database (%v); use a name such as Europe/Copenhagen", zone, err)
+	}
+	return ""
 }

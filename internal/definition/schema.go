@@ -26,50 +26,51 @@ import (
 
 const schemaField = "spec.schema.openAPIV3Schema"
 
-// Schema is the schema of a class, read once.
+// Schema is the schema of a class, ready to be asked; by many at once.
 type Schema struct {
-	structural *structural.Structural
+	validator *validate.SchemaValidator
 }
 
 // SchemaOf reads the schema of a class; nil where it has none, or one that cannot be read.
 func SchemaOf(class *v1.StreamClass) *Schema {
-	s, p := compile(class)
-	if s == nil || p != nil {
-		return nil
-	}
-	return &Schema{structural: s}
+	schema, _ := compile(class)
+	return schema
 }
 
 // compile reads the schema of a class; nil without a problem where it has none.
-func compile(class *v1.StreamClass) (*structural.Structural, *Problem) {
+func compile(class *v1.StreamClass) (*Schema, []*Problem) {
 	if class.Spec.Schema == nil || class.Spec.Schema.OpenAPIV3Schema == nil {
 		return nil, nil
 	}
-	invalid := func(path, text string) (*structural.Structural, *Problem) {
-		return nil, classProblem(class, v1.ReasonSchemaInvalid, path, text)
+	invalid := func(path, text string) []*Problem {
+		return []*Problem{classProblem(class, v1.ReasonSchemaInvalid, path, text)}
 	}
 	props := apiextensionsv1.JSONSchemaProps{}
 	// Strict: a misspelt keyword would be a check that never happens.
 	reader := json.NewDecoder(bytes.NewReader(class.Spec.Schema.OpenAPIV3Schema.Raw))
 	reader.DisallowUnknownFields()
 	if err := reader.Decode(&props); err != nil {
-		return invalid(schemaField, "cannot be read as a schema: "+oneLine(err.Error()))
+		return nil, invalid(schemaField, "cannot be read as a schema: "+oneLine(err.Error()))
 	}
 	inner := apiextensions.JSONSchemaProps{}
 	if err := apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(&props, &inner, nil); err != nil {
-		return invalid(schemaField, "cannot be read as a schema: "+oneLine(err.Error()))
+		return nil, invalid(schemaField, "cannot be read as a schema: "+oneLine(err.Error()))
 	}
 	s, err := structural.NewStructural(&inner)
 	if err != nil {
-		return invalid(schemaField, "must be structural, as in a CustomResourceDefinition: "+oneLine(err.Error()))
+		return nil, invalid(schemaField, "must be structural, as in a CustomResourceDefinition: "+oneLine(err.Error()))
 	}
 	if list := structural.ValidateStructural(field.NewPath("spec", "schema", "openAPIV3Schema"), s); len(list) > 0 {
-		return invalid(list[0].Field, "must be structural, as in a CustomResourceDefinition: "+list[0].ErrorBody())
+		var all []*Problem
+		for _, e := range list {
+			all = append(all, invalid(e.Field, "must be structural, as in a CustomResourceDefinition: "+e.ErrorBody())...)
+		}
+		return nil, all
 	}
 	if path := unevaluated(s, schemaField); path != "" {
-		return invalid(path, "rules in CEL are not evaluated here; remove them and let the plugin check")
+		return nil, invalid(path, "rules in CEL are not evaluated here; remove them and let the plugin check")
 	}
-	return s, nil
+	return &Schema{validator: validate.NewSchemaValidator(s.ToKubeOpenAPI(), nil, "", strfmt.Default)}, nil
 }
 
 // unevaluated is the path of the first rule in CEL. A rule that looks as if it
@@ -98,8 +99,8 @@ func unevaluated(s *structural.Structural, path string) string {
 	return ""
 }
 
-// violation is what a class's schema says against the source and sink of a stream.
-func violation(class *v1.StreamClass, schema *structural.Structural, spec map[string]any) *Problem {
+// violations are what a class's schema says against the source and sink of a stream.
+func violations(schema *Schema, spec map[string]any) []finding {
 	if schema == nil {
 		return nil
 	}
@@ -109,17 +110,21 @@ func violation(class *v1.StreamClass, schema *structural.Structural, spec map[st
 			value[key] = plainNumbers(v)
 		}
 	}
-	result := validate.NewSchemaValidator(schema.ToKubeOpenAPI(), nil, "", strfmt.Default).Validate(value)
+	result := schema.validator.Validate(value)
 	if result.IsValid() {
 		return nil
 	}
-	findings := findings(result.Errors)
-	texts := make([]string, len(findings))
-	for i, f := range findings {
+	return findings(result.Errors)
+}
+
+// violationProblem is one Problem of all of them; there is at least one.
+func violationProblem(class *v1.StreamClass, list []finding) *Problem {
+	texts := make([]string, len(list))
+	for i, f := range list {
 		texts[i] = f.path + ": " + f.text
 	}
 	return &Problem{
-		Reason: v1.ReasonSpecInvalid, Kind: v1.KindStream, Field: findings[0].path,
+		Reason: v1.ReasonSpecInvalid, Kind: v1.KindStream, Field: list[0].path,
 		Message: fmt.Sprintf("%s (as the schema of StreamClass %s asks)", strings.Join(shorten(texts), "; "), class.Name),
 	}
 }

@@ -12,23 +12,35 @@ import (
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 )
 
+// SecretsOf are the names of the Secrets that a stream's spec names, those that
+// can be read where some cannot.
+func SecretsOf(s *v1.Stream, class *v1.StreamClass) []string {
+	var d Definition
+	tree, err := d.render(s)
+	if err != nil || class == nil {
+		return nil
+	}
+	names, _ := secrets(class, tree)
+	return names
+}
+
 // secrets resolves the class's secretRefs in a spec: each is a path below spec to {name: secret}.
-func secrets(class *v1.StreamClass, spec map[string]any) ([]string, *Problem) {
-	var names []string
+func secrets(class *v1.StreamClass, spec map[string]any) (names []string, problems []*Problem) {
 	for _, ref := range class.Spec.SecretRefs {
 		name, text := secretName(spec, ref)
 		if text != "" {
 			at := "spec." + ref + ".name"
-			return nil, &Problem{
+			problems = append(problems, &Problem{
 				Reason: v1.ReasonSpecInvalid, Kind: v1.KindStream, Field: at,
 				Message: fmt.Sprintf("%s: %s (StreamClass %s reads a Secret from there)", at, text, class.Name),
-			}
+			})
+			continue
 		}
 		if !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
-	return names, nil
+	return names, problems
 }
 
 // secretName is the name at a path, else what is wrong with it.

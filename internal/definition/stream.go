@@ -5,8 +5,8 @@ package definition
 import (
 	"errors"
 	"fmt"
-
-	structural "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
+	"slices"
+	"strings"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 )
@@ -20,39 +20,76 @@ const MaxSpecBytes = 96 * 1024
 // suspended, and as much of the rest as could be read: a stream can be suspended
 // while its class is gone.
 func FromStream(s *v1.Stream, class *v1.StreamClass) (Definition, *Problem) {
-	d := identity(s)
-	d.templates(s, class)
+	j := judge(s, class, nil)
+	switch {
+	case len(j.problems) > 0:
+		return j.d, j.problems[0]
+	case len(j.violations) > 0:
+		return j.d, violationProblem(class, j.violations)
+	case len(j.secrets) > 0:
+		return j.d, j.secrets[0]
+	default:
+		return j.d, nil
+	}
+}
+
+// StreamProblems is FromStream with all that is wrong instead of the first. schema
+// is SchemaOf(class), kept by whoever asks often; nil: it is read anew.
+func StreamProblems(s *v1.Stream, class *v1.StreamClass, schema *Schema) (Definition, []*Problem) {
+	j := judge(s, class, schema)
+	all := j.problems
+	for _, v := range j.violations {
+		all = append(all, violationProblem(class, []finding{v}))
+	}
+	for _, p := range j.secrets {
+		// Where the schema asks for the Secret, it has said so.
+		if !slices.ContainsFunc(j.violations, func(v finding) bool { return strings.HasPrefix(p.Field+".", v.path+".") }) {
+			all = append(all, p)
+		}
+	}
+	return j.d, all
+}
+
+// judgement is what a stream says, and what is wrong with it, most telling first.
+type judgement struct {
+	d          Definition
+	problems   []*Problem
+	violations []finding
+	secrets    []*Problem
+}
+
+func judge(s *v1.Stream, class *v1.StreamClass, schema *Schema) judgement {
+	j := judgement{d: identity(s)}
+	j.d.templates(s, class)
 	if !isDefaultPolicy(s) {
-		d.PodFailurePolicy = s.Spec.PodFailurePolicy
+		j.d.PodFailurePolicy = s.Spec.PodFailurePolicy
 	}
-	tree, err := d.render(s)
+	tree, err := j.d.render(s)
 	if err != nil {
-		return d, &Problem{
-			Reason: v1.ReasonSpecInvalid, Kind: v1.KindStream, Field: "spec",
-			Message: fmt.Sprintf("spec: %v; correct it", err),
-		}
+		j.problems = []*Problem{specProblem(fmt.Sprintf("%v; correct it", err))}
+		return j
 	}
-	if p := scheduleProblem(d); p != nil {
-		return d, p
+	j.problems = scheduleProblems(j.d)
+	schema, unserved := servedBy(s, class, schema)
+	if unserved != nil {
+		j.problems = append(j.problems, unserved)
 	}
-	schema, p := servedBy(s, class)
-	if p != nil {
-		return d, p
+	if len(j.d.Spec) > MaxSpecBytes {
+		j.problems = append(j.problems, specProblem(
+			fmt.Sprintf("is %d bytes of JSON, and a job can be given at most %d; make it smaller", len(j.d.Spec), MaxSpecBytes)))
 	}
-	if len(d.Spec) > MaxSpecBytes {
-		return d, &Problem{
-			Reason: v1.ReasonSpecInvalid, Kind: v1.KindStream, Field: "spec",
-			Message: fmt.Sprintf("spec: is %d bytes of JSON, and a job can be given at most %d; make it smaller", len(d.Spec), MaxSpecBytes),
-		}
+	if unserved != nil {
+		// What the class would allow and ask for is not known.
+		return j
 	}
-	if p := forbiddenTemplate(d, s, class); p != nil {
-		return d, p
-	}
-	if p := violation(class, schema, tree); p != nil {
-		return d, p
-	}
-	d.Secrets, p = secrets(class, tree)
-	return d, p
+	j.problems = append(j.problems, forbiddenTemplates(j.d, s, class)...)
+	j.violations = violations(schema, tree)
+	j.d.Secrets, j.secrets = secrets(class, tree)
+	return j
+}
+
+func specProblem(text string) *Problem {
+	return &Problem{Reason: v1.ReasonSpecInvalid, Kind: v1.KindStream, Field: "spec", Message: "spec: " + text}
 }
 
 func identity(s *v1.Stream) Definition {
@@ -82,7 +119,7 @@ func identity(s *v1.Stream) Definition {
 }
 
 // servedBy tells whether the class can carry Streams at all, and by which schema.
-func servedBy(s *v1.Stream, class *v1.StreamClass) (*structural.Structural, *Problem) {
+func servedBy(s *v1.Stream, class *v1.StreamClass, known *Schema) (*Schema, *Problem) {
 	if class == nil {
 		return nil, &Problem{
 			Reason: v1.ReasonClassNotFound, Kind: v1.KindStream, Field: "spec.streamClass",
@@ -96,7 +133,7 @@ func servedBy(s *v1.Stream, class *v1.StreamClass) (*structural.Structural, *Pro
 				class.Name, class.Spec.KindRef, class.Spec.APIGroupRef),
 		}
 	}
-	schema, p := read(class)
+	schema, p := readClass(class, known)
 	if p != nil {
 		p.Reason = v1.ReasonClassNotReady
 	}

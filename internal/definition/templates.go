@@ -63,8 +63,9 @@ func Template(d Definition, class *v1.StreamClass, mode v1.Mode, request *v1.Bac
 	return *ref, nil
 }
 
-// forbiddenTemplate is the first of the stream's own references that leads where it may not.
-func forbiddenTemplate(d Definition, s *v1.Stream, class *v1.StreamClass) *Problem {
+// forbiddenTemplates are the stream's own references that lead where they may not.
+func forbiddenTemplates(d Definition, s *v1.Stream, class *v1.StreamClass) []*Problem {
+	var all []*Problem
 	own := []struct {
 		field string
 		ref   *v1.TemplateReference
@@ -77,10 +78,10 @@ func forbiddenTemplate(d Definition, s *v1.Stream, class *v1.StreamClass) *Probl
 			continue
 		}
 		if p := forbidden(d, class, *firstReference(d.Namespace, o.ref), v1.KindStream, o.field, ""); p != nil {
-			return p
+			all = append(all, p)
 		}
 	}
-	return nil
+	return all
 }
 
 // forbidden tells whether a reference leaves the stream's namespace for one that
