@@ -338,8 +338,8 @@ func TestPolicyLimits(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := ""
-			if f := policyFault(&batchv1.PodFailurePolicy{Rules: c.rules}, pod, "p"); f != nil {
-				got = f.field + ": " + f.text
+			if all := PolicyFaults(&batchv1.PodFailurePolicy{Rules: c.rules}, pod, "p"); len(all) > 0 {
+				got = all[0].Field + ": " + all[0].Text
 			}
 			if got != c.want {
 				t.Errorf("\n got %s\nwant %s", got, c.want)

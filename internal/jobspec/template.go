@@ -20,25 +20,21 @@ const (
 	podField = jobField + ".template.spec"
 )
 
-// templateFault is the first field of a template that cannot be used for the class's
-// streams, and what is wrong with it.
-func templateFault(t *v1.StreamingJobTemplate, class *v1.StreamClass) *fault {
-	for _, check := range []func() *fault{
-		func() *fault { return jobFault(&t.Spec.Spec) },
-		func() *fault { return limitsFault(&t.Spec.Spec) },
-		func() *fault { return metadataFault(t) },
-		func() *fault { return podFault(&t.Spec.Spec.Template.Spec, class) },
-		func() *fault { return environmentFault(&t.Spec.Spec.Template.Spec) },
-	} {
-		if f := check(); f != nil {
-			return f
-		}
-	}
-	return nil
+// templateFaults are the fields of a template that cannot be used for the class's
+// streams, and what is wrong with them. Without a class it is not asked what a
+// class asks for.
+func templateFaults(t *v1.StreamingJobTemplate, class *v1.StreamClass) []Fault {
+	pod := &t.Spec.Spec.Template
+	all := jobFaults(&t.Spec.Spec)
+	all = append(all, limitsFaults(&t.Spec.Spec)...)
+	all = append(all, metadataFaults(t)...)
+	all = append(all, podFaults(&pod.Spec, class)...)
+	all = append(all, environmentFaults(&pod.Spec)...)
+	return append(all, securityFaults(pod, class)...)
 }
 
-// jobFault finds what would make more than one pod at a time, or take the Job out of our hands.
-func jobFault(spec *batchv1.JobSpec) *fault {
+// jobFaults finds what would make more than one pod at a time, or take the Job out of our hands.
+func jobFaults(spec *batchv1.JobSpec) []Fault {
 	rules := []struct {
 		broken bool
 		field  string
@@ -61,31 +57,34 @@ func jobFault(spec *batchv1.JobSpec) *fault {
 		{spec.BackoffLimitPerIndex != nil, "backoffLimitPerIndex", "must not be set: it belongs to Indexed Jobs; use backoffLimit"},
 		{spec.MaxFailedIndexes != nil, "maxFailedIndexes", "must not be set: it belongs to Indexed Jobs; remove it"},
 	}
+	var all []Fault
 	for _, r := range rules {
 		if r.broken {
-			return &fault{jobField + "." + r.field, r.text}
+			all = append(all, Fault{jobField + "." + r.field, r.text})
 		}
 	}
-	return nil
+	return all
 }
 
-// limitsFault finds numbers that Kubernetes would refuse.
-func limitsFault(spec *batchv1.JobSpec) *fault {
+// limitsFaults finds numbers that Kubernetes would refuse.
+func limitsFaults(spec *batchv1.JobSpec) []Fault {
+	var all []Fault
 	if spec.BackoffLimit != nil && *spec.BackoffLimit < 0 {
-		return &fault{jobField + ".backoffLimit", "must not be negative; use 0 for no retry"}
+		all = append(all, Fault{jobField + ".backoffLimit", "must not be negative; use 0 for no retry"})
 	}
 	if spec.ActiveDeadlineSeconds != nil && *spec.ActiveDeadlineSeconds < 0 {
-		return &fault{jobField + ".activeDeadlineSeconds", "must not be negative; remove it for no deadline"}
+		all = append(all, Fault{jobField + ".activeDeadlineSeconds", "must not be negative; remove it for no deadline"})
 	}
 	if spec.TTLSecondsAfterFinished != nil && *spec.TTLSecondsAfterFinished < 0 {
-		return &fault{jobField + ".ttlSecondsAfterFinished", "must not be negative; remove it to keep finished Jobs"}
+		all = append(all, Fault{jobField + ".ttlSecondsAfterFinished", "must not be negative; remove it to keep finished Jobs"})
 	}
-	return nil
+	return all
 }
 
-// metadataFault finds labels and annotations that Kubernetes would refuse, and
+// metadataFaults finds labels and annotations that Kubernetes would refuse, and
 // those that it gives itself: a template copied from a live Job holds them.
-func metadataFault(t *v1.StreamingJobTemplate) *fault {
+func metadataFaults(t *v1.StreamingJobTemplate) []Fault {
+	var all []Fault
 	pod := t.Spec.Spec.Template.ObjectMeta
 	own := []string{"controller-uid", "job-name", batchv1.ControllerUidLabel, batchv1.JobNameLabel}
 	for _, at := range []struct {
@@ -95,10 +94,10 @@ func metadataFault(t *v1.StreamingJobTemplate) *fault {
 		for _, key := range slices.Sorted(maps.Keys(at.labels)) {
 			field := fmt.Sprintf("%s[%s]", at.field, key)
 			if slices.Contains(own, key) {
-				return &fault{field, "is set by Kubernetes on every Job anew; remove it"}
+				all = append(all, Fault{field, "is set by Kubernetes on every Job anew; remove it"})
 			}
 			if errs := append(validation.IsQualifiedName(key), validation.IsValidLabelValue(at.labels[key])...); len(errs) > 0 {
-				return &fault{field, "is no valid label: " + errs[0]}
+				all = append(all, Fault{field, "is no valid label: " + errs[0]})
 			}
 		}
 	}
@@ -108,74 +107,74 @@ func metadataFault(t *v1.StreamingJobTemplate) *fault {
 	}{{"spec.metadata.annotations", t.Spec.Annotations}, {jobField + ".template.metadata.annotations", pod.Annotations}} {
 		for _, key := range slices.Sorted(maps.Keys(at.annotations)) {
 			if errs := validation.IsQualifiedName(strings.ToLower(key)); len(errs) > 0 {
-				return &fault{fmt.Sprintf("%s[%s]", at.field, key), "is no valid annotation: " + errs[0]}
+				all = append(all, Fault{fmt.Sprintf("%s[%s]", at.field, key), "is no valid annotation: " + errs[0]})
 			}
 		}
 	}
-	return nil
+	return all
 }
 
-func podFault(pod *corev1.PodSpec, class *v1.StreamClass) *fault {
+func podFaults(pod *corev1.PodSpec, class *v1.StreamClass) []Fault {
+	var all []Fault
 	if pod.RestartPolicy != "" && pod.RestartPolicy != corev1.RestartPolicyNever {
-		return &fault{
+		all = append(all, Fault{
 			podField + ".restartPolicy",
 			fmt.Sprintf("must be Never, not %s: a podFailurePolicy needs it; set it to Never or remove it", pod.RestartPolicy),
-		}
-	}
-	if len(pod.Containers) == 0 {
-		return &fault{podField + ".containers", "must hold at least one container: the plugin's"}
+		})
 	}
 	if len(pod.EphemeralContainers) > 0 {
-		return &fault{podField + ".ephemeralContainers", "must not be set in a template; remove it"}
+		all = append(all, Fault{podField + ".ephemeralContainers", "must not be set in a template; remove it"})
+	}
+	if len(pod.Containers) == 0 {
+		return append(all, Fault{podField + ".containers", "must hold at least one container: the plugin's"})
 	}
 	if class == nil || class.Spec.ContainerName == "" {
-		return nil
+		return all
 	}
 	names := containerNames(pod.Containers)
 	if slices.Contains(names, class.Spec.ContainerName) {
-		return nil
+		return all
 	}
-	return &fault{
+	return append(all, Fault{
 		podField + ".containers",
 		fmt.Sprintf("must hold a container named %s, the main one of StreamClass %s, and holds %s; rename one, or change the class's spec.containerName",
 			class.Spec.ContainerName, class.Name, strings.Join(names, ", ")),
-	}
+	})
 }
 
-// environmentFault finds variables that would pass for the operator's.
-func environmentFault(pod *corev1.PodSpec) *fault {
+// environmentFaults finds variables that would pass for the operator's.
+func environmentFaults(pod *corev1.PodSpec) []Fault {
+	var all []Fault
 	for _, group := range []struct {
 		field string
 		list  []corev1.Container
 	}{{"initContainers", pod.InitContainers}, {"containers", pod.Containers}} {
 		for i := range group.list {
-			at := fmt.Sprintf("%s.%s[%d]", podField, group.field, i)
-			if f := reserved(&group.list[i], at); f != nil {
-				return f
-			}
+			all = append(all, reserved(&group.list[i], fmt.Sprintf("%s.%s[%d]", podField, group.field, i))...)
 		}
 	}
-	return nil
+	return all
 }
 
-func reserved(c *corev1.Container, at string) *fault {
+func reserved(c *corev1.Container, at string) []Fault {
+	var all []Fault
 	for i, e := range c.Env {
 		if strings.HasPrefix(e.Name, v1.EnvPrefix) {
-			return &fault{
+			all = append(all, Fault{
 				fmt.Sprintf("%s.env[%d].name", at, i),
 				fmt.Sprintf("%s: names that begin with %s are the operator's; rename it", e.Name, v1.EnvPrefix),
-			}
+			})
 		}
 	}
 	for i, f := range c.EnvFrom {
 		if strings.HasPrefix(f.Prefix, v1.EnvPrefix) {
-			return &fault{
+			all = append(all, Fault{
 				fmt.Sprintf("%s.envFrom[%d].prefix", at, i),
 				fmt.Sprintf("%s: names that begin with %s are the operator's; choose another prefix", f.Prefix, v1.EnvPrefix),
-			}
+			})
 		}
 	}
-	return nil
+	return all
 }
 
 func containerNames(list []corev1.Container) []string {
