@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	batchv1 "k8s.io/api/batch/v1"
+
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 )
 
@@ -61,9 +63,7 @@ type judgement struct {
 func judge(s *v1.Stream, class *v1.StreamClass, schema *Schema) judgement {
 	j := judgement{d: identity(s)}
 	j.d.templates(s, class)
-	if !isDefaultPolicy(s) {
-		j.d.PodFailurePolicy = s.Spec.PodFailurePolicy
-	}
+	j.d.PodFailurePolicy = OwnPolicy(s)
 	tree, err := j.d.render(s)
 	if err != nil {
 		j.problems = []*Problem{specProblem(fmt.Sprintf("%v; correct it", err))}
@@ -138,6 +138,14 @@ func servedBy(s *v1.Stream, class *v1.StreamClass, known *Schema) (*Schema, *Pro
 		p.Reason = v1.ReasonClassNotReady
 	}
 	return schema, p
+}
+
+// OwnPolicy is the user's own podFailurePolicy; nil where it is absent or the default.
+func OwnPolicy(s *v1.Stream) *batchv1.PodFailurePolicy {
+	if isDefaultPolicy(s) {
+		return nil
+	}
+	return s.Spec.PodFailurePolicy
 }
 
 // isDefaultPolicy tells whether the policy in the spec is what the defaulting

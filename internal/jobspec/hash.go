@@ -70,17 +70,21 @@ func classPart(in Input) hashedClass {
 	return part
 }
 
-// hashedTemplate is which template, its Job's labels and annotations, and its Job's spec.
+// hashedTemplate is which template, its Job's labels and annotations, and its
+// Job's spec. The pod's restartPolicy is left out: it is Never, whether the user,
+// the defaulting webhook or only the builder says so.
 func hashedTemplate(t *v1.StreamingJobTemplate) any {
 	if t == nil {
 		return nil
 	}
+	spec := t.Spec.Spec
+	spec.Template.Spec.RestartPolicy = ""
 	return map[string]any{
 		"namespace":   t.Namespace,
 		"name":        t.Name,
 		"labels":      t.Spec.Labels,
 		"annotations": t.Spec.Annotations,
-		"spec":        t.Spec.Spec,
+		"spec":        spec,
 	}
 }
 

@@ -90,10 +90,11 @@ func TestHash(t *testing.T) {
 		change func(w *world)
 		same   bool
 	}{
-		"nothing":            {func(*world) {}, true},
-		"suspended":          {func(w *world) { w.stream.Spec.Suspended = true }, true},
-		"source":             {func(w *world) { w.stream.Spec.Source.Raw = []byte(`{"credentials":{"name":"other"}}`) }, false},
-		"policy of the user": {func(w *world) { w.stream.Spec.PodFailurePolicy = onCodes("plugin", 1) }, false},
+		"nothing":                 {func(*world) {}, true},
+		"suspended":               {func(w *world) { w.stream.Spec.Suspended = true }, true},
+		"the pod's restartPolicy": {func(w *world) { w.template.Spec.Spec.Template.Spec.RestartPolicy = corev1.RestartPolicyNever }, true},
+		"source":                  {func(w *world) { w.stream.Spec.Source.Raw = []byte(`{"credentials":{"name":"other"}}`) }, false},
+		"policy of the user":      {func(w *world) { w.stream.Spec.PodFailurePolicy = onCodes("plugin", 1) }, false},
 		"resourceVersions": {func(w *world) {
 			w.stream.ResourceVersion, w.class.ResourceVersion, w.template.ResourceVersion = "1", "2", "3"
 		}, true},
