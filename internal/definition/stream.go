@@ -61,9 +61,7 @@ type judgement struct {
 }
 
 func judge(s *v1.Stream, class *v1.StreamClass, schema *Schema) judgement {
-	j := judgement{d: identity(s)}
-	j.d.templates(s, class)
-	j.d.PodFailurePolicy = OwnPolicy(s)
+	j := judgement{d: Outline(s, class)}
 	tree, err := j.d.render(s)
 	if err != nil {
 		j.problems = []*Problem{specProblem(fmt.Sprintf("%v; correct it", err))}
@@ -86,6 +84,24 @@ func judge(s *v1.Stream, class *v1.StreamClass, schema *Schema) judgement {
 	j.violations = violations(schema, tree)
 	j.d.Secrets, j.secrets = secrets(class, tree)
 	return j
+}
+
+// Outline is a definition without what its spec says in JSON: who the stream is,
+// its templates, its own policy and its settings. Nothing is checked.
+func Outline(s *v1.Stream, class *v1.StreamClass) Definition {
+	d := identity(s)
+	d.StreamTemplate, d.BackfillTemplate = Templates(s, class)
+	d.PodFailurePolicy = OwnPolicy(s)
+	return d
+}
+
+// HashSpecOf is the HashSpec of a stream; nil where its spec cannot be read.
+func HashSpecOf(s *v1.Stream) []byte {
+	d := Definition{PodFailurePolicy: OwnPolicy(s)}
+	if _, err := d.render(s); err != nil {
+		return nil
+	}
+	return d.HashSpec
 }
 
 func specProblem(text string) *Problem {

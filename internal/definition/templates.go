@@ -9,14 +9,9 @@ import (
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 )
 
-// templates fills in the stream's references: its own, else the class's. A
-// stream of a class that is gone keeps its own.
-func (d *Definition) templates(s *v1.Stream, class *v1.StreamClass) {
-	d.StreamTemplate, d.BackfillTemplate = Templates(s, class)
-}
-
 // Templates are a stream's references to the templates of its jobs and of its
-// backfills, namespaces filled in; nil where neither it nor its class names one.
+// backfills, namespaces filled in: its own, else the class's; nil where neither names one. A
+// stream of a class that is gone keeps its own.
 func Templates(s *v1.Stream, class *v1.StreamClass) (stream, backfill *v1.TemplateReference) {
 	var classStream, classBackfill *v1.TemplateReference
 	if class != nil {

@@ -54,7 +54,7 @@ func (v *verdict) payload(q *v1.BackfillRequest) {
 // backfillProblems are what keeps the request from becoming a Job. As with a
 // Stream, nothing is said of a template that it may not name.
 func backfillProblems(q *v1.BackfillRequest, around RequestSurroundings) []*definition.Problem {
-	d, _ := definition.StreamProblems(around.Stream, around.Class, nil)
+	d := definition.Outline(around.Stream, around.Class)
 	in := jobspec.Input{Definition: d, Class: around.Class, Template: around.Template, Mode: v1.ModeBackfill, Request: q}
 	_, forbidden := definition.Template(d, around.Class, v1.ModeBackfill, q)
 	if forbidden == nil && around.Class != nil {
@@ -123,4 +123,3 @@ func RequestChanged(old, new *v1.BackfillRequest) bool {
 	}
 	return !equality.Semantic.DeepEqual(before, after)
 }
-

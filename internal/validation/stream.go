@@ -107,16 +107,15 @@ func (v *verdict) restarts(old, new *v1.Stream, d definition.Definition, class *
 	}
 }
 
-// reconfigures tells whether an edit of the stream changes its jobs' configuration
+// reconfigures tells whether an edit of the stream changes its job's configuration
 // hash: of all that jobspec.Hash is made of, an edit of the stream can change these
 // two. (A reference that leads to another template leads to another hash.)
 func reconfigures(old *v1.Stream, d definition.Definition, class *v1.StreamClass) bool {
-	before, _ := definition.StreamProblems(old, nil, nil)
-	template, backfill := definition.Templates(old, class)
-	if job := old.Status.Job; job != nil && job.Mode == v1.ModeBackfill {
-		return !bytes.Equal(before.HashSpec, d.HashSpec) || !ptr.Equal(backfill, d.BackfillTemplate)
+	stream, backfill := definition.Templates(old, class)
+	if old.Status.Job.Mode == v1.ModeBackfill {
+		return !ptr.Equal(backfill, d.BackfillTemplate) || !bytes.Equal(definition.HashSpecOf(old), d.HashSpec)
 	}
-	return !bytes.Equal(before.HashSpec, d.HashSpec) || !ptr.Equal(template, d.StreamTemplate)
+	return !ptr.Equal(stream, d.StreamTemplate) || !bytes.Equal(definition.HashSpecOf(old), d.HashSpec)
 }
 
 // StreamChanged tells whether an update changes anything that is judged. Where it
