@@ -111,7 +111,10 @@ func policyProblems(in Input) []*definition.Problem {
 		field, blame = jobField+".podFailurePolicy", blameTemplate
 	case policyOfStream:
 		blame = blameStream
-	case policyOfClass, policyComputed:
+	case policyOfClass:
+	case policyComputed:
+		// Where its container is not there, the template has been blamed.
+		pod = nil
 	}
 	var all []*definition.Problem
 	for _, f := range PolicyFaults(policy, pod, field) {
