@@ -48,6 +48,14 @@ test: ## Unit tests, proofs, integration over a real API server and Job controll
 mutants: ## Ten known bugs, switched in one at a time: the laws and the stories must notice each
 	go run ./test/mutants
 
+# The fuzz targets, as package:target.
+FUZZ := $(addprefix internal/validation:,FuzzStream FuzzTemplate FuzzRequest FuzzClass) internal/definition:FuzzFromStream internal/jobspec:FuzzName
+FUZZTIME ?= 60s
+
+.PHONY: fuzz
+fuzz: ## Whatever bytes at admission, and what follows from an acceptance; FUZZTIME (60s) for each target
+	set -e; $(foreach f,$(FUZZ),go test ./$(firstword $(subst :, ,$(f))) -run '^$$' -fuzz '^$(lastword $(subst :, ,$(f)))$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 50x;)
+
 .PHONY: e2e
 e2e: image ## Stories over a real node with real pods
 	go run ./test/cluster build

@@ -3,6 +3,7 @@ package definition
 // This file reads a Stream.
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -173,12 +174,15 @@ func isDefaultPolicy(s *v1.Stream) bool {
 
 // render writes the spec as JSON, whole and for the hash, and returns its tree.
 func (d *Definition) render(s *v1.Stream) (map[string]any, error) {
-	var err error
-	if d.Spec, err = Canonical(s.Spec); err != nil {
+	raw, err := json.Marshal(s.Spec)
+	if err != nil {
+		return nil, fmt.Errorf("write as JSON: %w", err)
+	}
+	whole, err := decode(raw)
+	if err != nil {
 		return nil, err
 	}
-	whole, err := decode(d.Spec)
-	if err != nil {
+	if d.Spec, err = encode(whole); err != nil {
 		return nil, err
 	}
 	tree, ok := whole.(map[string]any)

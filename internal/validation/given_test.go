@@ -5,6 +5,7 @@ package validation
 import (
 	"bytes"
 	"os"
+	"sync"
 	"testing"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -28,19 +29,31 @@ type world struct {
 // good is a world in which nothing is wrong and nothing is worth a warning.
 func good(t testing.TB) *world {
 	t.Helper()
-	content, err := os.ReadFile("testdata/good.yaml")
+	w, err := read()
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{stream: &v1.Stream{}, class: &v1.StreamClass{}, template: &v1.StreamingJobTemplate{}, backfill: &v1.StreamingJobTemplate{}, request: &v1.BackfillRequest{}}
+	return &world{
+		stream: w.stream.DeepCopy(), class: w.class.DeepCopy(), template: w.template.DeepCopy(),
+		backfill: w.backfill.DeepCopy(), request: w.request.DeepCopy(),
+	}
+}
+
+// read reads the good world, once: a fuzz target asks for it thousands of times.
+var read = sync.OnceValues(func() (*world, error) {
+	content, err := os.ReadFile("testdata/good.yaml")
+	if err != nil {
+		return nil, err
+	}
+	w := &world{&v1.Stream{}, &v1.StreamClass{}, &v1.StreamingJobTemplate{}, &v1.StreamingJobTemplate{}, &v1.BackfillRequest{}}
 	documents := bytes.Split(content, []byte("\n---\n"))
 	for i, into := range []any{w.stream, w.class, w.template, w.backfill, w.request} {
 		if err := yaml.UnmarshalStrict(documents[i], into); err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 	}
-	return w
-}
+	return w, nil
+})
 
 func (w *world) ofStream() StreamSurroundings {
 	return StreamSurroundings{Class: w.class, Template: w.template, BackfillTemplate: w.backfill}

@@ -121,5 +121,9 @@ func RequestChanged(old, new *v1.BackfillRequest) bool {
 		// Defaulting writes it into what was stored before its stream.
 		before.StreamClass = after.StreamClass
 	}
+	if !same(before.Payload, after.Payload) {
+		return true
+	}
+	before.Payload, after.Payload = nil, nil
 	return !equality.Semantic.DeepEqual(before, after)
 }

@@ -31,12 +31,13 @@ func TemplateSecrets(t *v1.StreamingJobTemplate) []string {
 func containerSecrets(list []corev1.Container) []string {
 	var names []string
 	for i := range list {
-		for _, from := range list[i].EnvFrom {
+		c := &list[i]
+		for _, from := range c.EnvFrom {
 			if from.SecretRef != nil {
 				names = append(names, from.SecretRef.Name)
 			}
 		}
-		for _, e := range list[i].Env {
+		for _, e := range c.Env {
 			if e.ValueFrom != nil && e.ValueFrom.SecretKeyRef != nil {
 				names = append(names, e.ValueFrom.SecretKeyRef.Name)
 			}
