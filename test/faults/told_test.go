@@ -69,7 +69,7 @@ func tell(ctx context.Context, s scenario, hire func(w *story.World) company) (o
 	stage := *ground
 	w := stage.Open(ctx)
 	defer w.Close(ctx)
-	classes, err := law.NewAuditLog(w.Cluster.AuditLog(), "")
+	all, err := law.NewAuditLog(w.Cluster.AuditLog(), "")
 	if err != nil {
 		panic(untrue(err.Error()))
 	}
@@ -86,7 +86,7 @@ func tell(ctx context.Context, s scenario, hire func(w *story.World) company) (o
 	out.note(operators.Settle(ctx))
 	w.AwaitQuietFor(ctx, quiet)
 	out.state = endState(ctx, w)
-	out.audited = audited(w.History(ctx).Requests, classes, operators.Aimed())
+	out.audited = audited(all, operators.Aimed())
 	return out
 }
 
@@ -110,14 +110,14 @@ func (o *telling) conclude(ctx context.Context, w *story.World, operators compan
 	o.evidence = fmt.Sprintf("%s\n\n%s\n\nwrites: %v", law.Timeline(history), operators.Log(), o.writes)
 }
 
-// audited lists the operator's writes that the API server has logged, in words.
-func audited(requests []law.Request, classes *law.AuditLog, scope *wire) []string {
-	ofClasses, err := classes.Next()
+// audited lists the writes that the API server has logged of this world's operator, in words.
+func audited(all *law.AuditLog, scope *wire) []string {
+	requests, err := all.Next()
 	if err != nil {
 		panic(untrue(err.Error()))
 	}
 	var kinds []string
-	for _, r := range append(slices.Clone(requests), ofClasses...) {
+	for _, r := range requests {
 		if strings.HasPrefix(r.UserAgent, law.Operator) && slices.Contains(mutating, r.Verb) && scope.concerns(r.Object) {
 			kinds = append(kinds, inWords(kindOf(r), r.Response.Code == http.StatusConflict))
 		}
