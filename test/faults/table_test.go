@@ -20,7 +20,7 @@ const (
 	// sampleEvery is how many steps there are for each one in the fixed sample.
 	sampleEvery = 15
 	// tries: a step that a run happened not to come by is aimed at again.
-	tries = 3
+	tries = 6
 )
 
 // row is one step that was tried.

@@ -5,6 +5,7 @@ package model
 
 import (
 	"fmt"
+	"slices"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -274,11 +275,27 @@ func (w *world) onJob(j *batchv1.Job) []happening {
 	return list
 }
 
+// ofFormerLife tells whether a pod was orphaned by its user in a life of its stream
+// before the present one. No operator may delete it, and none starts beside it.
+func (w *world) ofFormerLife(p *corev1.Pod) bool {
+	if metav1.GetControllerOf(p) != nil || !alive(p) {
+		return false
+	}
+	return slices.ContainsFunc(w.streams(), func(s *v1.Stream) bool {
+		return s.Name == p.Labels[v1.LabelStreamID] && p.CreationTimestamp.Before(&s.CreationTimestamp)
+	})
+}
+
 // heal undoes what keeps streams from running, as somebody does in the end.
 func (w *world) heal() {
 	for _, n := range w.byKind[jobs].names() {
 		if j := get[*batchv1.Job](w.store, jobs, n); w.truth.foreign[j.UID] {
 			w.put(jobs, n, nil)
+		}
+	}
+	for _, p := range w.pods() {
+		if w.ofFormerLife(p) && p.DeletionTimestamp == nil {
+			w.removePod(p, graceOf(p))
 		}
 	}
 	for _, n := range []string{"std", "big"} {
