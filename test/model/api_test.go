@@ -318,7 +318,7 @@ func over(q *v1.BackfillRequest) bool {
 func selectableFields(o client.Object) fields.Set {
 	set := fields.Set{"metadata.name": o.GetName(), "metadata.namespace": o.GetNamespace()}
 	if q, ok := o.(*v1.BackfillRequest); ok {
-		set["spec.completed"] = strconv.FormatBool(q.Spec.Completed)
+		set["spec.completed"], set["spec.streamId"] = strconv.FormatBool(q.Spec.Completed), q.Spec.StreamID
 	}
 	return set
 }
