@@ -3,6 +3,7 @@ package stream
 // This file holds the page of reasons to the events of streams.
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -55,4 +56,27 @@ func announced(reason v1.Reason, in string) string {
 	p.announce(before, after)
 	close(recorder.Events)
 	return <-recorder.Events
+}
+
+// What is missing at first may be wrong once it is there: its owner must hear of both, of each once.
+func TestEachNewReasonOfARefusalIsTold(t *testing.T) {
+	recorder := events.NewFakeRecorder(4)
+	p := &pass{Reconciler: &Reconciler{Events: recorder}, world: &world{stream: &v1.Stream{}}}
+	p.decision = lifecycle.Decision{Phase: v1.StreamPending, Reason: v1.ReasonNotAccepted}
+	status := &v1.StreamStatus{Phase: v1.StreamPending}
+	for _, reason := range []v1.Reason{v1.ReasonTemplateNotFound, v1.ReasonTemplateInvalid, v1.ReasonTemplateInvalid} {
+		p.problem = &definition.Problem{Reason: reason, Message: "it is wrong"}
+		after := status.DeepCopy()
+		p.conditions(after)
+		p.announce(status, after)
+		status = after
+	}
+	close(recorder.Events)
+	var told []string
+	for e := range recorder.Events {
+		told = append(told, strings.Fields(e)[1])
+	}
+	if want := []string{string(v1.ReasonTemplateNotFound), string(v1.ReasonTemplateInvalid)}; !slices.Equal(told, want) {
+		t.Errorf("told %v, want %v", told, want)
+	}
 }

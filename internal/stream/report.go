@@ -154,13 +154,12 @@ func (p *pass) announce(before, after *v1.StreamStatus) {
 	reason, message := p.why()
 	was := meta.FindStatusCondition(before.Conditions, v1.ConditionReady)
 	same := was != nil && was.Reason == string(reason)
-	wasRefused := meta.IsStatusConditionFalse(before.Conditions, v1.ConditionAccepted)
-	isRefused := meta.IsStatusConditionFalse(after.Conditions, v1.ConditionAccepted)
+	refusal, isRefused := refusedBy(before), meta.IsStatusConditionFalse(after.Conditions, v1.ConditionAccepted)
 	if stall := p.stallOf(after.Phase); stall != nil && !stalledBy(before, stall.reason) {
 		p.event(corev1.EventTypeWarning, stall.reason, stall.message)
 	}
 	switch {
-	case !wasRefused && isRefused:
+	case isRefused && refusal != p.problem.Reason:
 		p.event(corev1.EventTypeWarning, p.problem.Reason, p.problem.Message)
 	case before.Phase != after.Phase, !same && eventful[reason]:
 		kind := corev1.EventTypeNormal
@@ -169,6 +168,14 @@ func (p *pass) announce(before, after *v1.StreamStatus) {
 		}
 		p.event(kind, reason, message)
 	}
+}
+
+// refusedBy is the reason for which a status says that the stream is not accepted; empty where it is.
+func refusedBy(s *v1.StreamStatus) v1.Reason {
+	if c := meta.FindStatusCondition(s.Conditions, v1.ConditionAccepted); c != nil && c.Status == metav1.ConditionFalse {
+		return v1.Reason(c.Reason)
+	}
+	return ""
 }
 
 // stalledBy tells whether a status says so already.
