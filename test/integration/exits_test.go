@@ -24,7 +24,7 @@ var _ = Describe("A pod that exits with a code for which its class has an answer
 		story.Edit(ctx, w, &streamingv1.StreamClass{ObjectMeta: metav1.ObjectMeta{Name: w.Class}}, func(c *streamingv1.StreamClass) {
 			given.FailureClass("config", streamingv1.ActionFail, 20)(c)
 		})
-		w.EditTemplate(ctx, story.Template, func(t *streamingv1.StreamingJobTemplate) { given.BackoffLimit(5)(t) })
+		w.SetTemplate(ctx, given.BackoffLimit(5))
 		s := w.Given(ctx, "orders", given.NoInitialBackfill,
 			given.Script(func(s *script.Source) { s.Stream = script.Run{ExitCode: 20, Message: "no such table"} }))
 		failed := w.AwaitPhase(ctx, "orders", streamingv1.StreamFailed)
@@ -32,7 +32,7 @@ var _ = Describe("A pod that exits with a code for which its class has an answer
 		Expect(failed.Status.Failure.Reason).To(Equal(batchv1.JobReasonPodFailurePolicy))
 		Expect(failed.Status.Failure.ExitCode).To(HaveValue(Equal(int32(20))))
 		w.Await(ctx, func(g Gomega) {
-			warnings := w.Events(ctx, s, corev1.EventTypeWarning)
+			warnings := w.Warnings(ctx, s)
 			g.Expect(story.Told(warnings)).To(Equal(1))
 			g.Expect(warnings[0].Message).To(And(ContainSubstring("20"), ContainSubstring("no such table")))
 		})
@@ -42,7 +42,7 @@ var _ = Describe("A pod that exits with a code for which its class has an answer
 var _ = Describe("A failed stream whose job goes by its TTL", func() {
 	It("stays failed", func(ctx SpecContext) {
 		w := stage().Enter(ctx)
-		w.EditTemplate(ctx, story.Template, func(t *streamingv1.StreamingJobTemplate) {
+		w.SetTemplate(ctx, func(t *streamingv1.StreamingJobTemplate) {
 			given.BackoffLimit(0)(t)
 			given.TTL(1)(t)
 		})
@@ -61,7 +61,7 @@ var _ = Describe("A failed stream whose job goes by its TTL", func() {
 var _ = Describe("A pod that ignores SIGTERM", func() {
 	It("is waited for until it is killed", func(ctx SpecContext) {
 		w := stage().Enter(ctx)
-		w.EditTemplate(ctx, story.Template, func(t *streamingv1.StreamingJobTemplate) {
+		w.SetTemplate(ctx, func(t *streamingv1.StreamingJobTemplate) {
 			grace := int64(3)
 			t.Spec.Spec.Template.Spec.TerminationGracePeriodSeconds = &grace
 		})
@@ -82,7 +82,7 @@ var _ = Describe("A backfill", func() {
 	var b *story.Backfill
 	BeforeEach(func(ctx SpecContext) {
 		w = stage().Enter(ctx)
-		w.EditTemplate(ctx, story.Template, func(t *streamingv1.StreamingJobTemplate) { given.BackoffLimit(0)(t) })
+		w.SetTemplate(ctx, given.BackoffLimit(0))
 		b = w.Begin(ctx, "orders")
 	})
 	theRequest := func() *streamingv1.BackfillRequest {

@@ -104,6 +104,6 @@ var _ = Describe("The operator's events", func() {
 			HaveKey(string(streamingv1.ReasonBackfillCompleted)),
 			HaveKey(string(streamingv1.ReasonStreaming)),
 		))
-		Expect(w.Events(ctx, s, corev1.EventTypeWarning)).To(BeEmpty(), "nothing went wrong")
+		Expect(w.Warnings(ctx, s)).To(BeEmpty(), "nothing went wrong")
 	})
 })

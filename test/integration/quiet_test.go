@@ -41,7 +41,7 @@ func quietTime() time.Duration {
 // they can wait for. It returns the pod that backfills.
 func restingFleet(ctx context.Context, w *story.World) *corev1.Pod {
 	GinkgoHelper()
-	w.EditTemplate(ctx, story.Template, func(t *streamingv1.StreamingJobTemplate) { given.BackoffLimit(0)(t) })
+	w.SetTemplate(ctx, given.BackoffLimit(0))
 	story.Edit(ctx, w, &streamingv1.StreamClass{ObjectMeta: metav1.ObjectMeta{Name: w.Class}}, func(c *streamingv1.StreamClass) {
 		c.Spec.Backfill = &streamingv1.ClassBackfill{MaxConcurrent: ptr.To(int32(1))}
 	})

@@ -64,17 +64,15 @@ var _ = Describe("A template", func() {
 		for name, s := range streams {
 			Expect(w.Jobs(ctx, name)).To(BeEmpty(), name)
 			told := map[string]int{}
-			for _, e := range w.Events(ctx, s, corev1.EventTypeWarning) {
+			for _, e := range w.Warnings(ctx, s) {
 				told[e.Reason] += story.Told([]corev1.Event{e})
 			}
-			// The stream may reach the operator before its template does: that is told as well.
-			delete(told, string(streamingv1.ReasonTemplateNotFound))
 			Expect(told).To(Equal(map[string]int{string(streamingv1.ReasonTemplateInvalid): 1}), name)
 		}
 	})
 
 	It("that is corrected lets its stream start", func(ctx SpecContext) {
-		w.EditTemplate(ctx, story.Template, func(t *streamingv1.StreamingJobTemplate) { t.Spec.Spec.Parallelism = ptr.To(int32(2)) })
+		w.SetTemplate(ctx, func(t *streamingv1.StreamingJobTemplate) { t.Spec.Spec.Parallelism = ptr.To(int32(2)) })
 		w.Given(ctx, "orders", given.NoInitialBackfill)
 		w.AwaitPhase(ctx, "orders", streamingv1.StreamPending)
 		w.EditTemplate(ctx, story.Template, func(t *streamingv1.StreamingJobTemplate) { t.Spec.Spec.Parallelism = nil })
@@ -100,7 +98,7 @@ var _ = Describe("A template", func() {
 				{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue},
 			}},
 		}}
-		w.EditTemplate(ctx, story.Template, func(t *streamingv1.StreamingJobTemplate) { t.Spec.Spec.PodFailurePolicy = own.DeepCopy() })
+		w.SetTemplate(ctx, func(t *streamingv1.StreamingJobTemplate) { t.Spec.Spec.PodFailurePolicy = own.DeepCopy() })
 		w.Given(ctx, "orders", given.NoInitialBackfill)
 		p := w.AwaitPod(ctx, "orders", streamingv1.ModeStream)
 		Expect(w.Jobs(ctx, "orders")[0].Spec.PodFailurePolicy).To(Equal(own))

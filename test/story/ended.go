@@ -31,7 +31,7 @@ func Failed(stage func() *Stage) {
 		var failed batchv1.Job
 		ginkgo.BeforeEach(func(ctx ginkgo.SpecContext) {
 			w = stage().Enter(ctx)
-			w.EditTemplate(ctx, Template, func(t *streamingv1.StreamingJobTemplate) { given.BackoffLimit(0)(t) })
+			w.SetTemplate(ctx, given.BackoffLimit(0))
 			w.Given(ctx, "orders", given.NoInitialBackfill, given.Script(failsAtOnce))
 			w.AwaitPhase(ctx, "orders", streamingv1.StreamFailed)
 			jobs := w.Jobs(ctx, "orders")
@@ -106,7 +106,7 @@ func Failed(stage func() *Stage) {
 			w.AwaitCondition(ctx, "orders", streamingv1.ConditionReady, metav1.ConditionFalse, streamingv1.ReasonJobFailed)
 			gomega.Expect(w.podsEver(ctx, "orders")).To(gomega.Equal(2), "backoffLimit 1 means two pods")
 			w.Await(ctx, func(g gomega.Gomega) {
-				warnings := w.Events(ctx, s, corev1.EventTypeWarning)
+				warnings := w.Warnings(ctx, s)
 				g.Expect(Told(warnings)).To(gomega.Equal(1))
 				g.Expect(warnings[0].Message).To(gomega.And(
 					gomega.ContainSubstring(failure.Pod), gomega.MatchRegexp(`\b1\b`)))
@@ -115,7 +115,7 @@ func Failed(stage func() *Stage) {
 			w.AwaitQuiet(ctx)
 			gomega.Expect(w.Started(ctx, "orders")).To(gomega.HaveLen(1), "only the user may start it again")
 			gomega.Expect(w.Stream(ctx, "orders").Status.Phase).To(gomega.Equal(streamingv1.StreamFailed))
-			gomega.Expect(Told(w.Events(ctx, s, corev1.EventTypeWarning))).To(gomega.Equal(1))
+			gomega.Expect(Told(w.Warnings(ctx, s))).To(gomega.Equal(1))
 		})
 	})
 }

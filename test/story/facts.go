@@ -205,6 +205,16 @@ func (w *World) Events(ctx context.Context, o client.Object, kind string) []core
 	return events.Items
 }
 
+// Warnings are what was told of a stream as going wrong. That its class or template is
+// not there yet is left out: a world's first stream may reach the operator before they do.
+func (w *World) Warnings(ctx context.Context, o client.Object) []corev1.Event {
+	ginkgo.GinkgoHelper()
+	early := []string{string(streamingv1.ReasonClassNotFound), string(streamingv1.ReasonTemplateNotFound)}
+	return slices.DeleteFunc(w.Events(ctx, o, corev1.EventTypeWarning), func(e corev1.Event) bool {
+		return slices.Contains(early, e.Reason)
+	})
+}
+
 // Told counts how often something was told: repetitions are kept in one event.
 func Told(events []corev1.Event) int {
 	total := 0

@@ -19,7 +19,7 @@ func Ignored(stage func() *Stage, codes ...int) {
 		var w *World
 		ginkgo.BeforeEach(func(ctx ginkgo.SpecContext) {
 			w = stage().Enter(ctx)
-			w.EditTemplate(ctx, Template, func(t *streamingv1.StreamingJobTemplate) { given.BackoffLimit(0)(t) })
+			w.SetTemplate(ctx, given.BackoffLimit(0))
 		})
 		isReplaced := func(ctx ginkgo.SpecContext, code int, healthy time.Duration) {
 			w.Given(ctx, "orders", given.NoInitialBackfill, given.HealthyAfter(healthy))

@@ -85,7 +85,7 @@ func Interrupted(stage func() *Stage) {
 		var b *Backfill
 		ginkgo.BeforeEach(func(ctx ginkgo.SpecContext) {
 			w = stage().Enter(ctx)
-			w.EditTemplate(ctx, Template, func(t *streamingv1.StreamingJobTemplate) {
+			w.SetTemplate(ctx, func(t *streamingv1.StreamingJobTemplate) {
 				given.BackoffLimit(0)(t)
 				given.TTL(1)(t)
 			})

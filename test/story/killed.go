@@ -63,7 +63,7 @@ func Killed(stage func() *Stage) {
 // assemble brings all streams but the suspending one into their phases.
 func (f *fleet) assemble(ctx context.Context) {
 	ginkgo.GinkgoHelper()
-	f.EditTemplate(ctx, Template, func(t *streamingv1.StreamingJobTemplate) { given.BackoffLimit(0)(t) })
+	f.SetTemplate(ctx, given.BackoffLimit(0))
 	f.Create(ctx, given.Template(f.Namespace, "short-lived"))
 	endless := given.Script(func(s *script.Source) { s.Backfill.RunFor = script.Forever })
 	f.Given(ctx, pendingStream, given.NoInitialBackfill, given.TemplateOf("later"))
@@ -130,7 +130,7 @@ func (f *fleet) expectEnds(ctx context.Context) {
 	}
 	f.expectUndisturbed(ctx, runningStream, f.running)
 	failed := f.AwaitPhase(ctx, failedStream, streamingv1.StreamFailed)
-	gomega.Expect(Told(f.Events(ctx, failed, corev1.EventTypeWarning))).To(gomega.Equal(1), "the failure is told once")
+	gomega.Expect(Told(f.Warnings(ctx, failed))).To(gomega.Equal(1), "the failure is told once")
 }
 
 // expectPhases looks at the phases as they are now.

@@ -100,7 +100,7 @@ func Removed(stage func() *Stage) {
 		})
 
 		ginkgo.It("does not come again where the stream has failed", func(ctx ginkgo.SpecContext) {
-			w.EditTemplate(ctx, Template, func(t *streamingv1.StreamingJobTemplate) { given.BackoffLimit(0)(t) })
+			w.SetTemplate(ctx, given.BackoffLimit(0))
 			for _, d := range deletions {
 				w.Given(ctx, d.stream, given.NoInitialBackfill, given.Script(failsAtOnce))
 			}

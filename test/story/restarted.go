@@ -8,7 +8,6 @@ import (
 
 	"github.com/onsi/ginkgo/v2"
 	"github.com/onsi/gomega"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	streamingv1 "github.com/arcane-streaming/arcane-operator/api/v1"
@@ -22,7 +21,7 @@ func Restarted(stage func() *Stage) {
 		var w *World
 		ginkgo.BeforeEach(func(ctx ginkgo.SpecContext) {
 			w = stage().Enter(ctx)
-			w.EditTemplate(ctx, Template, func(t *streamingv1.StreamingJobTemplate) { given.BackoffLimit(0)(t) })
+			w.SetTemplate(ctx, given.BackoffLimit(0))
 		})
 
 		ginkgo.It("starts again after growing pauses, and then waits for me", func(ctx ginkgo.SpecContext) {
@@ -40,7 +39,7 @@ func Restarted(stage func() *Stage) {
 			gomega.Expect(ready.Message).To(gomega.ContainSubstring("All 2 automatic restarts are used up"))
 			gomega.Expect(w.PhasesEver(ctx, "orders")).To(gomega.ContainElement(streamingv1.StreamPending))
 			w.Await(ctx, func(g gomega.Gomega) {
-				g.Expect(Told(w.Events(ctx, s, corev1.EventTypeWarning))).To(gomega.BeNumerically(">=", 3), "one for each failure")
+				g.Expect(Told(w.Warnings(ctx, s))).To(gomega.BeNumerically(">=", 3), "one for each failure")
 			})
 
 			w.Suspend(ctx, "orders")

@@ -100,7 +100,7 @@ func Scheduled(stage func() *Stage) {
 					gomega.Expect(failed.Message).To(gomega.ContainSubstring("no such bucket"))
 					gomega.Expect(w.Stream(ctx, "orders").Status.Phase).To(gomega.Equal(streamingv1.StreamScheduled))
 					w.Await(ctx, func(g gomega.Gomega) {
-						g.Expect(Told(w.Events(ctx, w.Stream(ctx, "orders"), corev1.EventTypeWarning))).To(gomega.Equal(1))
+						g.Expect(Told(w.Warnings(ctx, w.Stream(ctx, "orders")))).To(gomega.Equal(1))
 					})
 					w.EditStream(ctx, "orders", repaired)
 					w.AwaitQuiet(ctx)
@@ -181,7 +181,7 @@ func Scheduled(stage func() *Stage) {
 				gomega.Expect(refused.Message).To(gomega.ContainSubstring(says))
 				w.AwaitQuiet(ctx)
 				gomega.Expect(w.crons(ctx)).To(gomega.BeEmpty())
-				gomega.Expect(Told(w.Events(ctx, s, corev1.EventTypeWarning))).To(gomega.Equal(1))
+				gomega.Expect(Told(w.Warnings(ctx, s))).To(gomega.Equal(1))
 			},
 			ginkgo.Entry("the minute", given.Schedule("61 * * * *"), `spec.schedule: "61 * * * *" is no cron expression`),
 			ginkgo.Entry("a zone in the schedule", given.Schedule("TZ=UTC * * * * *"), "use spec.timeZone"),

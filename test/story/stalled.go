@@ -7,7 +7,6 @@ import (
 
 	"github.com/onsi/ginkgo/v2"
 	"github.com/onsi/gomega"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	streamingv1 "github.com/arcane-streaming/arcane-operator/api/v1"
@@ -28,7 +27,7 @@ func Stalled(stage func() *Stage) {
 		})
 
 		ginkgo.It("is stalled with the pod's own reason, says so once, and gets on when that is mended", func(ctx ginkgo.SpecContext) {
-			w.EditTemplate(ctx, Template, func(t *streamingv1.StreamingJobTemplate) {
+			w.SetTemplate(ctx, func(t *streamingv1.StreamingJobTemplate) {
 				t.Spec.Spec.Template.Spec.NodeSelector = map[string]string{"story.example.com/disk": "none-has-it"}
 			})
 			s := w.Given(ctx, "orders", given.NoInitialBackfill)
@@ -36,7 +35,7 @@ func Stalled(stage func() *Stage) {
 			gomega.Expect(stalled.Message).To(gomega.ContainSubstring("node"))
 			w.AwaitCondition(ctx, "orders", streamingv1.ConditionReady, metav1.ConditionFalse, "Unschedulable")
 			w.AwaitQuiet(ctx)
-			gomega.Expect(Told(w.Events(ctx, s, corev1.EventTypeWarning))).To(gomega.Equal(1))
+			gomega.Expect(Told(w.Warnings(ctx, s))).To(gomega.Equal(1))
 
 			w.EditTemplate(ctx, Template, func(t *streamingv1.StreamingJobTemplate) { t.Spec.Spec.Template.Spec.NodeSelector = nil })
 			w.AwaitPod(ctx, "orders", streamingv1.ModeStream)

@@ -71,6 +71,15 @@ func (w *World) EditTemplate(ctx context.Context, name string, change func(*stre
 	Edit(ctx, w, &streamingv1.StreamingJobTemplate{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: name}}, change)
 }
 
+// SetTemplate changes the world's template before there is a stream: to an operator
+// that stands meanwhile, which starts no first job from the former one.
+func (w *World) SetTemplate(ctx context.Context, change func(*streamingv1.StreamingJobTemplate)) {
+	ginkgo.GinkgoHelper()
+	gomega.Expect(w.Operator.Stop(ctx)).To(gomega.Succeed())
+	w.EditTemplate(ctx, Template, change)
+	w.StartOperator(ctx)
+}
+
 // Suspend switches a stream off.
 func (w *World) Suspend(ctx context.Context, name string) {
 	ginkgo.GinkgoHelper()
