@@ -8,6 +8,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/api/meta"
 
 	streamingv1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/test/given"
@@ -39,6 +40,24 @@ func distinct(lines []string) []string {
 	return slices.Compact(slices.Sorted(slices.Values(lines)))
 }
 
+// withoutWaits leaves out the writes that tell a request to wait: there is none, unless
+// the machine is so slow that it waits for more than a second or two. The recorded
+// history says how often it was told.
+func withoutWaits(ctx SpecContext, w *story.World, writes []string, request string) []string {
+	GinkgoHelper()
+	told := map[string]bool{}
+	for _, v := range w.History(ctx).Versions {
+		if q, ok := v.Object.(*streamingv1.BackfillRequest); ok && q.Status.Phase == streamingv1.RequestQueued {
+			told[meta.FindStatusCondition(q.Status.Conditions, streamingv1.ConditionReady).Reason] = true
+		}
+	}
+	for range told {
+		at := slices.Index(writes, "patch backfillrequests/status "+request)
+		writes = slices.Delete(writes, at, at+1)
+	}
+	return writes
+}
+
 var _ = Describe("The requests of the operator", func() {
 	var w *story.World
 	BeforeEach(func(ctx SpecContext) { w = stage().Enter(ctx) })
@@ -60,7 +79,7 @@ var _ = Describe("The requests of the operator", func() {
 		running(ctx)
 		e := ledger.Close(ctx)
 		expectOnlyLateReleases(e)
-		Expect(e.Writes).To(Equal([]string{
+		Expect(withoutWaits(ctx, w, e.Writes, "initial")).To(Equal([]string{
 			"create backfillrequests initial",
 			"patch streams/status orders", // the request's UID
 			"create jobs job-1",
@@ -115,7 +134,7 @@ var _ = Describe("The requests of the operator", func() {
 		e := ledger.Close(ctx)
 		expectOnlyLateReleases(e)
 		// The owner of the request is another controller's to write, at any time.
-		Expect(e.Writes).To(ConsistOf(
+		Expect(withoutWaits(ctx, w, e.Writes, "again")).To(ConsistOf(
 			"patch backfillrequests again", // the owner
 			"patch streams/status orders",  // the claim of the stop
 			"delete jobs job-1",
