@@ -116,6 +116,10 @@ func (p *pass) nextStatus(s *v1.StreamStatus) *v1.StreamStatus {
 	if p.decision.Phase == "" && p.obstacle == nil {
 		return s
 	}
+	if p.facts.Others == lifecycle.Leaving {
+		// What is waited for will be gone when the next job is made: its run is noted while it can be seen.
+		s.Runs = max(s.Runs, p.lastRun())
+	}
 	from := s.Phase
 	s.Phase = p.phase()
 	s.ObservedGeneration = p.stream.Generation

@@ -209,11 +209,14 @@ func (r *Reconciler) input(ctx context.Context, w *world, mode v1.Mode, request 
 	return in, jobspec.Check(in), nil
 }
 
-// nextRun is the number of the next run. The first is the creation time in Unix
-// seconds plus one, so that a stream that is created anew never uses one again; and
-// it is past every run that can still be seen under the stream's name, also of a
-// former stream that was deleted in the very second of the new one's creation.
-func (w *world) nextRun() int64 {
+// nextRun is the number of the next run.
+func (w *world) nextRun() int64 { return w.lastRun() + 1 }
+
+// lastRun is the highest run number that is used up. Before a stream's first run that
+// is its creation time in Unix seconds, so that a stream that is created anew never
+// uses one again; and every run counts that can still be seen under the stream's name,
+// also of a former stream that was deleted in the very second of the new one's creation.
+func (w *world) lastRun() int64 {
 	last := max(w.stream.Status.Runs, w.stream.CreationTimestamp.Unix())
 	for i := range w.jobs {
 		last = max(last, runOf(&w.jobs[i]))
@@ -221,7 +224,7 @@ func (w *world) nextRun() int64 {
 	for i := range w.pods {
 		last = max(last, runOfName(w.pods[i].Labels[batchv1.JobNameLabel]))
 	}
-	return last + 1
+	return last
 }
 
 // runOfName is the run at the end of a Job's name; 0 where it has none.

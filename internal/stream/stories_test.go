@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/jobspec"
 	"github.com/arcane-streaming/arcane-operator/internal/lifecycle"
 )
 
@@ -430,6 +431,31 @@ func TestAJobOfAUserUnderTheNameOfOursStopsNothing(t *testing.T) {
 	c.settle()
 	if again := c.running(); again.Annotations[v1.AnnotationRequest] != "orders-initial-0a1b2c3d" {
 		t.Errorf("the job that runs serves %q", again.Annotations[v1.AnnotationRequest])
+	}
+}
+
+// TestRunsGrowPastAFormerStreams: also when what it left behind is gone by the time
+// that the first job of the new one is made.
+func TestRunsGrowPastAFormerStreams(t *testing.T) {
+	c := newCluster(t, orders()...)
+	last := c.stream().CreationTimestamp.Unix() + 7
+	job := jobspec.Name("orders", "former", v1.KindStream, last)
+	left := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "left", Labels: map[string]string{
+			v1.LabelManagedBy: v1.ManagedBy, v1.LabelStreamID: "orders", v1.LabelStreamKind: v1.KindStream,
+			batchv1.JobNameLabel: job, batchv1.ControllerUidLabel: "former-job",
+		}},
+		Status: corev1.PodStatus{Phase: corev1.PodRunning},
+	}
+	c.must(c.api.Create(t.Context(), left))
+	c.settle()
+	if len(c.jobs()) != 0 {
+		t.Fatal("a job was made beside a pod of a former stream")
+	}
+	c.must(c.api.Delete(t.Context(), left))
+	c.settle()
+	if got := runOf(c.running()); got != last+1 {
+		t.Errorf("the first run is %d, that of the former stream was %d", got, last)
 	}
 }
 
