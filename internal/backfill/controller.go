@@ -7,6 +7,7 @@ package backfill
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -32,6 +33,9 @@ const (
 	lookAgainAfter = 250 * time.Millisecond
 )
 
+// errObserveAgain: the cluster is not as the cache has it.
+var errObserveAgain = errors.New("the world moved on")
+
 // Options of the controllers.
 type Options struct {
 	// Workers is the number of requests that are reconciled at once.
@@ -42,6 +46,8 @@ type Options struct {
 type Reconciler struct {
 	// Client reads from the cache.
 	Client client.Client
+	// Live reads from the API server.
+	Live client.Reader
 	// Events tells of transitions.
 	Events events.EventRecorder
 	// Clock is the only source of time.
@@ -56,7 +62,7 @@ func Register(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	if err := indexes(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
-	r := &Reconciler{Client: mgr.GetClient(), Events: mgr.GetEventRecorder("arcane-operator"), Clock: clock.RealClock{}}
+	r := &Reconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("arcane-operator"), Clock: clock.RealClock{}}
 	err := ctrl.NewControllerManagedBy(mgr).
 		Named("backfillrequest").
 		For(&v1.BackfillRequest{}, builder.WithPredicates(requestChanged())).
@@ -96,7 +102,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		}
 		err = r.apply(ctx, w, d)
 		switch {
-		case apierrors.IsConflict(err):
+		case errors.Is(err, errObserveAgain), apierrors.IsConflict(err):
 			logf.FromContext(ctx).V(1).Info("the request moved on, observing again", "cause", err.Error())
 			return ctrl.Result{RequeueAfter: lookAgainAfter}, nil
 		case err != nil || d.does == remove:

@@ -264,6 +264,32 @@ func TestOnlyTheJudgedVersionIsWritten(t *testing.T) {
 	}
 }
 
+// TestAFormerStreamTakesNoRequest: the cache may still hold a stream that was
+// deleted, and maybe created anew; what that one owned would go with it.
+func TestAFormerStreamTakesNoRequest(t *testing.T) {
+	leaving := stream(suspended)
+	leaving.Finalizers = []string{metav1.FinalizerDeleteDependents}
+	for name, live := range map[string]*v1.Stream{
+		"gone":           nil,
+		"created anew":   stream(suspended, func(s *v1.Stream) { s.UID = "anew" }),
+		"on its way out": leaving,
+	} {
+		c := newCluster(t, class(0), stream(suspended), request("a", unowned))
+		w, err := c.r.observe(t.Context(), keyOf(request("a")))
+		c.must(err)
+		c.must(c.api.Delete(t.Context(), stream()))
+		if live != nil {
+			c.must(c.api.Create(t.Context(), live))
+		}
+		if live == leaving {
+			c.must(c.api.Delete(t.Context(), live))
+		}
+		if err := c.r.apply(t.Context(), w, decision{does: own}); !errors.Is(err, errObserveAgain) || len(c.writes) > 0 {
+			t.Errorf("%s: %v, writes %v", name, err, c.writes)
+		}
+	}
+}
+
 // TestDeletedMeanwhile: a request that is gone has nobody left to tell.
 func TestDeletedMeanwhile(t *testing.T) {
 	c := newCluster(t, class(0), stream(suspended), request("a", unowned))

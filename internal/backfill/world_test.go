@@ -99,7 +99,7 @@ func newCluster(t *testing.T, objects ...client.Object) *cluster {
 			return cl.List(ctx, list, opts...)
 		},
 	})
-	c.r = &Reconciler{Client: cached, Events: c.events, Clock: c.clock}
+	c.r = &Reconciler{Client: cached, Live: live, Events: c.events, Clock: c.clock}
 	c.slots = &Slots{Client: cached, Live: live, Clock: c.clock}
 	return c
 }

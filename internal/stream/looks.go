@@ -126,6 +126,20 @@ func (p *pass) lookAlive(ctx context.Context, judged *v1.BackfillRequest) error 
 	return nil
 }
 
+// lookStream makes sure that the stream that was judged is there, and stays: what
+// it becomes the owner of goes with it.
+func (p *pass) lookStream(ctx context.Context) error {
+	stream := &v1.Stream{}
+	err := p.Live.Get(ctx, client.ObjectKeyFromObject(p.stream), stream)
+	switch {
+	case apierrors.IsNotFound(err), err == nil && (stream.UID != p.stream.UID || stream.DeletionTimestamp != nil):
+		return fmt.Errorf("%w: the stream is gone, or on its way out", errObserveAgain)
+	case err != nil:
+		return fmt.Errorf("look at the stream: %w", err)
+	}
+	return nil
+}
+
 // requestLive reads a request from the API server; nil where it is gone.
 func (p *pass) requestLive(ctx context.Context, name string) (*v1.BackfillRequest, error) {
 	request := &v1.BackfillRequest{}

@@ -5,6 +5,7 @@ package stream
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -17,9 +18,12 @@ import (
 // createRequest leaves a request of our own behind. A live request that is there
 // already counts in its place.
 //
-// +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=backfillrequests,verbs=create
+// +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=backfillrequests,verbs=create;patch
 func (p *pass) createRequest(ctx context.Context, name, reason string) error {
 	if line := p.line(); len(line) > 0 {
+		if err := p.own(ctx, line[0]); err != nil {
+			return err
+		}
 		p.requested = line[0].UID
 		return nil
 	}
@@ -41,6 +45,33 @@ func (p *pass) createRequest(ctx context.Context, name, reason string) error {
 		return nil
 	}
 	p.requested = there.UID
+	return nil
+}
+
+// own makes the stream an owner of its user's request before the request counts.
+// As long as it has no owner, whoever still sees a former stream of this name may
+// make that one the owner, and the garbage collector takes the request with it:
+// nothing would be left of the backfill that was counted on.
+func (p *pass) own(ctx context.Context, q *v1.BackfillRequest) error {
+	owns := func(ref metav1.OwnerReference) bool { return ref.Kind == v1.KindStream && ref.UID == p.stream.UID }
+	if slices.ContainsFunc(q.OwnerReferences, owns) {
+		return nil
+	}
+	if err := p.lookStream(ctx); err != nil {
+		return err
+	}
+	target := q.DeepCopy()
+	target.OwnerReferences = append(target.OwnerReferences, metav1.OwnerReference{
+		APIVersion: v1.GroupVersion.String(), Kind: v1.KindStream, Name: p.stream.Name, UID: p.stream.UID,
+	})
+	err := p.Client.Patch(ctx, target, client.MergeFromWithOptions(q, client.MergeFromWithOptimisticLock{}))
+	if apierrors.IsNotFound(err) {
+		return fmt.Errorf("%w: request %s is gone", errObserveAgain, q.Name)
+	}
+	if err != nil {
+		return fmt.Errorf("make the stream an owner of request %s: %w", q.Name, err)
+	}
+	*q = *target
 	return nil
 }
 

@@ -60,6 +60,12 @@ var stories = []struct {
 		c.end(0)
 		c.settle()
 	}, "Running [Stream] again=Completed orders-initial-0a1b2c3d=Completed"},
+	{"a backfill is requested before the stream's first", nil, func(c *cluster) {
+		c.request("early")
+		c.settle()
+		c.end(0)
+		c.settle()
+	}, "Running [Stream] early=Completed"},
 	{"suspended while it backfills", nil, func(c *cluster) {
 		c.settle()
 		c.change(suspend)
