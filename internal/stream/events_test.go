@@ -80,3 +80,19 @@ func TestEachNewReasonOfARefusalIsTold(t *testing.T) {
 		t.Errorf("told %v, want %v", told, want)
 	}
 }
+
+// A decision that leaves phase and conditions as they are may come after the cause
+// of a refusal was put right: what the status still says of it is no news.
+func TestARefusalThatIsOverIsNoNews(t *testing.T) {
+	recorder := events.NewFakeRecorder(4)
+	refused := &pass{world: &world{stream: &v1.Stream{}, problem: &definition.Problem{Reason: v1.ReasonTemplateNotFound, Message: "it is missing"}}}
+	refused.decision = lifecycle.Decision{Phase: v1.StreamPending, Reason: v1.ReasonNotAccepted}
+	status := &v1.StreamStatus{Phase: v1.StreamPending}
+	refused.conditions(status)
+	repaired := &pass{Reconciler: &Reconciler{Events: recorder}, world: &world{stream: &v1.Stream{}}}
+	repaired.decision = lifecycle.Decision{Reason: v1.ReasonWaitingForJob}
+	repaired.announce(status, status.DeepCopy())
+	if len(recorder.Events) > 0 {
+		t.Errorf("told %q", <-recorder.Events)
+	}
+}

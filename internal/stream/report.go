@@ -154,12 +154,12 @@ func (p *pass) announce(before, after *v1.StreamStatus) {
 	reason, message := p.why()
 	was := meta.FindStatusCondition(before.Conditions, v1.ConditionReady)
 	same := was != nil && was.Reason == string(reason)
-	refusal, isRefused := refusedBy(before), meta.IsStatusConditionFalse(after.Conditions, v1.ConditionAccepted)
+	refusal := refusedBy(after)
 	if stall := p.stallOf(after.Phase); stall != nil && !stalledBy(before, stall.reason) {
 		p.event(corev1.EventTypeWarning, stall.reason, stall.message)
 	}
 	switch {
-	case isRefused && refusal != p.problem.Reason:
+	case refusal != "" && refusal != refusedBy(before): // so this pass has written it
 		p.event(corev1.EventTypeWarning, p.problem.Reason, p.problem.Message)
 	case before.Phase != after.Phase, !same && eventful[reason]:
 		kind := corev1.EventTypeNormal
