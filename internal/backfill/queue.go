@@ -22,6 +22,13 @@ type queue struct {
 	requests []v1.BackfillRequest
 }
 
+func (q *queue) setStreams(list []v1.Stream) {
+	q.streams = make(map[types.NamespacedName]*v1.Stream, len(list))
+	for i := range list {
+		q.streams[keyOf(&list[i])] = &list[i]
+	}
+}
+
 // candidate is a request that may be granted a slot.
 type candidate struct {
 	request *v1.BackfillRequest

@@ -5,6 +5,7 @@ package backfill
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -26,9 +27,9 @@ type Slots struct {
 	Live client.Reader
 	// Clock is the only source of time.
 	Clock clock.PassiveClock
-	// caughtUp: the cache was seen to hold all that was written before this process
-	// began to grant. From then on only this process grants.
-	caughtUp bool
+	// caughtUp are the classes of which the cache was seen to hold all that was
+	// written before this process began to grant. From then on only this process does.
+	caughtUp map[string]bool
 }
 
 // Reconcile grants what is free. A class without a limit has no queue: there a
@@ -54,7 +55,7 @@ func (s *Slots) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, e
 
 // observe reads a class's queue; nil where it has none.
 func (s *Slots) observe(ctx context.Context, name string) (*queue, error) {
-	q := &queue{now: s.Clock.Now(), class: &v1.StreamClass{}, streams: map[types.NamespacedName]*v1.Stream{}}
+	q := &queue{now: s.Clock.Now(), class: &v1.StreamClass{}}
 	if err := s.Client.Get(ctx, types.NamespacedName{Name: name}, q.class); err != nil {
 		if apierrors.IsNotFound(err) {
 			return nil, nil
@@ -64,47 +65,67 @@ func (s *Slots) observe(ctx context.Context, name string) (*queue, error) {
 	if _, limited := limit(q.class); !limited {
 		return nil, nil
 	}
-	var streams v1.StreamList
-	if err := s.Client.List(ctx, &streams, client.MatchingFields{byClass: name}, client.UnsafeDisableDeepCopy); err != nil {
-		return nil, fmt.Errorf("list the streams of the class: %w", err)
-	}
-	for i := range streams.Items {
-		q.streams[keyOf(&streams.Items[i])] = &streams.Items[i]
-	}
 	var requests v1.BackfillRequestList
 	if err := s.Client.List(ctx, &requests, client.MatchingFields{byOpen: "true"}, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("list the open requests: %w", err)
 	}
 	q.requests = requests.Items
+	// The streams after the requests: a stream claims its job before it looks at its
+	// request for the last time and lets the job run. So a job that may run although
+	// its request was seen ended is seen here.
+	var streams v1.StreamList
+	if err := s.Client.List(ctx, &streams, client.MatchingFields{byClass: name}, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("list the streams of the class: %w", err)
+	}
+	q.setStreams(streams.Items)
 	return q, nil
 }
 
 // look replaces what the cache says by what the API server says, until the cache
-// was seen to have caught up with what an earlier leader granted.
+// was seen to have caught up with what an earlier leader granted and claimed. In
+// the same order as observe reads, and for the same reason.
 func (s *Slots) look(ctx context.Context, q *queue) error {
-	if s.caughtUp {
+	if s.caughtUp[q.class.Name] {
 		return nil
 	}
-	var live v1.BackfillRequestList
-	if err := s.Live.List(ctx, &live, client.MatchingFields{"spec.completed": "false"}); err != nil {
+	var requests v1.BackfillRequestList
+	if err := s.Live.List(ctx, &requests, client.MatchingFields{"spec.completed": "false"}); err != nil {
 		return fmt.Errorf("look at the open requests: %w", err)
 	}
-	known := make(map[types.UID]string, len(q.requests))
+	requests.Items = slices.DeleteFunc(requests.Items, func(r v1.BackfillRequest) bool { return ended(&r) })
+	var streams v1.StreamList
+	if err := s.Live.List(ctx, &streams, client.MatchingFields{"spec.streamClass": q.class.Name}); err != nil {
+		return fmt.Errorf("look at the streams of the class: %w", err)
+	}
+	if q.isAsNewAs(requests.Items, streams.Items) {
+		s.caughtUp = with(s.caughtUp, q.class.Name)
+	}
+	q.requests = requests.Items
+	q.setStreams(streams.Items)
+	return nil
+}
+
+// with is the set with one more.
+func with(set map[string]bool, name string) map[string]bool {
+	if set == nil {
+		set = map[string]bool{}
+	}
+	set[name] = true
+	return set
+}
+
+// isAsNewAs tells whether the cache knew all of these requests, and all of the claims
+// of these streams. What else was written to a stream since then gives no slot away.
+func (q *queue) isAsNewAs(requests []v1.BackfillRequest, streams []v1.Stream) bool {
+	known := make(map[types.UID]string, len(q.requests)+len(q.streams))
 	for i := range q.requests {
 		known[q.requests[i].UID] = q.requests[i].ResourceVersion
 	}
-	caughtUp := true
-	q.requests = q.requests[:0:0]
-	for i := range live.Items {
-		r := &live.Items[i]
-		if ended(r) {
-			continue
-		}
-		q.requests = append(q.requests, *r)
-		caughtUp = caughtUp && asNew(known[r.UID], r.ResourceVersion)
+	for _, s := range q.streams {
+		known[s.UID] = s.ResourceVersion
 	}
-	s.caughtUp = caughtUp
-	return nil
+	return !slices.ContainsFunc(requests, func(r v1.BackfillRequest) bool { return !asNew(known[r.UID], r.ResourceVersion) }) &&
+		!slices.ContainsFunc(streams, func(s v1.Stream) bool { return occupies(&s) && !asNew(known[s.UID], s.ResourceVersion) })
 }
 
 // asNew tells whether a cached version is at least as new as a live one.

@@ -246,8 +246,8 @@ func TestStaleCacheGrantsNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if len(c.writes) > 0 || c.slots.caughtUp || c.looks != 3 {
-		t.Errorf("writes %v, caught up %v, looks %d", c.writes, c.slots.caughtUp, c.looks)
+	if len(c.writes) > 0 || c.slots.caughtUp["c"] || c.looks != 6 {
+		t.Errorf("writes %v, caught up %v, looks %d", c.writes, c.slots.caughtUp["c"], c.looks)
 	}
 	// The cache catches up, the slot comes free.
 	c.stale = nil
@@ -257,8 +257,8 @@ func TestStaleCacheGrantsNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := c.request("1").Status.Phase; got != v1.RequestGranted || !c.slots.caughtUp || c.looks != 4 {
-		t.Errorf("phase %s, caught up %v, looks %d", got, c.slots.caughtUp, c.looks)
+	if got := c.request("1").Status.Phase; got != v1.RequestGranted || !c.slots.caughtUp["c"] || c.looks != 8 {
+		t.Errorf("phase %s, caught up %v, looks %d", got, c.slots.caughtUp["c"], c.looks)
 	}
 }
 
@@ -271,5 +271,75 @@ func TestQuietWhenFull(t *testing.T) {
 	c.settle()
 	if c.looks != 0 || len(c.writes) > 0 {
 		t.Errorf("%d looks, writes %v", c.looks, c.writes)
+	}
+}
+
+// claimedAndCancelled are two streams of a class with one slot. The request of the
+// first has the slot; in the middle of a pass that stream claims its job, and then
+// its user cancels the request: the job may still be released.
+func claimedAndCancelled(t *testing.T) (c *cluster, meanwhile func()) {
+	t.Helper()
+	c = newCluster(t, class(1), stream(named("a")), stream(named("b")),
+		request("1", of("a"), in(v1.RequestGranted)), request("2", of("b"), told(v1.ReasonWaitingForSlot, "")))
+	done := false
+	return c, func() {
+		if !done {
+			done = true
+			c.editStream("a", serving("1"))
+			c.edit("1", completed)
+		}
+	}
+}
+
+// TestClaimedBetweenTheReads: a claim comes before the stream's last look at its
+// request. So whoever reads the requests first, and sees this one ended, sees the claim.
+func TestClaimedBetweenTheReads(t *testing.T) {
+	c, meanwhile := claimedAndCancelled(t)
+	c.slots.caughtUp = map[string]bool{"c": true}
+	c.listed = func(client.ObjectList) { meanwhile() }
+	if _, err := c.slots.Reconcile(t.Context(), requestOf(class(1))); err != nil || len(c.writes) > 0 {
+		t.Errorf("%v, granted: %v", err, c.writes)
+	}
+}
+
+// TestClaimedBeforeTheLook: what the cache said of the streams is older than the look.
+func TestClaimedBeforeTheLook(t *testing.T) {
+	c, meanwhile := claimedAndCancelled(t)
+	before := c.request("1")
+	in(v1.RequestQueued)(before)
+	c.stale = func(list *v1.BackfillRequestList) {
+		for i := range list.Items {
+			if list.Items[i].Name == "1" {
+				list.Items[i] = *before
+			}
+		}
+	}
+	c.looking = meanwhile
+	if _, err := c.slots.Reconcile(t.Context(), requestOf(class(1))); err != nil || len(c.writes) > 0 || c.looks == 0 {
+		t.Errorf("%v, granted: %v, %d looks", err, c.writes, c.looks)
+	}
+}
+
+// TestClaimOfAFormerLeader: after a restart the cache may not know that a backfill
+// runs whose request was cancelled. It runs until it is stopped.
+func TestClaimOfAFormerLeader(t *testing.T) {
+	c, meanwhile := claimedAndCancelled(t)
+	meanwhile()
+	c.listed = func(list client.ObjectList) {
+		if streams, ok := list.(*v1.StreamList); ok {
+			for i := range streams.Items {
+				streams.Items[i].Status.Job, streams.Items[i].ResourceVersion = nil, "1"
+			}
+		}
+	}
+	for range 2 {
+		if _, err := c.slots.Reconcile(t.Context(), requestOf(class(1))); err != nil || len(c.writes) > 0 || c.slots.caughtUp["c"] {
+			t.Errorf("%v, granted: %v, caught up: %v", err, c.writes, c.slots.caughtUp)
+		}
+	}
+	c.listed = nil
+	c.editStream("a", streaming)
+	if _, err := c.slots.Reconcile(t.Context(), requestOf(class(1))); err != nil || len(c.writes) != 1 || !c.slots.caughtUp["c"] {
+		t.Errorf("%v, granted: %v, caught up: %v", err, c.writes, c.slots.caughtUp)
 	}
 }

@@ -185,7 +185,7 @@ func TestAWriteIsLost(t *testing.T) {
 					c := newCluster(t, copies(s.given)...)
 					c.fails = func(at int) fate {
 						if at == n+1 {
-							c.slots.caughtUp = false // the process has died as well
+							c.slots.caughtUp = nil // the process has died as well
 							return f
 						}
 						return arrives

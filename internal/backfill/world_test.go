@@ -53,6 +53,9 @@ type cluster struct {
 	// stale is what the cache says of the requests; nil: what the API server says.
 	stale func(*v1.BackfillRequestList)
 	looks int
+	// listed is told of each list from the cache, after it; looking of each look, before it.
+	listed  func(client.ObjectList)
+	looking func()
 }
 
 func newCluster(t *testing.T, objects ...client.Object) *cluster {
@@ -66,6 +69,7 @@ func newCluster(t *testing.T, objects ...client.Object) *cluster {
 	for _, i := range indexed {
 		b = b.WithIndex(i.object, i.field, i.values)
 	}
+	b = b.WithIndex(&v1.Stream{}, "spec.streamClass", func(o client.Object) []string { return []string{o.(*v1.Stream).Spec.StreamClass} })
 	b = b.WithIndex(&v1.BackfillRequest{}, "spec.completed", ofRequests(func(q *v1.BackfillRequest) []string {
 		return []string{fmt.Sprint(q.Spec.Completed)}
 	}))
@@ -90,12 +94,18 @@ func newCluster(t *testing.T, objects ...client.Object) *cluster {
 			if requests, ok := list.(*v1.BackfillRequestList); ok && c.stale != nil {
 				c.stale(requests)
 			}
+			if c.listed != nil {
+				c.listed(list)
+			}
 			return err
 		},
 	})
 	live := interceptor.NewClient(c.api, interceptor.Funcs{
 		List: func(ctx context.Context, cl client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
 			c.looks++
+			if c.looking != nil {
+				c.looking()
+			}
 			return cl.List(ctx, list, opts...)
 		},
 	})

@@ -317,8 +317,11 @@ func over(q *v1.BackfillRequest) bool {
 // selectableFields are those by which the API server itself can select.
 func selectableFields(o client.Object) fields.Set {
 	set := fields.Set{"metadata.name": o.GetName(), "metadata.namespace": o.GetNamespace()}
-	if q, ok := o.(*v1.BackfillRequest); ok {
-		set["spec.completed"], set["spec.streamId"] = strconv.FormatBool(q.Spec.Completed), q.Spec.StreamID
+	switch o := o.(type) {
+	case *v1.BackfillRequest:
+		set["spec.completed"], set["spec.streamId"] = strconv.FormatBool(o.Spec.Completed), o.Spec.StreamID
+	case *v1.Stream:
+		set["spec.streamClass"] = o.Spec.StreamClass
 	}
 	return set
 }
