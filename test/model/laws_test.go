@@ -10,6 +10,7 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -33,6 +34,11 @@ type truth struct {
 	running map[types.UID]bool
 	// released is the last run of each stream that was released.
 	released map[types.UID]int64
+	// ran are the Jobs that were released.
+	ran map[types.UID]bool
+	// made is when a request was created, and going when a stream began to go: the
+	// version of the cluster.
+	made, going map[types.UID]int
 	// limits of the class that an operator may still believe in.
 	limits []int
 	// unlimited: the class was without a limit, or missing, at some time.
@@ -43,6 +49,7 @@ func newTruth() truth {
 	return truth{
 		earned: map[types.UID]bool{}, streamOf: map[types.UID]types.UID{}, foreign: map[types.UID]bool{}, recorded: map[types.UID]bool{},
 		cancelled: map[types.UID]bool{}, running: map[types.UID]bool{}, released: map[types.UID]int64{},
+		ran: map[types.UID]bool{}, made: map[types.UID]int{}, going: map[types.UID]int{},
 	}
 }
 
@@ -80,8 +87,11 @@ func as[T client.Object](o client.Object) T {
 
 func (w *world) judgeStream(was, is *v1.Stream) {
 	if w.by == nil {
-		if was == nil {
+		switch {
+		case was == nil:
 			w.truth.running[is.UID] = !is.Spec.Suspended && is.Spec.Schedule == nil && (is.Spec.Backfill == nil || is.Spec.Backfill.Initial != v1.InitialDisabled)
+		case (is == nil || is.DeletionTimestamp != nil) && w.truth.going[was.UID] == 0:
+			w.truth.going[was.UID] = w.rv
 		}
 		return
 	}
@@ -102,6 +112,9 @@ func (w *world) judgeStream(was, is *v1.Stream) {
 	if was.Status.InitialBackfill != "" && (was.Status.InitialBackfill != is.Status.InitialBackfill || was.Status.InitialRequestUID != is.Status.InitialRequestUID) {
 		w.fail("the decision about the initial backfill was taken twice")
 	}
+	if was.Status.InitialRequestUID != is.Status.InitialRequestUID || was.Status.GapRequestUID != is.Status.GapRequestUID {
+		w.judgeCounted(is)
+	}
 	if j := is.Status.Job; j != nil && j.Outcome == v1.OutcomeSucceeded {
 		w.truth.recorded[j.RequestUID] = true
 		if !w.truth.earned[j.UID] {
@@ -120,6 +133,20 @@ func (w *world) judgeStream(was, is *v1.Stream) {
 			w.fail("I8: Suspended while pod %s is alive", p.Name)
 		}
 	}
+}
+
+// judgeCounted expects that what a stream counts on is its own: whatever else
+// becomes the owner of the request may take it away.
+func (w *world) judgeCounted(s *v1.Stream) {
+	for _, q := range w.requests() {
+		if (q.UID == s.Status.InitialRequestUID || q.UID == s.Status.GapRequestUID) && !ownedBy(q, s.UID) {
+			w.fail("scenario 1: stream %s counts on request %s, which is not its own", s.Name, q.Name)
+		}
+	}
+}
+
+func ownedBy(q *v1.BackfillRequest, stream types.UID) bool {
+	return slices.ContainsFunc(q.OwnerReferences, func(ref metav1.OwnerReference) bool { return ref.UID == stream })
 }
 
 // judgeRetry allows the operator to forget a failure: its user suspends the stream
@@ -150,6 +177,9 @@ func (w *world) judgeRetry(was, is *v1.Stream) {
 func made(q *v1.BackfillRequest) bool { return q.Annotations[v1.AnnotationMadeBy] != "" }
 
 func (w *world) judgeRequest(was, is *v1.BackfillRequest) {
+	if was == nil {
+		w.truth.made[is.UID] = w.rv
+	}
 	if w.by == nil {
 		if was != nil && is != nil && !was.Spec.Completed && is.Spec.Completed {
 			w.truth.cancelled[is.UID] = true
@@ -207,6 +237,11 @@ func (w *world) judgeEdit(was, is *v1.BackfillRequest) {
 	if !maps.Equal(a, was.Annotations) || len(is.OwnerReferences) < len(was.OwnerReferences) {
 		w.fail("I4: the operator changed the metadata of request %s", is.Name)
 	}
+	for _, ref := range is.OwnerReferences {
+		if at := w.truth.going[ref.UID]; at > 0 && at < w.truth.made[is.UID] && !ownedBy(was, ref.UID) {
+			w.fail("I2: request %s was tied to a stream that was gone before it was made, and goes with it", is.Name)
+		}
+	}
 }
 
 // noteLimit remembers a limit that somebody may believe in.
@@ -218,14 +253,20 @@ func (w *world) noteLimit(c *v1.StreamClass) {
 	w.truth.limits = append(w.truth.limits, int(*c.Spec.Backfill.MaxConcurrent))
 }
 
-// judgeGrant counts slots, where only one operator grants and there was always a limit.
+// slotsCount tells whether slots can be counted: only one operator grants, and there was always a limit.
+func (w *world) slotsCount() bool { return len(w.ops) == 1 && !w.truth.unlimited }
+
+// most is the highest limit that somebody may believe in.
+func (w *world) most() int { return slices.Max(append([]int{0}, w.truth.limits...)) }
+
+// judgeGrant counts slots.
 func (w *world) judgeGrant(was, is *v1.BackfillRequest) {
-	if is.Status.Phase != v1.RequestGranted || was.Status.Phase == v1.RequestGranted || len(w.ops) != 1 || w.truth.unlimited {
+	if is.Status.Phase != v1.RequestGranted || was.Status.Phase == v1.RequestGranted || !w.slotsCount() {
 		return
 	}
 	holding := map[string]bool{}
 	for _, s := range w.streams() {
-		if j := s.Status.Job; j != nil && j.Mode == v1.ModeBackfill && j.Outcome == "" {
+		if j := s.Status.Job; j != nil && j.Mode == v1.ModeBackfill && j.Outcome == "" && w.mayRun(j) {
 			holding[s.Name] = true
 		}
 	}
@@ -234,8 +275,43 @@ func (w *world) judgeGrant(was, is *v1.BackfillRequest) {
 			holding[q.Spec.StreamID] = true
 		}
 	}
-	if !holding[is.Spec.StreamID] && len(holding) >= slices.Max(append([]int{0}, w.truth.limits...)) {
+	if !holding[is.Spec.StreamID] && len(holding) >= w.most() {
 		w.fail("slots: request %s was granted while %v hold theirs", is.Name, slices.Sorted(maps.Keys(holding)))
+	}
+}
+
+// mayRun tells whether a recorded backfill runs or may come to run. A stream may
+// claim a job in the very moment in which the slot is given away because the request
+// was seen to have ended. Such a job was never let run, and never will be: the look
+// before its release finds the request ended, unless that look was before the end
+// and the release is under way.
+func (w *world) mayRun(j *v1.JobRecord) bool {
+	if w.truth.ran[j.UID] {
+		return true
+	}
+	for _, q := range w.requests() {
+		if q.UID == j.RequestUID && !over(q) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(w.ops, func(o *operator) bool {
+		return slices.ContainsFunc(o.works, func(k *work) bool { return k.running && k.next == request{"patch", j.Name} })
+	})
+}
+
+// judgeSlots counts the streams whose backfills run, where one is let run.
+func (w *world) judgeSlots(released *batchv1.Job) {
+	if !w.slotsCount() || released.Annotations[v1.AnnotationRequestUID] == "" {
+		return
+	}
+	running := map[string]bool{}
+	for _, s := range w.streams() {
+		if j := s.Status.Job; j != nil && j.Mode == v1.ModeBackfill && j.Outcome == "" && w.truth.ran[j.UID] {
+			running[s.Name] = true
+		}
+	}
+	if len(running) > w.most() {
+		w.fail("slots: job %s was released, and now backfills of %v run", released.Name, slices.Sorted(maps.Keys(running)))
 	}
 }
 
@@ -293,6 +369,7 @@ func (w *world) judgeRelease(j *batchv1.Job) {
 	if w.truth.recorded[types.UID(j.Annotations[v1.AnnotationRequestUID])] {
 		w.fail("I3: job %s repeats a backfill whose success was recorded", j.Name)
 	}
+	w.truth.ran[j.UID] = true
 	s := w.recordOf(j)
 	if s == nil {
 		return
@@ -305,6 +382,7 @@ func (w *world) judgeRelease(j *batchv1.Job) {
 		w.fail("job %s of run %d was released after run %d", j.Name, run, w.truth.released[s.UID])
 	}
 	w.truth.released[s.UID] = run
+	w.judgeSlots(j)
 	if j.Labels[v1.LabelBackfilling] == "true" {
 		return
 	}
