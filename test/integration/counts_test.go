@@ -154,6 +154,7 @@ var _ = Describe("The requests of the operator", func() {
 			"get backfillrequests again", // before the stop, the creation, the release
 			"get jobs job-1",             // before its deletion
 			"get jobs job-1 (404)",       // before the creation of the next
+			"get streams orders",         // before it becomes the request's owner
 			"list pods",                  // nobody has seen that job's end
 		}))
 	})
