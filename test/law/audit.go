@@ -152,12 +152,39 @@ type AuditLog struct {
 }
 
 // NewAuditLog reads from the log's present end on; without a namespace, all requests.
+// A request whose line is half written at that moment is one of those to come.
 func NewAuditLog(path, namespace string) (*AuditLog, error) {
-	info, err := os.Stat(path)
+	file, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("find the audit log: %w", err)
 	}
-	return &AuditLog{path: path, namespace: namespace, offset: info.Size()}, nil
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("find the end of the audit log: %w", err)
+	}
+	end, err := endOfLine(file, info.Size())
+	if err != nil {
+		return nil, fmt.Errorf("read the end of the audit log: %w", err)
+	}
+	return &AuditLog{path: path, namespace: namespace, offset: end}, nil
+}
+
+// endOfLine is where the last whole line before a position ends.
+func endOfLine(file io.ReaderAt, before int64) (int64, error) {
+	const block = 64 << 10
+	for before > 0 {
+		from := max(0, before-block)
+		text := make([]byte, before-from)
+		if _, err := file.ReadAt(text, from); err != nil {
+			return 0, err
+		}
+		if at := bytes.LastIndexByte(text, '\n'); at >= 0 {
+			return from + int64(at) + 1, nil
+		}
+		before = from
+	}
+	return 0, nil
 }
 
 // Next returns the finished requests that were logged since the last call.

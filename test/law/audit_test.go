@@ -45,6 +45,23 @@ func TestAuditLogGoesOnWhereItWas(t *testing.T) {
 	}
 }
 
+// The API server may be writing in the moment that the log is opened.
+func TestAuditLogBeginsWithAWholeLine(t *testing.T) {
+	for name, before := range map[string]string{
+		"one line before": asks + "\n", "none": "", "a long one": strings.Repeat(" ", 200<<10) + "\n",
+	} {
+		path := filepath.Join(t.TempDir(), "audit.log")
+		half := len(asks) / 2
+		add(t, path, before+asks[:half])
+		log, err := law.NewAuditLog(path, "sales")
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		add(t, path, asks[half:]+"\n"+asks+"\n")
+		expect(t, log, 2)
+	}
+}
+
 func TestNoAuditLog(t *testing.T) {
 	if _, err := law.NewAuditLog(filepath.Join(t.TempDir(), "none"), "sales"); err == nil {
 		t.Error("a missing log went unnoticed")
