@@ -3,23 +3,44 @@ package main
 // This file reads the flags.
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"strings"
+	"time"
 
 	"go.uber.org/zap/zapcore"
+	"k8s.io/apimachinery/pkg/types"
 	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/client/config"
+
+	"github.com/arcane-streaming/arcane-operator/internal/operator"
+	"github.com/arcane-streaming/arcane-operator/webhooks/certificate"
 )
 
 // options are what the flags say.
 type options struct {
 	metricsAddress  string
+	metricsSecure   bool
 	probeAddress    string
 	leaderElect     bool
 	leaderNamespace string
 	workers         int
 	logLevel        zapcore.Level
 	printVersion    bool
+
+	// namespace and user are the operator's own.
+	namespace string
+	user      string
+
+	webhooks             bool
+	webhookHost          string
+	webhookPort          int
+	webhookCertDir       string
+	webhookNames         string
+	webhookConfiguration string
+	selfSigned           bool
+	certificateLifetime  time.Duration
 }
 
 // parse reads the flags. A flag that makes no sense is an error that says what would.
@@ -32,12 +53,16 @@ func parse(args []string, out io.Writer) (options, error) {
 		f.PrintDefaults()
 	}
 	ctrlconfig.RegisterFlags(f)
-	f.StringVar(&o.metricsAddress, "metrics-bind-address", ":8080", "`address` that serves Prometheus metrics at /metrics; 0 serves none")
+	f.StringVar(&o.metricsAddress, "metrics-bind-address", ":8443", "`address` that serves Prometheus metrics at /metrics; 0 serves none")
+	f.BoolVar(&o.metricsSecure, "metrics-secure", true, "serve metrics by HTTPS, to those whose token the API server knows and who may get the path /metrics; false serves everybody by HTTP")
 	f.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "`address` that serves /healthz and /readyz; 0 serves none")
 	f.BoolVar(&o.leaderElect, "leader-elect", true, "act only while holding the Lease arcane-operator, so that of several replicas one acts; given back on a graceful end")
 	f.StringVar(&o.leaderNamespace, "leader-election-namespace", "", "`namespace` of the Lease; default: the operator's own, when it runs in a cluster")
 	f.IntVar(&o.workers, "workers", 16, "`number` of streams that are reconciled at once")
 	f.TextVar(&o.logLevel, "log-level", zapcore.InfoLevel, "`level` of the log: debug (each decision with its rule), info, warn or error")
+	f.StringVar(&o.namespace, "operator-namespace", "", "`namespace` that the operator runs in: the Secret of a self-signed certificate lies there")
+	f.StringVar(&o.user, "operator-user", "", "`name` of the operator's user at the API server, such as system:serviceaccount:arcane-system:arcane-operator: what it writes passes its own webhooks")
+	webhookFlags(f, &o)
 	f.BoolVar(&o.printVersion, "version", false, "print the version and end")
 	if err := f.Parse(args); err != nil {
 		return o, fmt.Errorf("read the flags: %w", err)
@@ -45,8 +70,69 @@ func parse(args []string, out io.Writer) (options, error) {
 	if f.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q; --help lists the flags", f.Arg(0))
 	}
+	if o.printVersion {
+		return o, nil
+	}
 	if o.workers < 1 {
 		return o, fmt.Errorf("--workers is %d; it must be at least 1", o.workers)
 	}
-	return o, nil
+	return o, o.check()
+}
+
+// webhookFlags are those about admission.
+func webhookFlags(f *flag.FlagSet, o *options) {
+	f.BoolVar(&o.webhooks, "webhooks", true, "serve the admission webhooks; false is for an installation without their configurations")
+	f.StringVar(&o.webhookHost, "webhook-host", "", "`address` to serve the webhooks on; default: all of the host's")
+	f.IntVar(&o.webhookPort, "webhook-port", 9443, "`port` to serve the webhooks on")
+	f.BoolVar(&o.selfSigned, "self-signed-certificates", true, "make the certificate of the webhooks and replace it in time; false takes tls.crt and tls.key from --webhook-cert-dir")
+	f.StringVar(&o.webhookCertDir, "webhook-cert-dir", "/tmp/k8s-webhook-server/serving-certs", "`folder` of a certificate that is not self-signed, such as cert-manager's")
+	f.StringVar(&o.webhookNames, "webhook-names", "", "`names` and addresses, separated by commas, that a self-signed certificate is for; default: the Services "+webhookService+" and "+metricsService+" of the operator's namespace")
+	f.StringVar(&o.webhookConfiguration, "webhook-configuration", "arcane-operator", "`name` of the mutating and of the validating webhook configuration, which must trust the certificate for the operator to be ready; empty where somebody else sees to them")
+	f.DurationVar(&o.certificateLifetime, "certificate-lifetime", 90*24*time.Hour, "`time` that a self-signed certificate is valid; it is replaced when a third of it is left")
+}
+
+// check tells which flags do not go together.
+func (o *options) check() error {
+	if !o.webhooks {
+		return nil
+	}
+	if o.user == "" {
+		return errors.New("--operator-user is missing: without it the operator's own writes would wait for itself; name it, or run with --webhooks=false")
+	}
+	if !o.selfSigned {
+		return nil
+	}
+	if o.namespace == "" {
+		return errors.New("--operator-namespace is missing: a self-signed certificate lies in a Secret there; name it, or use --self-signed-certificates=false or --webhooks=false")
+	}
+	if o.certificateLifetime < minLifetime {
+		return fmt.Errorf("--certificate-lifetime is %s; it must be at least %s", o.certificateLifetime, minLifetime)
+	}
+	if o.webhookNames == "" {
+		o.webhookNames = fmt.Sprintf("%[1]s.%[3]s.svc,%[2]s.%[3]s.svc", webhookService, metricsService, o.namespace)
+	}
+	return nil
+}
+
+// What config/default names.
+const (
+	webhookService = "arcane-webhook"
+	metricsService = "arcane-metrics"
+	webhookSecret  = "arcane-webhook-certificate" //nolint:gosec // The name of a Secret, not one.
+)
+
+// minLifetime leaves time for a certificate's three steps.
+const minLifetime = 10 * time.Second
+
+// admission is what the flags say about the webhooks.
+func (o options) admission() *operator.Admission {
+	return &operator.Admission{
+		Host: o.webhookHost, Port: o.webhookPort, User: o.user,
+		Certificate: certificate.Options{
+			SelfSigned: o.selfSigned, Dir: o.webhookCertDir,
+			Secret: types.NamespacedName{Namespace: o.namespace, Name: webhookSecret},
+			Names:  strings.Split(o.webhookNames, ","), Life: o.certificateLifetime,
+			Configuration: o.webhookConfiguration,
+		},
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,11 +14,15 @@ import (
 )
 
 func TestParse(t *testing.T) {
-	o, err := parse(nil, io.Discard)
-	if err != nil || !o.leaderElect || o.workers != 16 || o.logLevel != zapcore.InfoLevel {
+	o, err := parse([]string{"--operator-user=me", "--operator-namespace=here"}, io.Discard)
+	if err != nil || !o.leaderElect || o.workers != 16 || o.logLevel != zapcore.InfoLevel || !o.metricsSecure {
 		t.Errorf("defaults: %+v, %v", o, err)
 	}
-	o, err = parse([]string{"--leader-elect=false", "--log-level=debug", "--workers=3", "--metrics-bind-address=0"}, io.Discard)
+	if a := o.admission(); a.User != "me" || !a.Certificate.SelfSigned ||
+		!slices.Equal(a.Certificate.Names, []string{"arcane-webhook.here.svc", "arcane-metrics.here.svc"}) {
+		t.Errorf("admission: %+v", a)
+	}
+	o, err = parse([]string{"--webhooks=false", "--leader-elect=false", "--log-level=debug", "--workers=3", "--metrics-bind-address=0"}, io.Discard)
 	if err != nil || o.leaderElect || o.workers != 3 || o.logLevel != zapcore.DebugLevel || o.metricsAddress != "0" {
 		t.Errorf("given: %+v, %v", o, err)
 	}
@@ -29,8 +34,12 @@ func TestParseRefuses(t *testing.T) {
 		"extra":           `unexpected argument "extra"`,
 		"--log-level=all": "log-level",
 		"--no-such-flag":  "no-such-flag",
+
+		"--operator-namespace=here": "--operator-user is missing",
+		"--operator-user=me":        "--operator-namespace is missing",
+		"--operator-user=me --operator-namespace=h --certificate-lifetime=1s": "must be at least 10s",
 	} {
-		if _, err := parse([]string{args}, io.Discard); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := parse(strings.Fields(args), io.Discard); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", args, err, want)
 		}
 	}
@@ -41,7 +50,7 @@ func TestHelpNamesEveryFlag(t *testing.T) {
 	if _, err := parse([]string{"--help"}, &out); !errors.Is(err, flag.ErrHelp) {
 		t.Errorf("--help: %v", err)
 	}
-	for _, name := range []string{"kubeconfig", "leader-elect", "log-level", "workers", "metrics-bind-address", "health-probe-bind-address", "version"} {
+	for _, name := range []string{"kubeconfig", "leader-elect", "log-level", "workers", "metrics-bind-address", "health-probe-bind-address", "version", "webhooks", "webhook-port", "webhook-cert-dir", "self-signed-certificates"} {
 		if !strings.Contains(out.String(), "-"+name) {
 			t.Errorf("--help does not speak of --%s", name)
 		}

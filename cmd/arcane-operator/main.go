@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
@@ -56,12 +57,21 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return fmt.Errorf("find the cluster: %w", err)
 	}
-	mgr, err := newManager(cfg, o)
+	var admission *operator.Admission
+	if o.webhooks {
+		admission = o.admission()
+	}
+	mgr, err := newManager(cfg, o, admission)
 	if err != nil {
 		return err
 	}
 	if err := operator.Register(ctx, mgr, o.workers); err != nil {
 		return fmt.Errorf("add the controllers: %w", err)
+	}
+	if admission != nil {
+		if err := admission.Register(ctx, mgr); err != nil {
+			return fmt.Errorf("add admission: %w", err)
+		}
 	}
 	if err := addProbes(ctx, mgr); err != nil {
 		return err
@@ -74,13 +84,18 @@ func run(ctx context.Context, o options) error {
 	return nil
 }
 
-// newManager makes the operator's manager as the flags want it.
-func newManager(cfg *rest.Config, o options) (ctrl.Manager, error) {
+// newManager makes the operator's manager as the flags want it; admission is nil without webhooks.
+func newManager(cfg *rest.Config, o options, admission *operator.Admission) (ctrl.Manager, error) {
 	mo, err := operator.Options()
 	if err != nil {
 		return nil, err
 	}
-	mo.Metrics = metricsserver.Options{BindAddress: o.metricsAddress, TLSOpts: []func(*tls.Config){noHTTP2}}
+	if admission != nil {
+		if err := admission.Into(&mo); err != nil {
+			return nil, err
+		}
+	}
+	mo.Metrics = metrics(o, admission)
 	mo.HealthProbeBindAddress = o.probeAddress
 	mo.LeaderElection, mo.LeaderElectionNamespace = o.leaderElect, o.leaderNamespace
 	mgr, err := ctrl.NewManager(operator.Connection(cfg, version), mo)
@@ -90,8 +105,22 @@ func newManager(cfg *rest.Config, o options) (ctrl.Manager, error) {
 	return mgr, nil
 }
 
-// noHTTP2 leaves out HTTP/2, whose stream resets have been used to exhaust servers (CVE-2023-44487).
-func noHTTP2(c *tls.Config) { c.NextProtos = []string{"http/1.1"} }
+// metrics are served to whom the API server lets get the path /metrics, with the
+// webhooks' certificate where there is one.
+//
+// +kubebuilder:rbac:groups=authentication.k8s.io,resources=tokenreviews,verbs=create
+// +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
+func metrics(o options, admission *operator.Admission) metricsserver.Options {
+	m := metricsserver.Options{BindAddress: o.metricsAddress, SecureServing: o.metricsSecure, TLSOpts: []func(*tls.Config){operator.SecureTLS}}
+	if !o.metricsSecure {
+		return m
+	}
+	m.FilterProvider = filters.WithAuthenticationAndAuthorization
+	if admission != nil {
+		m.TLSOpts = append(m.TLSOpts, admission.ServeCertificate)
+	}
+	return m
+}
 
 // addProbes makes health mean that the process serves, and readiness that its
 // caches hold what the API server had when it started.

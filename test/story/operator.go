@@ -42,6 +42,9 @@ type Process struct {
 	LogFile string
 	// Args are added to those that every test gives.
 	Args []string
+	// Admission lets it serve the webhooks, which must be installed; see InstallAdmission.
+	// Nil: it serves none.
+	Admission *Admission
 
 	cmd   *exec.Cmd
 	ended chan struct{}
@@ -78,7 +81,8 @@ func (p *Process) Start(ctx context.Context) error {
 	args := append([]string{
 		"--kubeconfig", p.Kubeconfig, "--leader-elect=false", "--metrics-bind-address=0",
 		"--health-probe-bind-address=" + probe, "--log-level=debug",
-	}, p.Args...)
+	}, p.admissionArgs()...)
+	args = append(args, p.Args...)
 	// The context of one call must not end a process that outlives it.
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), p.Binary, args...)
 	cmd.Stdout, cmd.Stderr = log, log

@@ -1,0 +1,159 @@
+package webhooks
+
+// This file adapts Streams.
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/definition"
+	"github.com/arcane-streaming/arcane-operator/internal/validation"
+)
+
+func (s *server) streams() kind[*v1.Stream] {
+	return kind[*v1.Stream]{
+		server: s, name: v1.KindStream,
+		fresh:   func() *v1.Stream { return &v1.Stream{} },
+		changed: validation.StreamChanged,
+		fill: func(ctx context.Context, new *v1.Stream, create bool) error {
+			around, err := s.aroundStream(ctx, new)
+			if err != nil {
+				return err
+			}
+			validation.DefaultStream(new, create, around)
+			return nil
+		},
+		needs: func(ctx context.Context, new *v1.Stream) (need, error) {
+			class, err := s.class(ctx, new.Spec.StreamClass)
+			if err != nil {
+				return need{}, err
+			}
+			return need{kind: v1.KindStream, namespace: new.Namespace, secrets: validation.StreamSecrets(new, class)}, nil
+		},
+		check: func(ctx context.Context, old, new *v1.Stream) (v verdict, err error) {
+			around, err := s.aroundStream(ctx, new)
+			if err != nil {
+				return v, err
+			}
+			v.warnings, v.errs = validation.Stream(old, new, around)
+			return v, nil
+		},
+		try: s.tryStream,
+	}
+}
+
+// tryStream tries the Jobs that would come of a stream; that of its backfills only
+// where it is built from another template.
+func (s *server) tryStream(ctx context.Context, stream *v1.Stream) (v verdict, err error) {
+	around, err := s.aroundStream(ctx, stream)
+	if err != nil {
+		return v, err
+	}
+	jobs := validation.StreamJobs(stream, around)
+	fields := []*field.Path{field.NewPath("spec", "jobTemplateRef"), field.NewPath("spec", "backfillJobTemplateRef")}
+	if around.Template != nil && around.BackfillTemplate != nil && around.Template.UID == around.BackfillTemplate.UID {
+		jobs = jobs[:min(len(jobs), 1)]
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for i, job := range jobs {
+		causes, warning := s.tryJob(ctx, job)
+		if warning != "" {
+			v.warnings = append(v.warnings, warning)
+		}
+		for _, cause := range causes {
+			v.errs = append(v.errs, field.Forbidden(fields[min(i, 1)], fmt.Sprintf(
+				"Kubernetes refuses the Job that would come of it: %s: %s; correct the template, or name another", cause.Field, cause.Message)))
+		}
+	}
+	return v, nil
+}
+
+// aroundStream looks up what a stream names.
+func (s *server) aroundStream(ctx context.Context, stream *v1.Stream) (around validation.StreamSurroundings, err error) {
+	if around.Class, err = s.class(ctx, stream.Spec.StreamClass); err != nil {
+		return around, err
+	}
+	around.Schema = s.schemas.of(around.Class)
+	streaming, backfill := validation.Templates(stream, around.Class)
+	if around.Template, err = s.template(ctx, streaming); err != nil {
+		return around, err
+	}
+	around.BackfillTemplate, err = s.template(ctx, backfill)
+	return around, err
+}
+
+// class is nil where there is none of that name.
+func (s *server) class(ctx context.Context, name string) (*v1.StreamClass, error) {
+	if name == "" {
+		return nil, nil
+	}
+	class := &v1.StreamClass{}
+	return found(class, s.cache.Get(ctx, client.ObjectKey{Name: name}, class))
+}
+
+// template is nil where it is not there.
+func (s *server) template(ctx context.Context, ref *v1.TemplateReference) (*v1.StreamingJobTemplate, error) {
+	if ref == nil || ref.Name == "" {
+		return nil, nil
+	}
+	t := &v1.StreamingJobTemplate{}
+	return found(t, s.cache.Get(ctx, client.ObjectKey{Namespace: ref.Namespace, Name: ref.Name}, t))
+}
+
+// stream is nil where it is not there.
+func (s *server) stream(ctx context.Context, namespace, name string) (*v1.Stream, error) {
+	if name == "" {
+		return nil, nil
+	}
+	stream := &v1.Stream{}
+	return found(stream, s.cache.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, stream))
+}
+
+// found is nil where there is nothing; that something could not be read is an error.
+func found[T client.Object](o T, err error) (T, error) {
+	var none T
+	switch {
+	case apierrors.IsNotFound(err):
+		return none, nil
+	case err != nil:
+		return none, fmt.Errorf("look up what the object names: %w", err)
+	}
+	return o, nil
+}
+
+// schemas keeps each class's schema as it was compiled last.
+type schemas struct {
+	mu   sync.Mutex
+	kept map[types.UID]kept
+}
+
+type kept struct {
+	generation int64
+	schema     *definition.Schema
+}
+
+// of is the schema of a class, nil without one.
+func (s *schemas) of(class *v1.StreamClass) *definition.Schema {
+	if class == nil || class.Spec.Schema == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k, ok := s.kept[class.UID]; ok && k.generation == class.Generation {
+		return k.schema
+	}
+	if s.kept == nil {
+		s.kept = map[types.UID]kept{}
+	}
+	schema := definition.SchemaOf(class)
+	s.kept[class.UID] = kept{class.Generation, schema}
+	return schema
+}

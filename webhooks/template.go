@@ -1,0 +1,83 @@
+package webhooks
+
+// This file adapts StreamingJobTemplates.
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/validation"
+)
+
+func (s *server) templates() kind[*v1.StreamingJobTemplate] {
+	return kind[*v1.StreamingJobTemplate]{
+		server: s, name: v1.KindStreamingJobTemplate,
+		fresh:   func() *v1.StreamingJobTemplate { return &v1.StreamingJobTemplate{} },
+		changed: validation.TemplateChanged,
+		fill: func(_ context.Context, new *v1.StreamingJobTemplate, _ bool) error {
+			validation.DefaultTemplate(new)
+			return nil
+		},
+		needs: func(_ context.Context, new *v1.StreamingJobTemplate) (need, error) {
+			return need{kind: v1.KindStreamingJobTemplate, namespace: new.Namespace, secrets: validation.TemplateSecrets(new)}, nil
+		},
+		check: func(ctx context.Context, old, new *v1.StreamingJobTemplate) (v verdict, err error) {
+			around, err := s.aroundTemplate(ctx, new)
+			if err != nil {
+				return v, err
+			}
+			v.warnings, v.errs = validation.Template(old, new, around)
+			return v, nil
+		},
+		try: s.tryTemplate,
+	}
+}
+
+// tryTemplate tries a Job of the template alone.
+func (s *server) tryTemplate(ctx context.Context, t *v1.StreamingJobTemplate) (v verdict, err error) {
+	job := validation.TemplateJob(t)
+	if job == nil {
+		return v, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	causes, warning := s.tryJob(ctx, job)
+	if warning != "" {
+		v.warnings = append(v.warnings, warning)
+	}
+	for _, cause := range causes {
+		// The Job's spec is the template's spec.spec.
+		v.errs = append(v.errs, field.Forbidden(field.NewPath("spec."+cause.Field), fmt.Sprintf("Kubernetes refuses a Job of this template: %s; correct it", cause.Message)))
+	}
+	return v, nil
+}
+
+// aroundTemplate finds the streams whose jobs are built from the template.
+func (s *server) aroundTemplate(ctx context.Context, t *v1.StreamingJobTemplate) (around validation.TemplateSurroundings, err error) {
+	var streams v1.StreamList
+	if err := s.cache.List(ctx, &streams, client.UnsafeDisableDeepCopy); err != nil {
+		return around, fmt.Errorf("look up the streams that use the template: %w", err)
+	}
+	var classes v1.StreamClassList
+	if err := s.cache.List(ctx, &classes, client.UnsafeDisableDeepCopy); err != nil {
+		return around, fmt.Errorf("look up the classes that name the template: %w", err)
+	}
+	byName := make(map[string]*v1.StreamClass, len(classes.Items))
+	for i := range classes.Items {
+		byName[classes.Items[i].Name] = &classes.Items[i]
+	}
+	own := v1.TemplateReference{Namespace: t.Namespace, Name: t.Name}
+	for i := range streams.Items {
+		stream := &streams.Items[i]
+		class := byName[stream.Spec.StreamClass]
+		streaming, backfill := validation.Templates(stream, class)
+		if streaming != nil && *streaming == own || backfill != nil && *backfill == own {
+			around.Users = append(around.Users, validation.TemplateUser{Stream: stream, Class: class})
+		}
+	}
+	return around, nil
+}
