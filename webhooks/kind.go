@@ -43,16 +43,20 @@ type verdict struct {
 	errs     field.ErrorList
 }
 
-// change is a write that is to be judged.
+// change is a write.
 type change[T client.Object] struct {
 	old, new T
 	create   bool
+	// passes: it is none of ours.
+	passes bool
+	// counts: something is different that is judged.
+	counts bool
 }
 
 // complete answers with the defaults that are missing, as a patch.
 func (k kind[T]) complete(ctx context.Context, req admission.Request) admission.Response {
-	c, judged, err := k.read(req)
-	if err != nil || !judged {
+	c, err := k.read(req)
+	if err != nil || !c.counts {
 		// What cannot be read is refused by the kind's schema, which names the field.
 		return admission.Allowed("")
 	}
@@ -69,36 +73,26 @@ func (k kind[T]) complete(ctx context.Context, req admission.Request) admission.
 
 // judge answers whether the write may be stored.
 func (k kind[T]) judge(ctx context.Context, req admission.Request) admission.Response {
-	c, judged, err := k.read(req)
+	c, err := k.read(req)
 	if err != nil {
 		return admission.Errored(http.StatusUnprocessableEntity, err)
 	}
-	if !judged {
+	if c.passes {
 		return admission.Allowed("")
 	}
-	if k.needs != nil {
-		n, err := k.needs(ctx, c.new)
-		if err != nil {
-			return admission.Errored(http.StatusInternalServerError, err)
-		}
-		lack, err := k.lacking(ctx, req.UserInfo, n)
+	if c.counts && k.needs != nil {
+		lack, err := k.lack(ctx, req, c.new)
 		if err != nil {
 			return admission.Errored(http.StatusInternalServerError, err)
 		}
 		if lack != "" {
-			return refused(apierrors.NewForbidden(k.resource(req), c.new.GetName(), errorText(lack)))
+			resource := schema.GroupResource{Group: req.Resource.Group, Resource: req.Resource.Resource}
+			return refused(apierrors.NewForbidden(resource, c.new.GetName(), errorText(lack)))
 		}
 	}
-	v, err := k.check(ctx, c.old, c.new)
+	v, err := k.verdict(ctx, c)
 	if err != nil {
 		return admission.Errored(http.StatusInternalServerError, err)
-	}
-	if len(v.errs) == 0 && k.try != nil {
-		tried, err := k.try(ctx, c.new)
-		if err != nil {
-			return admission.Errored(http.StatusInternalServerError, err)
-		}
-		v.warnings, v.errs = append(v.warnings, tried.warnings...), tried.errs
 	}
 	if len(v.errs) > 0 {
 		group := schema.GroupKind{Group: v1.GroupVersion.Group, Kind: k.name}
@@ -107,41 +101,56 @@ func (k kind[T]) judge(ctx context.Context, req admission.Request) admission.Res
 	return admission.Allowed("").WithWarnings(v.warnings...)
 }
 
-// read decodes a request, and tells whether there is anything to judge: not where an
-// object is on its way out, else its finalizers could not go; not what the operator
-// writes itself; nor where nothing changes that is judged, as when the garbage
-// collector takes an owner away.
-func (k kind[T]) read(req admission.Request) (c change[T], judged bool, err error) {
-	if req.Operation != admissionv1.Create && req.Operation != admissionv1.Update || req.SubResource != "" {
-		return c, false, nil
+// lack is what whoever writes would have to be allowed, and is not.
+func (k kind[T]) lack(ctx context.Context, req admission.Request, new T) (string, error) {
+	n, err := k.needs(ctx, new)
+	if err != nil {
+		return "", err
 	}
-	if k.user != "" && req.UserInfo.Username == k.user {
-		return c, false, nil
+	return k.lacking(ctx, req.UserInfo, n)
+}
+
+// verdict asks the rules, which warn also of what changes nothing that they judge,
+// and then the API server.
+func (k kind[T]) verdict(ctx context.Context, c change[T]) (verdict, error) {
+	v, err := k.check(ctx, c.old, c.new)
+	if err != nil || !c.counts || len(v.errs) > 0 || k.try == nil {
+		return v, err
+	}
+	tried, err := k.try(ctx, c.new)
+	v.warnings, v.errs = append(v.warnings, tried.warnings...), tried.errs
+	return v, err
+}
+
+// read decodes a request. An object on its way out passes, else its finalizers could
+// not go; so does what the operator writes itself. What the garbage collector does to
+// owners counts for nothing, like every change of what is not judged.
+func (k kind[T]) read(req admission.Request) (c change[T], err error) {
+	if req.Operation != admissionv1.Create && req.Operation != admissionv1.Update || req.SubResource != "" ||
+		k.user != "" && req.UserInfo.Username == k.user {
+		return change[T]{passes: true}, nil
 	}
 	c.create, c.new = req.Operation == admissionv1.Create, k.fresh()
 	if err := decode(req.Object.Raw, c.new); err != nil {
-		return c, false, err
+		return c, err
 	}
-	// A request to create with a generated name has none yet, and a namespace may stand only beside the object.
+	// Where an object is created it may stand only beside it.
 	if c.new.GetNamespace() == "" {
 		c.new.SetNamespace(req.Namespace)
 	}
 	if c.new.GetDeletionTimestamp() != nil {
-		return c, false, nil
+		return change[T]{passes: true}, nil
 	}
+	c.counts = true
 	if c.create {
-		return c, true, nil
+		return c, nil
 	}
-	c.old = k.fresh()
-	if err := decode(req.OldObject.Raw, c.old); err != nil {
-		// What is stored was written before there was a rule; it must be possible to mend it.
-		return change[T]{new: c.new}, true, nil
+	old := k.fresh()
+	if decode(req.OldObject.Raw, old) == nil {
+		c.old, c.counts = old, k.changed(old, c.new)
 	}
-	return c, k.changed(c.old, c.new), nil
-}
-
-func (k kind[T]) resource(req admission.Request) schema.GroupResource {
-	return schema.GroupResource{Group: req.Resource.Group, Resource: req.Resource.Resource}
+	// Else: what is stored was written before there was a rule. It is mended like a new one.
+	return c, nil
 }
 
 func decode(raw []byte, into any) error {

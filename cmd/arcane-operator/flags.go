@@ -116,7 +116,7 @@ func (o *options) check() error {
 
 // What config/default names.
 const (
-	webhookService = "arcane-webhook"
+	webhookService = "arcane-webhook-service"
 	metricsService = "arcane-metrics"
 	webhookSecret  = "arcane-webhook-certificate" //nolint:gosec // The name of a Secret, not one.
 )

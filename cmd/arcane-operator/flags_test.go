@@ -19,7 +19,7 @@ func TestParse(t *testing.T) {
 		t.Errorf("defaults: %+v, %v", o, err)
 	}
 	if a := o.admission(); a.User != "me" || !a.Certificate.SelfSigned ||
-		!slices.Equal(a.Certificate.Names, []string{"arcane-webhook.here.svc", "arcane-metrics.here.svc"}) {
+		!slices.Equal(a.Certificate.Names, []string{"arcane-webhook-service.here.svc", "arcane-metrics.here.svc"}) {
 		t.Errorf("admission: %+v", a)
 	}
 	o, err = parse([]string{"--webhooks=false", "--leader-elect=false", "--log-level=debug", "--workers=3", "--metrics-bind-address=0"}, io.Discard)

@@ -13,7 +13,7 @@ var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 const life = 90 * 24 * time.Hour
 
 func testPlan() plan {
-	return plan{names: []string{"arcane-webhook.arcane-system.svc", "127.0.0.1"}, life: life}
+	return plan{names: []string{"arcane-webhook-service.arcane-system.svc", "127.0.0.1"}, life: life}
 }
 
 // step is one decision, which must not fail.

@@ -1,0 +1,71 @@
+// Package admission_test lets users write objects while the operator's webhooks
+// stand before a real API server: who may, what passes, and what happens when
+// nobody answers or the certificate changes.
+package admission_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/arcane-streaming/arcane-operator/test/cluster/testbed"
+	"github.com/arcane-streaming/arcane-operator/test/story"
+)
+
+func TestAdmission(t *testing.T) {
+	story.DependOn(t, "api", "cmd", "config", "internal", "webhooks")
+	// Here and not in the suite, which hides what its processes print: a first build takes minutes.
+	if err := testbed.BuildAll(t.Context(), os.Stderr); err != nil {
+		t.Fatal(err)
+	}
+	RegisterFailHandler(Fail)
+	ctrllog.SetLogger(GinkgoLogr)
+	SetDefaultEventuallyTimeout(20 * time.Second)
+	RunSpecs(t, "Admission")
+}
+
+var (
+	stage    *story.Stage
+	operator *story.Process
+)
+
+// life of the certificate: short, so that it is replaced while the tests run.
+const life = 15 * time.Second
+
+var _ = BeforeSuite(func(ctx SpecContext) {
+	folder := GinkgoT().TempDir()
+	binary, err := story.BuildOperator(ctx, folder, GinkgoWriter)
+	Expect(err).NotTo(HaveOccurred())
+	slot, err := story.TakeSlot(ctx, "admission")
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(slot.Release)
+	// What an earlier run left behind when it was killed is of no use to this one.
+	Expect(testbed.Down(ctx, slot.Name)).To(Succeed())
+	cluster, err := testbed.Up(ctx, testbed.Options{Name: slot.Name, Progress: GinkgoWriter})
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(func(ctx context.Context) { Expect(cluster.Down(ctx)).To(Succeed()) })
+
+	stage, err = story.NewStage(cluster)
+	Expect(err).NotTo(HaveOccurred())
+	stage.Patience = 30 * time.Second
+	Expect(stage.InstallKinds(ctx)).To(Succeed())
+	Expect(stage.Play(ctx)).To(Succeed())
+	DeferCleanup(func() { Expect(stage.Player.Stop()).To(Succeed()) })
+	admission, err := stage.InstallAdmission(ctx)
+	Expect(err).NotTo(HaveOccurred())
+	admission.Life = life
+	operator = &story.Process{
+		Binary: binary, Kubeconfig: cluster.Kubeconfig(), Admission: admission,
+		LogFile: filepath.Join(cluster.Dir(), "logs", "arcane-operator.log"),
+	}
+	stage.Operator = operator
+	Expect(operator.Start(ctx)).To(Succeed())
+	DeferCleanup(func(ctx context.Context) { Expect(operator.Stop(ctx)).To(Succeed()) })
+})
