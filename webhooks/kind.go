@@ -26,6 +26,9 @@ type kind[T client.Object] struct {
 	fresh func() T
 	// changed tells whether an update changes anything that is judged.
 	changed func(old, new T) bool
+	// wakes tells whether an update that changes nothing of that makes the operator
+	// run something all the same; nil for a kind of which none does.
+	wakes func(old, new T) bool
 	// fill writes the defaults; nil for a kind without.
 	fill func(ctx context.Context, new T, create bool) error
 	// needs tells what whoever writes this must be allowed to do; nil where to be
@@ -51,12 +54,14 @@ type change[T client.Object] struct {
 	passes bool
 	// counts: something is different that is judged.
 	counts bool
+	// runs: the operator will run something for whoever writes it.
+	runs bool
 }
 
 // complete answers with the defaults that are missing, as a patch.
 func (k kind[T]) complete(ctx context.Context, req admission.Request) admission.Response {
 	c, err := k.read(req)
-	if err != nil || !c.counts {
+	if err != nil || c.passes {
 		// What cannot be read is refused by the kind's schema, which names the field.
 		return admission.Allowed("")
 	}
@@ -80,7 +85,7 @@ func (k kind[T]) judge(ctx context.Context, req admission.Request) admission.Res
 	if c.passes {
 		return admission.Allowed("")
 	}
-	if c.counts && k.needs != nil {
+	if c.runs && k.needs != nil {
 		lack, err := k.lack(ctx, req, c.new)
 		if err != nil {
 			return admission.Errored(http.StatusInternalServerError, err)
@@ -141,13 +146,14 @@ func (k kind[T]) read(req admission.Request) (c change[T], err error) {
 	if c.new.GetDeletionTimestamp() != nil {
 		return change[T]{passes: true}, nil
 	}
-	c.counts = true
+	c.counts, c.runs = true, true
 	if c.create {
 		return c, nil
 	}
 	old := k.fresh()
 	if decode(req.OldObject.Raw, old) == nil {
 		c.old, c.counts = old, k.changed(old, c.new)
+		c.runs = c.counts || k.wakes != nil && k.wakes(old, c.new)
 	}
 	// Else: what is stored was written before there was a rule. It is mended like a new one.
 	return c, nil

@@ -17,6 +17,7 @@ func (s *server) requests() kind[*v1.BackfillRequest] {
 		server: s, name: v1.KindBackfillRequest,
 		fresh:   func() *v1.BackfillRequest { return &v1.BackfillRequest{} },
 		changed: validation.RequestChanged,
+		wakes:   func(old, new *v1.BackfillRequest) bool { return old.Spec.Completed && !new.Spec.Completed },
 		fill: func(ctx context.Context, new *v1.BackfillRequest, create bool) error {
 			stream, err := s.stream(ctx, new.Namespace, new.Spec.StreamID)
 			if err != nil {

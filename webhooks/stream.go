@@ -22,6 +22,11 @@ func (s *server) streams() kind[*v1.Stream] {
 		server: s, name: v1.KindStream,
 		fresh:   func() *v1.Stream { return &v1.Stream{} },
 		changed: validation.StreamChanged,
+		// Whoever may change a stream may stop it; to let it run takes more.
+		wakes: func(old, new *v1.Stream) bool {
+			return old.Spec.Suspended && !new.Spec.Suspended ||
+				old.Annotations[v1.AnnotationRestartedAt] != new.Annotations[v1.AnnotationRestartedAt]
+		},
 		fill: func(ctx context.Context, new *v1.Stream, create bool) error {
 			around, err := s.aroundStream(ctx, new)
 			if err != nil {

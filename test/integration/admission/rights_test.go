@@ -120,6 +120,11 @@ var _ = Describe("Who may", func() {
 			resumed := labelled.DeepCopy()
 			resumed.Spec.Suspended = false
 			expect(user.Patch(ctx, resumed, client.MergeFrom(labelled), dryRun), jobs)
+			running := given.Stream(w.Namespace, "running", w.Class, given.NoInitialBackfill)
+			w.Create(ctx, running)
+			stopped := running.DeepCopy()
+			stopped.Spec.Suspended = true
+			Expect(user.Patch(ctx, stopped, client.MergeFrom(running))).To(Succeed(), "stopping runs nothing")
 			Expect(user.Delete(ctx, labelled)).To(Succeed(), "deleting asks for no more than the right to")
 		})
 	}
