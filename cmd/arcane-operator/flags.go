@@ -125,7 +125,7 @@ const (
 const minLifetime = 10 * time.Second
 
 // admission is what the flags say about the webhooks.
-func (o options) admission() *operator.Admission {
+func (o *options) admission() *operator.Admission {
 	return &operator.Admission{
 		Host: o.webhookHost, Port: o.webhookPort, User: o.user,
 		Certificate: certificate.Options{

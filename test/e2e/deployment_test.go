@@ -21,6 +21,7 @@ import (
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/arcane-streaming/arcane-operator/test/cluster/testbed"
 	"github.com/arcane-streaming/arcane-operator/test/install"
 )
 
@@ -30,14 +31,15 @@ const lease = "arcane-operator"
 // deployment starts and ends the operator's pod.
 type deployment struct {
 	cluster kubernetes.Interface
+	testbed *testbed.Cluster
 }
 
-// Start returns when one pod is ready and acts: it holds the Lease.
+// Start returns when one pod is ready and acts: it holds the Lease, and the API server reaches its webhooks.
 func (d deployment) Start(ctx context.Context) error {
 	if err := d.scale(ctx, 1); err != nil {
 		return err
 	}
-	return d.await(ctx, func() error {
+	err := d.await(ctx, func() error {
 		pods, err := d.pods(ctx)
 		if err != nil {
 			return err
@@ -54,6 +56,10 @@ func (d deployment) Start(ctx context.Context) error {
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	return install.AwaitAdmission(ctx, d.testbed)
 }
 
 // Stop takes the pod away as an administrator does.

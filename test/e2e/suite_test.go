@@ -58,7 +58,7 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	theStage, err = story.NewStage(cluster)
 	Expect(err).NotTo(HaveOccurred())
 	theStage.Patience = time.Minute
-	theStage.Operator = deployment{theStage.Kube}
+	theStage.Operator = deployment{theStage.Kube, cluster}
 })
 
 var _ = Describe("On a node with the scripted plugin", func() {

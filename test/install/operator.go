@@ -13,6 +13,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 
 	"github.com/arcane-streaming/arcane-operator/test/cluster/testbed"
 )
@@ -45,7 +47,32 @@ func Operator(ctx context.Context, cluster *testbed.Cluster, progress io.Writer)
 	if err := kubectl(ctx, cluster, "--namespace", OperatorNamespace, "rollout", "status", "deployment/"+OperatorDeployment, "--timeout=120s"); err != nil {
 		return fmt.Errorf("wait for the operator: %w", err)
 	}
-	return nil
+	return AwaitAdmission(ctx, cluster)
+}
+
+// AwaitAdmission waits until the API server reaches the webhooks: their Service
+// learns of a ready pod a moment after everybody else.
+func AwaitAdmission(ctx context.Context, cluster *testbed.Cluster) error {
+	root, err := checkout()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		err := kubectl(ctx, cluster, "create", "--dry-run=server", "--filename", filepath.Join(root, "config", "samples", "streaming_v1_streamclass.yaml"))
+		// It may have been made for real, which only a webhook that was reached lets the API server say.
+		if err == nil || strings.Contains(err.Error(), "already exists") {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the webhooks: %w", err)
+		case <-ticker.C:
+		}
+	}
 }
 
 // replaceOlder restarts the Deployment where its pods run another image of the same

@@ -34,19 +34,24 @@ var _ = Describe("A stream with the webhooks up", func() {
 })
 
 var _ = Describe("With the webhooks down", func() {
-	It("what runs runs on, what is deleted leaves, and what is created is refused in clear words", func(ctx SpecContext) {
+	It("what runs runs on and can be switched, what is deleted leaves, and what is created is refused in clear words", func(ctx SpecContext) {
 		w := stage.Enter(ctx)
 		running := w.Given(ctx, "running", given.NoInitialBackfill)
 		leaving := w.Given(ctx, "leaving", given.NoInitialBackfill)
 		w.AwaitPhase(ctx, "running", streamingv1.StreamRunning)
 		pod := w.AwaitPod(ctx, "running", streamingv1.ModeStream)
+		w.Given(ctx, "switched", given.NoInitialBackfill)
 		w.AwaitPod(ctx, "leaving", streamingv1.ModeStream)
+		w.AwaitPod(ctx, "switched", streamingv1.ModeStream)
 		w.AwaitQuiet(ctx)
 		Expect(w.Operator.Stop(ctx)).To(Succeed())
 
 		err := w.Client.Create(ctx, given.Stream(w.Namespace, "late", w.Class))
 		Expect(apierrors.IsInternalError(err)).To(BeTrue(), "%v", err)
 		Expect(err).To(MatchError(And(ContainSubstring("failed calling webhook"), ContainSubstring("streams.streaming.sneaksanddata.com"))))
+		w.Suspend(ctx, "running")
+		w.Resume(ctx, "running")
+		w.Suspend(ctx, "switched")
 		w.Delete(ctx, leaving, client.PropagationPolicy(metav1.DeletePropagationForeground))
 		gone(ctx, w, leaving)
 
@@ -56,6 +61,7 @@ var _ = Describe("With the webhooks down", func() {
 		Expect(again.UID).To(Equal(pod.UID))
 		Expect(w.Stream(ctx, "running").UID).To(Equal(running.UID))
 		Expect(w.Started(ctx, "running")).To(HaveLen(1))
+		w.AwaitPhase(ctx, "switched", streamingv1.StreamSuspended)
 		w.Given(ctx, "late", given.NoInitialBackfill)
 		w.AwaitPod(ctx, "late", streamingv1.ModeStream)
 	})
