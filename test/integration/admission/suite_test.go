@@ -5,8 +5,10 @@ package admission_test
 
 import (
 	"context"
+	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -34,6 +36,8 @@ func TestAdmission(t *testing.T) {
 var (
 	stage    *story.Stage
 	operator *story.Process
+	// Where the operator is spoken to.
+	webhookAddress, metricsAddress string
 )
 
 // life of the certificate: short, so that it is replaced while the tests run.
@@ -61,8 +65,15 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	admission, err := stage.InstallAdmission(ctx)
 	Expect(err).NotTo(HaveOccurred())
 	admission.Life = life
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	Expect(err).NotTo(HaveOccurred())
+	metricsAddress = listener.Addr().String()
+	Expect(listener.Close()).To(Succeed())
+	webhookAddress = net.JoinHostPort("127.0.0.1", strconv.Itoa(admission.Port))
 	operator = &story.Process{
 		Binary: binary, Kubeconfig: cluster.Kubeconfig(), Admission: admission,
+		// The last of two flags of one name counts.
+		Args:    []string{"--metrics-bind-address=" + metricsAddress},
 		LogFile: filepath.Join(cluster.Dir(), "logs", "arcane-operator.log"),
 	}
 	stage.Operator = operator
