@@ -15,24 +15,23 @@ import (
 
 // classes are an administrator's: who may write one may already decide what runs
 // where, so nothing more is asked of them.
-func (s *server) classes() kind[*v1.StreamClass] {
-	return kind[*v1.StreamClass]{
+func (s *server) classes() kind[*v1.StreamClass, validation.ClassSurroundings] {
+	return kind[*v1.StreamClass, validation.ClassSurroundings]{
 		server: s, name: v1.KindStreamClass,
 		fresh:   func() *v1.StreamClass { return &v1.StreamClass{} },
 		changed: func(old, new *v1.StreamClass) bool { return !equality.Semantic.DeepEqual(old.Spec, new.Spec) },
-		check: func(ctx context.Context, old, new *v1.StreamClass) (v verdict, err error) {
+		around: func(ctx context.Context, new *v1.StreamClass) (around validation.ClassSurroundings, err error) {
 			var list v1.StreamClassList
 			if err := s.cache.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
-				return v, fmt.Errorf("look up the other classes: %w", err)
+				return around, fmt.Errorf("look up the other classes: %w", err)
 			}
-			var around validation.ClassSurroundings
 			for _, other := range list.Items {
 				if other.Name != new.Name {
 					around.Others = append(around.Others, other)
 				}
 			}
-			v.warnings, v.errs = validation.Class(old, new, around)
-			return v, nil
+			return around, nil
 		},
+		check: validation.Class,
 	}
 }

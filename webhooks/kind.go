@@ -18,8 +18,9 @@ import (
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 )
 
-// kind is the adapter of one kind; T is a pointer to its type.
-type kind[T client.Object] struct {
+// kind is the adapter of one kind; T is a pointer to its type, and A holds what an
+// object of it names.
+type kind[T client.Object, A any] struct {
 	*server
 	name string
 	// fresh makes an empty one.
@@ -31,13 +32,15 @@ type kind[T client.Object] struct {
 	wakes func(old, new T) bool
 	// fill writes the defaults; nil for a kind without.
 	fill func(ctx context.Context, new T, create bool) error
+	// around looks up what the object names. It belongs to the cache: nobody writes to it.
+	around func(ctx context.Context, new T) (A, error)
 	// needs tells what whoever writes this must be allowed to do; nil where to be
 	// allowed to write the kind is enough.
-	needs func(ctx context.Context, new T) (need, error)
+	needs func(new T, around A) need
 	// check asks the rules; old is the zero T at CREATE.
-	check func(ctx context.Context, old, new T) (verdict, error)
+	check func(old, new T, around A) ([]string, field.ErrorList)
 	// try asks the API server to take what would come of it; nil where nothing does.
-	try func(ctx context.Context, new T) (verdict, error)
+	try func(ctx context.Context, new T, around A) verdict
 }
 
 // verdict is what is told to whoever writes.
@@ -59,7 +62,7 @@ type change[T client.Object] struct {
 }
 
 // complete answers with the defaults that are missing, as a patch.
-func (k kind[T]) complete(ctx context.Context, req admission.Request) admission.Response {
+func (k kind[T, A]) complete(ctx context.Context, req admission.Request) admission.Response {
 	c, err := k.read(req)
 	if err != nil || c.passes {
 		// What cannot be read is refused by the kind's schema, which names the field.
@@ -77,7 +80,7 @@ func (k kind[T]) complete(ctx context.Context, req admission.Request) admission.
 }
 
 // judge answers whether the write may be stored.
-func (k kind[T]) judge(ctx context.Context, req admission.Request) admission.Response {
+func (k kind[T, A]) judge(ctx context.Context, req admission.Request) admission.Response {
 	c, err := k.read(req)
 	if err != nil {
 		return admission.Errored(http.StatusUnprocessableEntity, err)
@@ -85,8 +88,12 @@ func (k kind[T]) judge(ctx context.Context, req admission.Request) admission.Res
 	if c.passes {
 		return admission.Allowed("")
 	}
+	around, err := k.around(ctx, c.new)
+	if err != nil {
+		return admission.Errored(http.StatusInternalServerError, err)
+	}
 	if c.runs && k.needs != nil {
-		lack, err := k.lack(ctx, req, c.new)
+		lack, err := k.lacking(ctx, req.UserInfo, k.needs(c.new, around))
 		if err != nil {
 			return admission.Errored(http.StatusInternalServerError, err)
 		}
@@ -95,10 +102,7 @@ func (k kind[T]) judge(ctx context.Context, req admission.Request) admission.Res
 			return refused(apierrors.NewForbidden(resource, c.new.GetName(), errorText(lack)))
 		}
 	}
-	v, err := k.verdict(ctx, c)
-	if err != nil {
-		return admission.Errored(http.StatusInternalServerError, err)
-	}
+	v := k.verdict(ctx, c, around)
 	if len(v.errs) > 0 {
 		group := schema.GroupKind{Group: v1.GroupVersion.Group, Kind: k.name}
 		return refused(apierrors.NewInvalid(group, c.new.GetName(), v.errs)).WithWarnings(v.warnings...)
@@ -106,31 +110,22 @@ func (k kind[T]) judge(ctx context.Context, req admission.Request) admission.Res
 	return admission.Allowed("").WithWarnings(v.warnings...)
 }
 
-// lack is what whoever writes would have to be allowed, and is not.
-func (k kind[T]) lack(ctx context.Context, req admission.Request, new T) (string, error) {
-	n, err := k.needs(ctx, new)
-	if err != nil {
-		return "", err
-	}
-	return k.lacking(ctx, req.UserInfo, n)
-}
-
 // verdict asks the rules, which warn also of what changes nothing that they judge,
 // and then the API server.
-func (k kind[T]) verdict(ctx context.Context, c change[T]) (verdict, error) {
-	v, err := k.check(ctx, c.old, c.new)
-	if err != nil || !c.counts || len(v.errs) > 0 || k.try == nil {
-		return v, err
+func (k kind[T, A]) verdict(ctx context.Context, c change[T], around A) (v verdict) {
+	v.warnings, v.errs = k.check(c.old, c.new, around)
+	if !c.counts || len(v.errs) > 0 || k.try == nil {
+		return v
 	}
-	tried, err := k.try(ctx, c.new)
+	tried := k.try(ctx, c.new, around)
 	v.warnings, v.errs = append(v.warnings, tried.warnings...), tried.errs
-	return v, err
+	return v
 }
 
 // read decodes a request. An object on its way out passes, else its finalizers could
 // not go; so does what the operator writes itself. What the garbage collector does to
 // owners counts for nothing, like every change of what is not judged.
-func (k kind[T]) read(req admission.Request) (c change[T], err error) {
+func (k kind[T, A]) read(req admission.Request) (c change[T], err error) {
 	if req.Operation != admissionv1.Create && req.Operation != admissionv1.Update || req.SubResource != "" ||
 		k.user != "" && req.UserInfo.Username == k.user {
 		return change[T]{passes: true}, nil

@@ -245,38 +245,3 @@ func TestOtherKinds(t *testing.T) {
 		t.Errorf("%+v", got.Result)
 	}
 }
-
-// BenchmarkJudge is P14: a stream of 10 kB, the API server's answers at hand.
-func BenchmarkJudge(b *testing.B) {
-	s := newServer(b, &apiServer{})
-	big := stream()
-	big.Spec.Source = &runtime.RawExtension{Raw: []byte(`{"credentials":{"name":"creds"},"query":"` + strings.Repeat("x", 10_000) + `"}`)}
-	class, template := given.Class("pg", "std", given.SecretRefs("source.credentials")), given.Template(namespace, "std")
-	s.cache = held{class, template}
-	k, req := s.streams(), request(b, nil, big)
-	k.needs, k.try = nil, nil
-	b.ReportAllocs()
-	for b.Loop() {
-		if got := k.judge(b.Context(), req); !got.Allowed {
-			b.Fatal(got.Result.Message)
-		}
-	}
-}
-
-// held answers as a cache does: with a copy.
-type held struct {
-	class    *v1.StreamClass
-	template *v1.StreamingJobTemplate
-}
-
-func (h held) Get(_ context.Context, _ client.ObjectKey, o client.Object, _ ...client.GetOption) error {
-	switch o := o.(type) {
-	case *v1.StreamClass:
-		h.class.DeepCopyInto(o)
-	case *v1.StreamingJobTemplate:
-		h.template.DeepCopyInto(o)
-	}
-	return nil
-}
-
-func (held) List(context.Context, client.ObjectList, ...client.ListOption) error { return nil }

@@ -12,8 +12,8 @@ import (
 	"github.com/arcane-streaming/arcane-operator/internal/validation"
 )
 
-func (s *server) requests() kind[*v1.BackfillRequest] {
-	return kind[*v1.BackfillRequest]{
+func (s *server) requests() kind[*v1.BackfillRequest, validation.RequestSurroundings] {
+	return kind[*v1.BackfillRequest, validation.RequestSurroundings]{
 		server: s, name: v1.KindBackfillRequest,
 		fresh:   func() *v1.BackfillRequest { return &v1.BackfillRequest{} },
 		changed: validation.RequestChanged,
@@ -26,17 +26,11 @@ func (s *server) requests() kind[*v1.BackfillRequest] {
 			validation.DefaultRequest(new, create, stream)
 			return nil
 		},
-		needs: func(_ context.Context, new *v1.BackfillRequest) (need, error) {
-			return need{kind: v1.KindBackfillRequest, namespace: new.Namespace}, nil
+		around: s.aroundRequest,
+		needs: func(new *v1.BackfillRequest, _ validation.RequestSurroundings) need {
+			return need{kind: v1.KindBackfillRequest, namespace: new.Namespace}
 		},
-		check: func(ctx context.Context, old, new *v1.BackfillRequest) (v verdict, err error) {
-			around, err := s.aroundRequest(ctx, new)
-			if err != nil {
-				return v, err
-			}
-			v.warnings, v.errs = validation.Request(old, new, around)
-			return v, nil
-		},
+		check: validation.Request,
 	}
 }
 

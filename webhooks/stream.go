@@ -10,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
@@ -17,8 +18,8 @@ import (
 	"github.com/arcane-streaming/arcane-operator/internal/validation"
 )
 
-func (s *server) streams() kind[*v1.Stream] {
-	return kind[*v1.Stream]{
+func (s *server) streams() kind[*v1.Stream, validation.StreamSurroundings] {
+	return kind[*v1.Stream, validation.StreamSurroundings]{
 		server: s, name: v1.KindStream,
 		fresh:   func() *v1.Stream { return &v1.Stream{} },
 		changed: validation.StreamChanged,
@@ -35,37 +36,23 @@ func (s *server) streams() kind[*v1.Stream] {
 			validation.DefaultStream(new, create, around)
 			return nil
 		},
-		needs: func(ctx context.Context, new *v1.Stream) (need, error) {
-			class, err := s.class(ctx, new.Spec.StreamClass)
-			if err != nil {
-				return need{}, err
-			}
-			return need{kind: v1.KindStream, namespace: new.Namespace, secrets: validation.StreamSecrets(new, class)}, nil
+		around: s.aroundStream,
+		needs: func(new *v1.Stream, around validation.StreamSurroundings) need {
+			return need{kind: v1.KindStream, namespace: new.Namespace, secrets: validation.StreamSecrets(new, around.Class)}
 		},
-		check: func(ctx context.Context, old, new *v1.Stream) (v verdict, err error) {
-			around, err := s.aroundStream(ctx, new)
-			if err != nil {
-				return v, err
-			}
-			v.warnings, v.errs = validation.Stream(old, new, around)
-			return v, nil
-		},
-		try: s.tryStream,
+		check: validation.Stream,
+		try:   s.tryStream,
 	}
 }
 
 // tryStream tries the Jobs that would come of a stream; that of its backfills only
 // where it is built from another template.
-func (s *server) tryStream(ctx context.Context, stream *v1.Stream) (v verdict, err error) {
-	around, err := s.aroundStream(ctx, stream)
-	if err != nil {
-		return v, err
+func (s *server) tryStream(ctx context.Context, stream *v1.Stream, around validation.StreamSurroundings) (v verdict) {
+	if around.Template != nil && around.Template == around.BackfillTemplate {
+		around.BackfillTemplate = nil
 	}
 	jobs := validation.StreamJobs(stream, around)
 	fields := []*field.Path{field.NewPath("spec", "jobTemplateRef"), field.NewPath("spec", "backfillJobTemplateRef")}
-	if around.Template != nil && around.BackfillTemplate != nil && around.Template.UID == around.BackfillTemplate.UID {
-		jobs = jobs[:min(len(jobs), 1)]
-	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for i, job := range jobs {
@@ -78,10 +65,11 @@ func (s *server) tryStream(ctx context.Context, stream *v1.Stream) (v verdict, e
 				"Kubernetes refuses the Job that would come of it: %s: %s; correct the template, or name another", cause.Field, cause.Message)))
 		}
 	}
-	return v, nil
+	return v
 }
 
-// aroundStream looks up what a stream names.
+// aroundStream looks up what a stream names. Like all that is looked up here it is
+// the cache's own, and not a copy.
 func (s *server) aroundStream(ctx context.Context, stream *v1.Stream) (around validation.StreamSurroundings, err error) {
 	if around.Class, err = s.class(ctx, stream.Spec.StreamClass); err != nil {
 		return around, err
@@ -90,6 +78,10 @@ func (s *server) aroundStream(ctx context.Context, stream *v1.Stream) (around va
 	streaming, backfill := validation.Templates(stream, around.Class)
 	if around.Template, err = s.template(ctx, streaming); err != nil {
 		return around, err
+	}
+	if ptr.Equal(streaming, backfill) {
+		around.BackfillTemplate = around.Template
+		return around, nil
 	}
 	around.BackfillTemplate, err = s.template(ctx, backfill)
 	return around, err
@@ -101,7 +93,7 @@ func (s *server) class(ctx context.Context, name string) (*v1.StreamClass, error
 		return nil, nil
 	}
 	class := &v1.StreamClass{}
-	return found(class, s.cache.Get(ctx, client.ObjectKey{Name: name}, class))
+	return found(class, s.cache.Get(ctx, client.ObjectKey{Name: name}, class, client.UnsafeDisableDeepCopy))
 }
 
 // template is nil where it is not there.
@@ -110,7 +102,7 @@ func (s *server) template(ctx context.Context, ref *v1.TemplateReference) (*v1.S
 		return nil, nil
 	}
 	t := &v1.StreamingJobTemplate{}
-	return found(t, s.cache.Get(ctx, client.ObjectKey{Namespace: ref.Namespace, Name: ref.Name}, t))
+	return found(t, s.cache.Get(ctx, client.ObjectKey{Namespace: ref.Namespace, Name: ref.Name}, t, client.UnsafeDisableDeepCopy))
 }
 
 // stream is nil where it is not there.
@@ -119,7 +111,7 @@ func (s *server) stream(ctx context.Context, namespace, name string) (*v1.Stream
 		return nil, nil
 	}
 	stream := &v1.Stream{}
-	return found(stream, s.cache.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, stream))
+	return found(stream, s.cache.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, stream, client.UnsafeDisableDeepCopy))
 }
 
 // found is nil where there is nothing; that something could not be read is an error.

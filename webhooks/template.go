@@ -13,8 +13,8 @@ import (
 	"github.com/arcane-streaming/arcane-operator/internal/validation"
 )
 
-func (s *server) templates() kind[*v1.StreamingJobTemplate] {
-	return kind[*v1.StreamingJobTemplate]{
+func (s *server) templates() kind[*v1.StreamingJobTemplate, validation.TemplateSurroundings] {
+	return kind[*v1.StreamingJobTemplate, validation.TemplateSurroundings]{
 		server: s, name: v1.KindStreamingJobTemplate,
 		fresh:   func() *v1.StreamingJobTemplate { return &v1.StreamingJobTemplate{} },
 		changed: validation.TemplateChanged,
@@ -22,26 +22,20 @@ func (s *server) templates() kind[*v1.StreamingJobTemplate] {
 			validation.DefaultTemplate(new)
 			return nil
 		},
-		needs: func(_ context.Context, new *v1.StreamingJobTemplate) (need, error) {
-			return need{kind: v1.KindStreamingJobTemplate, namespace: new.Namespace, secrets: validation.TemplateSecrets(new)}, nil
+		around: s.aroundTemplate,
+		needs: func(new *v1.StreamingJobTemplate, _ validation.TemplateSurroundings) need {
+			return need{kind: v1.KindStreamingJobTemplate, namespace: new.Namespace, secrets: validation.TemplateSecrets(new)}
 		},
-		check: func(ctx context.Context, old, new *v1.StreamingJobTemplate) (v verdict, err error) {
-			around, err := s.aroundTemplate(ctx, new)
-			if err != nil {
-				return v, err
-			}
-			v.warnings, v.errs = validation.Template(old, new, around)
-			return v, nil
-		},
-		try: s.tryTemplate,
+		check: validation.Template,
+		try:   s.tryTemplate,
 	}
 }
 
 // tryTemplate tries a Job of the template alone.
-func (s *server) tryTemplate(ctx context.Context, t *v1.StreamingJobTemplate) (v verdict, err error) {
+func (s *server) tryTemplate(ctx context.Context, t *v1.StreamingJobTemplate, _ validation.TemplateSurroundings) (v verdict) {
 	job := validation.TemplateJob(t)
 	if job == nil {
-		return v, nil
+		return v
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -53,7 +47,7 @@ func (s *server) tryTemplate(ctx context.Context, t *v1.StreamingJobTemplate) (v
 		// The Job's spec is the template's spec.spec.
 		v.errs = append(v.errs, field.Forbidden(field.NewPath("spec."+cause.Field), fmt.Sprintf("Kubernetes refuses a Job of this template: %s; correct it", cause.Message)))
 	}
-	return v, nil
+	return v
 }
 
 // aroundTemplate finds the streams whose jobs are built from the template.

@@ -10,6 +10,7 @@ import (
 	"fmt"
 
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 )
 
 // Canonical is the JSON of a value with its keys sorted and its numbers as they
@@ -55,14 +56,58 @@ func Digest(b []byte) string {
 }
 
 // PolicyHash is the value of the annotation that marks a podFailurePolicy in a
-// Stream's spec as the default.
+// Stream's spec as the default: the digest of its Canonical.
 func PolicyHash(p *batchv1.PodFailurePolicy) string {
-	b, err := Canonical(p)
+	b, err := encode(sortedPolicy(p))
 	if err != nil {
 		// A policy is strings and numbers: it can always be written.
 		panic(err)
 	}
 	return Digest(b)
+}
+
+// These are Kubernetes' types with their fields in the order of their names, so
+// that a policy is written as Canonical would without being read back: admission
+// and every reconcile ask for its hash. A test holds the two together.
+type (
+	policyFields struct {
+		Rules []ruleFields `json:"rules"`
+	}
+	ruleFields struct {
+		Action          batchv1.PodFailurePolicyAction `json:"action"`
+		OnExitCodes     *exitCodeFields                `json:"onExitCodes,omitempty"`
+		OnPodConditions []conditionFields              `json:"onPodConditions,omitempty"`
+	}
+	exitCodeFields struct {
+		ContainerName *string                                     `json:"containerName,omitempty"`
+		Operator      batchv1.PodFailurePolicyOnExitCodesOperator `json:"operator"`
+		Values        []int32                                     `json:"values"`
+	}
+	conditionFields struct {
+		Status corev1.ConditionStatus  `json:"status"`
+		Type   corev1.PodConditionType `json:"type"`
+	}
+)
+
+func sortedPolicy(p *batchv1.PodFailurePolicy) *policyFields {
+	if p == nil {
+		return nil
+	}
+	sorted := &policyFields{}
+	if p.Rules != nil {
+		sorted.Rules = make([]ruleFields, len(p.Rules))
+	}
+	for i := range p.Rules {
+		rule, to := &p.Rules[i], &sorted.Rules[i]
+		to.Action = rule.Action
+		if on := rule.OnExitCodes; on != nil {
+			to.OnExitCodes = &exitCodeFields{on.ContainerName, on.Operator, on.Values}
+		}
+		for _, on := range rule.OnPodConditions {
+			to.OnPodConditions = append(to.OnPodConditions, conditionFields{on.Status, on.Type})
+		}
+	}
+	return sorted
 }
 
 // Essence is Canonical less what says nothing: nulls, and the empty objects that

@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"reflect"
 	"testing"
+	"testing/quick"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
@@ -285,6 +287,24 @@ func TestCanonical(t *testing.T) {
 	}
 	if got, err := Canonical(json.RawMessage(`{`)); err == nil {
 		t.Errorf("half an object became %s", got)
+	}
+}
+
+// TestPolicyHash: the fields that are written by hand are all there are, in
+// Canonical's order.
+func TestPolicyHash(t *testing.T) {
+	if err := quick.CheckEqual(
+		PolicyHash,
+		func(p *batchv1.PodFailurePolicy) string {
+			b, err := Canonical(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return Digest(b)
+		},
+		&quick.Config{MaxCount: 500},
+	); err != nil {
+		t.Error(err)
 	}
 }
 

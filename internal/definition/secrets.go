@@ -15,9 +15,15 @@ import (
 // SecretsOf are the names of the Secrets that a stream's spec names, those that
 // can be read where some cannot.
 func SecretsOf(s *v1.Stream, class *v1.StreamClass) []string {
+	if class == nil || len(class.Spec.SecretRefs) == 0 {
+		return nil
+	}
+	if names, ok := plainSecrets(s, class); ok {
+		return names
+	}
 	var d Definition
 	tree, err := d.render(s)
-	if err != nil || class == nil {
+	if err != nil {
 		return nil
 	}
 	names, _ := secrets(class, tree)

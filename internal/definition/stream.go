@@ -96,15 +96,6 @@ func Outline(s *v1.Stream, class *v1.StreamClass) Definition {
 	return d
 }
 
-// HashSpecOf is the HashSpec of a stream; nil where its spec cannot be read.
-func HashSpecOf(s *v1.Stream) []byte {
-	d := Definition{PodFailurePolicy: OwnPolicy(s)}
-	if _, err := d.render(s); err != nil {
-		return nil
-	}
-	return d.HashSpec
-}
-
 func specProblem(text string) *Problem {
 	return &Problem{Reason: v1.ReasonSpecInvalid, Kind: v1.KindStream, Field: "spec", Message: "spec: " + text}
 }

@@ -318,6 +318,9 @@ func TestHashSpec(t *testing.T) {
 			if same := bytes.Equal(before.HashSpec, after.HashSpec); same != c.same {
 				t.Errorf("same = %v\nbefore %s\nafter  %s", same, before.HashSpec, after.HashSpec)
 			}
+			if old, _ := good(t); SameHashSpec(old, s) != c.same {
+				t.Error("SameHashSpec says otherwise")
+			}
 		})
 	}
 }
@@ -386,6 +389,7 @@ func FuzzFromStream(f *testing.F) {
 		if !json.Valid(d.Spec) || !json.Valid(d.HashSpec) {
 			t.Errorf("no JSON: %s, %s", d.Spec, d.HashSpec)
 		}
+		glanceAgrees(t, s, class)
 	})
 }
 

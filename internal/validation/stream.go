@@ -33,7 +33,11 @@ func Stream(old, new *v1.Stream, around StreamSurroundings) (warnings []string, 
 	if old != nil && old.Spec.StreamClass != new.Spec.StreamClass {
 		v.refuse("spec.streamClass", fmt.Sprintf("is immutable and was %q; delete the Stream and create it again with the new class", old.Spec.StreamClass), false)
 	}
-	d, problems := definition.StreamProblems(new, around.Class, around.Schema)
+	d, good := definition.Glance(new, around.Class, around.Schema)
+	var problems []*definition.Problem
+	if !good {
+		d, problems = definition.StreamProblems(new, around.Class, around.Schema)
+	}
 	v.problems(problems...)
 	v.problems(jobProblems(d, around, problems)...)
 	if d.PodFailurePolicy != nil {
@@ -93,7 +97,7 @@ func (v *verdict) undisrupted(policy *batchv1.PodFailurePolicy, path string) {
 // restarts warns of what an edit does to what runs.
 func (v *verdict) restarts(old, new *v1.Stream, d definition.Definition, class *v1.StreamClass) {
 	running := old.Status.Job
-	if running == nil || new.Spec.Suspended || !reconfigures(old, d, class) {
+	if running == nil || new.Spec.Suspended || !reconfigures(old, new, d, class) {
 		return
 	}
 	switch {
@@ -111,12 +115,12 @@ func (v *verdict) restarts(old, new *v1.Stream, d definition.Definition, class *
 // reconfigures tells whether an edit of the stream changes its job's configuration
 // hash: of all that jobspec.Hash is made of, an edit of the stream can change these
 // two. (A reference that leads to another template leads to another hash.)
-func reconfigures(old *v1.Stream, d definition.Definition, class *v1.StreamClass) bool {
+func reconfigures(old, new *v1.Stream, d definition.Definition, class *v1.StreamClass) bool {
 	stream, backfill := definition.Templates(old, class)
 	if old.Status.Job.Mode == v1.ModeBackfill {
-		return !ptr.Equal(backfill, d.BackfillTemplate) || !bytes.Equal(definition.HashSpecOf(old), d.HashSpec)
+		return !ptr.Equal(backfill, d.BackfillTemplate) || !definition.SameHashSpec(old, new)
 	}
-	return !ptr.Equal(stream, d.StreamTemplate) || !bytes.Equal(definition.HashSpecOf(old), d.HashSpec)
+	return !ptr.Equal(stream, d.StreamTemplate) || !definition.SameHashSpec(old, new)
 }
 
 // StreamChanged tells whether an update changes anything that is judged. Where it
@@ -158,8 +162,8 @@ const standIn = "00000000-0000-0000-0000-000000000000"
 // its schedule) first and backfill second, for a dry run: without owner, under
 // names that no real Job gets. What cannot be built is left out; Stream says why.
 func StreamJobs(s *v1.Stream, around StreamSurroundings) []*batchv1.Job {
-	d, problems := definition.StreamProblems(s, around.Class, around.Schema)
-	if len(problems) > 0 {
+	d, ok := written(s, around)
+	if !ok {
 		return nil
 	}
 	d.UID = standIn
@@ -177,6 +181,17 @@ func StreamJobs(s *v1.Stream, around StreamSurroundings) []*batchv1.Job {
 		}
 	}
 	return jobs
+}
+
+// written is a definition with all that a Job is built from; ok where nothing is
+// wrong with it.
+func written(s *v1.Stream, around StreamSurroundings) (d definition.Definition, ok bool) {
+	if d, ok := definition.Glance(s, around.Class, around.Schema); ok {
+		d, err := d.Written(s)
+		return d, err == nil
+	}
+	d, problems := definition.StreamProblems(s, around.Class, around.Schema)
+	return d, len(problems) == 0
 }
 
 // dryJob is the Job of an input, or a run of its CronJob, without its owner, who

@@ -210,7 +210,7 @@ func TestAWarningMeansAnotherHash(t *testing.T) {
 			old.Status.Job = &v1.JobRecord{Mode: v1.ModeStream}
 			change(w)
 			d, _ := definition.FromStream(w.stream, w.class)
-			if got, want := reconfigures(old, d, w.class), hash() != before; got != want {
+			if got, want := reconfigures(old, w.stream, d, w.class), hash() != before; got != want {
 				t.Errorf("got %v, want %v", got, want)
 			}
 		})
