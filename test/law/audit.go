@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -48,9 +49,19 @@ func (r Request) String() string {
 // ByOperator tells whether the operator asked.
 func (r Request) ByOperator() bool { return strings.HasPrefix(r.UserAgent, Operator) }
 
+// Tries tells whether the request was to store nothing, as the operator's webhooks
+// make them while somebody else's write waits: a dry run, or a question about rights.
+func (r Request) Tries() bool {
+	if r.Object.Resource == "subjectaccessreviews" || r.Object.Resource == "tokenreviews" {
+		return true
+	}
+	asked, err := url.Parse(r.URI)
+	return err == nil && asked.Query().Has("dryRun")
+}
+
 // Writes tells whether the request was to change something.
 func (r Request) Writes() bool {
-	return slices.Contains([]string{"create", "update", "patch", "delete", "deletecollection"}, r.Verb)
+	return !r.Tries() && slices.Contains([]string{"create", "update", "patch", "delete", "deletecollection"}, r.Verb)
 }
 
 // permitted holds each write of the operator that succeeded to the list of what it

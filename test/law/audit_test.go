@@ -62,6 +62,24 @@ func TestAuditLogBeginsWithAWholeLine(t *testing.T) {
 	}
 }
 
+func TestTryingIsNoWriting(t *testing.T) {
+	const jobs = "/apis/batch/v1/namespaces/sales/jobs"
+	for _, c := range []struct {
+		resource, uri string
+		writes        bool
+	}{
+		{"jobs", jobs, true},
+		{"jobs", jobs + "?fieldManager=dryRun", true},
+		{"jobs", jobs + "?dryRun=All&fieldManager=arcane", false},
+		{"subjectaccessreviews", "/apis/authorization.k8s.io/v1/subjectaccessreviews", false},
+	} {
+		r := law.Request{Verb: "create", URI: c.uri, UserAgent: law.Operator + "/v1", Object: law.ObjectRef{Resource: c.resource}}
+		if r.Writes() != c.writes || r.Disturbs() != c.writes {
+			t.Errorf("%s: writes %t, disturbs %t", c.uri, r.Writes(), r.Disturbs())
+		}
+	}
+}
+
 func TestNoAuditLog(t *testing.T) {
 	if _, err := law.NewAuditLog(filepath.Join(t.TempDir(), "none"), "sales"); err == nil {
 		t.Error("a missing log went unnoticed")

@@ -39,9 +39,10 @@ func AwaitQuiet(ctx context.Context, log *AuditLog, period time.Duration) error 
 }
 
 // Disturbs tells whether a request shows that the operator is not at rest. Leases
-// are renewed and watches reopened for as long as it lives.
+// are renewed and watches reopened for as long as it lives, and what its webhooks try
+// is somebody else's doing.
 func (r Request) Disturbs() bool {
-	return r.ByOperator() && r.Verb != "watch" && r.Object.Resource != "leases"
+	return r.ByOperator() && !r.Tries() && r.Verb != "watch" && r.Object.Resource != "leases"
 }
 
 func lastOf(noise []Request) string {
