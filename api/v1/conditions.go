@@ -100,4 +100,5 @@ const (
 	ReasonKindUnsupported Reason = "KindNotSupported"
 	ReasonSchemaInvalid   Reason = "SchemaInvalid"
 	ReasonFailureClasses  Reason = "FailureClassesInvalid"
+	ReasonClassInvalid    Reason = "ClassInvalid"
 )

@@ -258,6 +258,7 @@ var ofClasses = []Explanation{
 	},
 	{ReasonSchemaInvalid, at(unserved), "The class's schema cannot be read; the message names the field.", act("Correct the schema.")},
 	{ReasonFailureClasses, at(unserved), "The class's failureClasses contradict each other; the message names the field.", act("Correct them.")},
+	{ReasonClassInvalid, at(unserved), "Another field of the class is wrong; the message names it. Its streams may run all the same.", act("Correct the field.")},
 }
 
 // Chapter is a group of reasons under a title.

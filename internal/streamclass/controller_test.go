@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -151,6 +152,30 @@ func TestCountsStreams(t *testing.T) {
 	c.restart()
 	if wake := c.settle(); c.writes != 0 || wake != 0 {
 		t.Errorf("%d writes and a wake in %s with nothing changing", c.writes, wake)
+	}
+}
+
+// TestTellsWhatAdmissionWouldRefuse: a class may have come by another way.
+func TestTellsWhatAdmissionWouldRefuse(t *testing.T) {
+	for field, change := range map[string]func(*v1.StreamClassSpec){
+		"spec.containerName":                func(s *v1.StreamClassSpec) { s.ContainerName = "No Name" },
+		"spec.secretRefs[0]":                func(s *v1.StreamClassSpec) { s.SecretRefs = []string{"source..name"} },
+		"spec.allowedTemplateNamespaces[0]": func(s *v1.StreamClassSpec) { s.AllowedTemplateNamespaces = []string{"*"} },
+		"spec.podFailurePolicy.rules[0]": func(s *v1.StreamClassSpec) {
+			s.PodFailurePolicy = &batchv1.PodFailurePolicy{Rules: []batchv1.PodFailurePolicyRule{{Action: batchv1.PodFailurePolicyActionFailJob}}}
+		},
+	} {
+		class := streamClass("c", "Stream")
+		change(&class.Spec)
+		c := newCluster(t, class)
+		c.settle()
+		status := c.class().Status
+		if got, want := brief(status), "Failed 1 False ClassInvalid map[]"; got != want {
+			t.Errorf("%s: got %s, want %s", field, got, want)
+		}
+		if message := status.Conditions[0].Message; !strings.HasPrefix(message, "StreamClass c: "+field+": ") {
+			t.Errorf("%s: %s", field, message)
+		}
 	}
 }
 

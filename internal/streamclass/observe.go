@@ -13,6 +13,7 @@ import (
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/internal/definition"
+	"github.com/arcane-streaming/arcane-operator/internal/validation"
 )
 
 // world is what was read of a class's world.
@@ -44,13 +45,31 @@ func (r *Reconciler) observe(ctx context.Context, name string) (*world, error) {
 		return nil, nil
 	}
 	w.counted = r.counted[name]
-	w.problem, w.ownKind = definition.ClassProblem(w.class), !definition.OfKindStream(w.class)
+	w.problem, w.ownKind = problemOf(w.class), !definition.OfKindStream(w.class)
 	if w.ownKind {
 		return w, nil
 	}
 	var err error
 	w.streams, err = r.count(ctx, name)
 	return w, err
+}
+
+// problemOf is the first thing that is wrong with a class. What keeps its streams
+// from being read has a reason of its own; the rest is what admission refuses, of a
+// class that came by another way. (The other classes do not matter: two may want the
+// same kind only where it is a plugin's own, which is a problem already.)
+func problemOf(class *v1.StreamClass) *definition.Problem {
+	if p := definition.ClassProblem(class); p != nil {
+		return p
+	}
+	_, errs := validation.Class(nil, class, validation.ClassSurroundings{})
+	if len(errs) == 0 {
+		return nil
+	}
+	return &definition.Problem{
+		Reason: v1.ReasonClassInvalid, Kind: v1.KindStreamClass, Field: errs[0].Field,
+		Message: fmt.Sprintf("StreamClass %s: %s", class.Name, errs[0].Error()),
+	}
 }
 
 func (r *Reconciler) count(ctx context.Context, class string) (map[v1.StreamPhase]int32, error) {
