@@ -240,6 +240,17 @@ func TestOtherKinds(t *testing.T) {
 			t.Errorf("%s: %+v", name, c.got)
 		}
 	}
+	signed := given.Request(namespace, "now", "orders")
+	signed.Spec.Completed, signed.Annotations = true, map[string]string{v1.AnnotationCompletedBy: "uid"}
+	bySomebody := request(t, given.Request(namespace, "now", "orders"), signed)
+	if got := s.requests().judge(t.Context(), bySomebody); got.Allowed || !strings.Contains(got.Result.Message, v1.AnnotationCompletedBy) {
+		t.Errorf("%+v", got.Result)
+	}
+	byOperator := bySomebody
+	byOperator.UserInfo.Username = operator
+	if got := s.requests().judge(t.Context(), byOperator); !got.Allowed {
+		t.Errorf("%+v", got.Result)
+	}
 	wrong := given.Template(namespace, "big", func(t *v1.StreamingJobTemplate) { t.Spec.Spec.Parallelism = new(int32(2)) })
 	if got := s.templates().judge(t.Context(), request(t, nil, wrong)); got.Allowed || !strings.Contains(got.Result.Message, "spec.spec.parallelism") {
 		t.Errorf("%+v", got.Result)

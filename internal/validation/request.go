@@ -13,12 +13,14 @@ import (
 	"github.com/arcane-streaming/arcane-operator/internal/jobspec"
 )
 
-// Request judges a BackfillRequest that is created (old is nil) or changed.
+// Request judges a BackfillRequest that is created (old is nil) or changed, by
+// anybody but the operator.
 func Request(old, new *v1.BackfillRequest, around RequestSurroundings) (warnings []string, errs field.ErrorList) {
 	if new.DeletionTimestamp != nil {
 		return nil, nil
 	}
 	v := &verdict{kind: v1.KindBackfillRequest, object: new}
+	v.signed(old, new)
 	v.completed(old, new)
 	if old != nil && !RequestChanged(old, new) {
 		return v.answer()
@@ -68,6 +70,20 @@ func backfillProblems(q *v1.BackfillRequest, around RequestSurroundings) []*defi
 		all = append(all, p)
 	}
 	return all
+}
+
+// signed refuses the operator's signature from any other hand: a request that bears
+// it counts as served by that job, and not as cancelled. (The operator's own writes
+// are not judged.)
+func (v *verdict) signed(old, new *v1.BackfillRequest) {
+	before := ""
+	if old != nil {
+		before = old.Annotations[v1.AnnotationCompletedBy]
+	}
+	if now := new.Annotations[v1.AnnotationCompletedBy]; now != before {
+		v.refuse("metadata.annotations["+v1.AnnotationCompletedBy+"]", fmt.Sprintf(
+			"is the operator's alone to write, and was %q; leave it as it was, and cancel the request by spec.completed without it", before), true)
+	}
 }
 
 // completed warns of a flip that ends the request, or that changes nothing any

@@ -57,6 +57,11 @@ func TestCreateRequest(t *testing.T) {
 				other("another's", "customers", false, ""), *w.request,
 			}
 		}, warned("spec.streamId: Stream orders has unfinished requests already (first, second); this one waits its turn")},
+		"born signed": {func(w *world, _ *RequestSurroundings) {
+			w.request.Annotations = map[string]string{v1.AnnotationCompletedBy: "uid"}
+		}, refused(
+			`metadata.annotations[streaming.sneaksanddata.com/completed-by]: Forbidden: is the operator's alone to write, and was ""; leave it as it was, and cancel the request by spec.completed without it`,
+		)},
 		"born completed": {func(w *world, _ *RequestSurroundings) { w.request.Spec.Completed = true }, warned(
 			"spec.completed: is true, so this request counts as cancelled and will never run; leave the field out to have it run",
 		)},
@@ -81,9 +86,15 @@ func TestUpdateRequest(t *testing.T) {
 		"nothing":    {func(*world) {}, func(*world) {}, said{}},
 		"the stream": {func(*world) {}, func(w *world) { w.request.Spec.StreamID = "customers" }, refused(`spec.streamId: Invalid value: "customers": is immutable and was "orders"; delete this request and create one for the other stream`)},
 		"cancelled":  {func(*world) {}, func(w *world) { w.request.Spec.Completed = true }, warned("spec.completed: setting it cancels this request, which cannot be undone")},
-		"completed by the operator": {func(*world) {}, func(w *world) {
+		"signed by hand": {func(*world) {}, func(w *world) {
 			w.request.Spec.Completed, w.request.Annotations = true, map[string]string{v1.AnnotationCompletedBy: "uid"}
-		}, said{}},
+		}, refused(
+			`metadata.annotations[streaming.sneaksanddata.com/completed-by]: Forbidden: is the operator's alone to write, and was ""; leave it as it was, and cancel the request by spec.completed without it`,
+		)},
+		"the signature removed": {func(w *world) { w.request.Annotations = map[string]string{v1.AnnotationCompletedBy: "uid"} }, func(w *world) { w.request.Annotations = nil }, refused(
+			`metadata.annotations[streaming.sneaksanddata.com/completed-by]: Forbidden: is the operator's alone to write, and was "uid"; leave it as it was, and cancel the request by spec.completed without it`,
+		)},
+		"the signature left alone": {func(w *world) { w.request.Annotations = map[string]string{v1.AnnotationCompletedBy: "uid"} }, func(w *world) { w.request.Labels = map[string]string{"a": "b"} }, said{}},
 		"reopened": {func(w *world) { w.request.Spec.Completed, w.request.Status.Phase = true, v1.RequestCompleted }, func(w *world) { w.request.Spec.Completed = false }, warned(
 			"spec.completed: this request has ended (Completed), and changing the field changes nothing; create another BackfillRequest for another backfill",
 		)},
