@@ -123,7 +123,7 @@ func (c *Certificate) Register(ctx context.Context, mgr ctrl.Manager) error {
 		return err
 	}
 	if err := metrics.Registry.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "arcane_webhook_certificate_expiry_timestamp_seconds",
+		Name: "arcane_webhook_certificate_expiration_timestamp_seconds",
 		Help: "When the certificate that the webhooks serve runs out, in Unix seconds; 0 while there is none.",
 	}, c.expiry)); err != nil {
 		return fmt.Errorf("add the metric of the certificate's expiry: %w", err)

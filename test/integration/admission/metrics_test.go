@@ -76,7 +76,7 @@ var _ = Describe("The operator's metrics", func() {
 		Expect(code).To(Equal(http.StatusForbidden))
 		code, body := scrape(ctx, prometheus)
 		Expect(code).To(Equal(http.StatusOK))
-		Expect(body).To(ContainSubstring("\narcane_webhook_certificate_expiry_timestamp_seconds "))
+		Expect(body).To(ContainSubstring("\narcane_webhook_certificate_expiration_timestamp_seconds "))
 
 		for _, address := range []string{metricsAddress, webhookAddress} {
 			_, err := tls.Dial("tcp", address, &tls.Config{RootCAs: authorities(ctx), MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11})
