@@ -5,6 +5,7 @@ package admission_test
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -31,7 +32,11 @@ func (r rights) String() string { return fmt.Sprintf("jobs=%t,secret=%t", r.jobs
 // userWith is the client of a user who has these rights in the world's namespace.
 func userWith(ctx context.Context, w *story.World, r rights) client.Client {
 	GinkgoHelper()
-	name := fmt.Sprintf("user-%t-%t", r.jobs, r.secret)
+	return userNamed(ctx, w, fmt.Sprintf("user-%t-%t", r.jobs, r.secret), r)
+}
+
+func userNamed(ctx context.Context, w *story.World, name string, r rights) client.Client {
+	GinkgoHelper()
 	rules := []rbacv1.PolicyRule{{
 		APIGroups: []string{streamingv1.GroupVersion.Group}, Verbs: []string{"get", "create", "update", "patch", "delete"},
 		Resources: []string{"streams", "backfillrequests", "streamingjobtemplates"},
@@ -71,61 +76,138 @@ func reading(t *streamingv1.StreamingJobTemplate) {
 	}}
 }
 
-var _ = Describe("Who may", func() {
-	for _, r := range []rights{{false, false}, {false, true}, {true, false}, {true, true}} {
-		It("is asked of a user with "+r.String(), func(ctx SpecContext) {
-			w := stage.Enter(ctx)
-			w.Create(ctx, given.Class(w.Class+"-secret", story.Template, given.SecretRefs("source.credentials")))
-			DeferCleanup(func(ctx context.Context) {
-				w.Delete(ctx, &streamingv1.StreamClass{ObjectMeta: metav1.ObjectMeta{Name: w.Class + "-secret"}})
-			})
-			user := userWith(ctx, w, r)
-			w.Create(ctx, given.Stream(w.Namespace, "theirs", w.Class, given.Suspended))
-			// The webhooks' caches see the class soon.
-			w.Await(ctx, func(g Gomega) {
-				g.Expect(w.Client.Create(ctx, given.Stream(w.Namespace, "probe", w.Class+"-secret", given.Suspended), client.DryRunAll)).
-					To(MatchError(ContainSubstring("spec.source.credentials")))
-			})
-			dryRun := client.DryRunAll
-			both := []string{}
-			if !r.secret {
-				both = append(both, `may not get Secret "`+secret+`"`)
-			}
-			jobs := []string{}
-			if !r.jobs {
-				jobs = append(jobs, `may not create jobs.batch in namespace "`+w.Namespace+`"`)
-				both = jobs
-			}
-			expect := func(err error, wants []string) {
-				GinkgoHelper()
-				if len(wants) == 0 {
-					Expect(err).NotTo(HaveOccurred())
-					return
-				}
-				Expect(apierrors.IsForbidden(err)).To(BeTrue(), "%v", err)
-				Expect(err).To(MatchError(And(ContainSubstring(wants[0]), ContainSubstring("user-"), ContainSubstring("; "))))
-			}
-			expect(user.Create(ctx, given.Stream(w.Namespace, "orders", w.Class, given.Suspended), dryRun), jobs)
-			expect(user.Create(ctx, given.Stream(w.Namespace, "orders", w.Class+"-secret", given.Suspended, withCredentials), dryRun), both)
-			expect(user.Create(ctx, given.Template(w.Namespace, "own"), dryRun), jobs)
-			expect(user.Create(ctx, given.Template(w.Namespace, "own", reading), dryRun), both)
-			expect(user.Create(ctx, given.Request(w.Namespace, "now", "theirs"), dryRun), jobs)
+// guarded is a world in which only the webhooks, or only the policy, ask for rights.
+func guarded(ctx context.Context, guard string) *story.World {
+	GinkgoHelper()
+	w := stage.Enter(ctx)
+	without := map[string]string{webhooks: policy, policy: webhooks}[guard]
+	_, err := w.Kubectl(ctx, "label", "namespace", w.Namespace, exempts+"="+without)
+	Expect(err).NotTo(HaveOccurred())
+	nobody := userNamed(ctx, w, "nobody", rights{})
+	w.Await(ctx, func(g Gomega) {
+		err := nobody.Create(ctx, given.Template(w.Namespace, "probe"), client.DryRunAll)
+		g.Expect(apierrors.IsForbidden(err)).To(BeTrue(), "%v", err)
+		g.Expect(strings.Contains(err.Error(), "ValidatingAdmissionPolicy")).To(Equal(guard == policy), "%v", err)
+	})
+	return w
+}
 
-			By("changing what is there")
-			var s streamingv1.Stream
-			Expect(user.Get(ctx, w.Key("theirs"), &s)).To(Succeed())
-			labelled := s.DeepCopy()
-			labelled.Labels = map[string]string{"team": "sales"}
-			Expect(user.Patch(ctx, labelled, client.MergeFrom(&s))).To(Succeed(), "a label runs nothing")
-			resumed := labelled.DeepCopy()
-			resumed.Spec.Suspended = false
-			expect(user.Patch(ctx, resumed, client.MergeFrom(labelled), dryRun), jobs)
-			running := given.Stream(w.Namespace, "running", w.Class, given.NoInitialBackfill)
-			w.Create(ctx, running)
-			stopped := running.DeepCopy()
-			stopped.Spec.Suspended = true
-			Expect(user.Patch(ctx, stopped, client.MergeFrom(running))).To(Succeed(), "stopping runs nothing")
-			Expect(user.Delete(ctx, labelled)).To(Succeed(), "deleting asks for no more than the right to")
-		})
+// expect that an answer forbids the first of the wants, and nothing where there is none.
+func expect(err error, wants ...string) {
+	GinkgoHelper()
+	if len(wants) == 0 {
+		Expect(err).NotTo(HaveOccurred())
+		return
 	}
+	Expect(apierrors.IsForbidden(err)).To(BeTrue(), "%v", err)
+	Expect(err).To(MatchError(And(ContainSubstring(wants[0]), ContainSubstring("user-"), ContainSubstring("; "))))
+}
+
+var _ = Describe("Who may", func() {
+	for _, guard := range []string{webhooks, policy} {
+		for _, r := range []rights{{false, false}, {false, true}, {true, false}, {true, true}} {
+			It("is asked by the "+guard+" of a user with "+r.String(), func(ctx SpecContext) {
+				w := guarded(ctx, guard)
+				secretive := w.Class + "-secret"
+				w.Create(ctx, given.Class(secretive, story.Template, given.SecretRefs("source.credentials")))
+				DeferCleanup(func(ctx context.Context) {
+					w.Delete(ctx, &streamingv1.StreamClass{ObjectMeta: metav1.ObjectMeta{Name: secretive}})
+				})
+				user := userWith(ctx, w, r)
+				var jobs, both []string
+				if !r.jobs {
+					jobs = []string{`may not create jobs.batch in namespace "` + w.Namespace + `"`}
+				}
+				both = jobs
+				if guard == webhooks {
+					if !r.secret {
+						both = append(both, `may not get Secret "`+secret+`"`)
+					}
+					// The webhooks' caches see the class soon.
+					w.Await(ctx, func(g Gomega) {
+						g.Expect(w.Client.Create(ctx, given.Stream(w.Namespace, "probe", secretive, given.Suspended), client.DryRunAll)).
+							To(MatchError(ContainSubstring("spec.source.credentials")))
+					})
+				}
+				w.Create(ctx, given.Stream(w.Namespace, "theirs", w.Class, given.Suspended))
+				w.Create(ctx, given.Stream(w.Namespace, "secretive", secretive, given.Suspended, withCredentials))
+
+				dryRun := client.DryRunAll
+				expect(user.Create(ctx, given.Stream(w.Namespace, "orders", w.Class, given.Suspended), dryRun), jobs...)
+				expect(user.Create(ctx, given.Stream(w.Namespace, "orders", secretive, given.Suspended, withCredentials), dryRun), both...)
+				expect(user.Create(ctx, given.Template(w.Namespace, "own"), dryRun), jobs...)
+				expect(user.Create(ctx, given.Template(w.Namespace, "own", reading), dryRun), both...)
+				expect(user.Create(ctx, given.Request(w.Namespace, "now", "theirs"), dryRun), jobs...)
+				changing(ctx, w, user, jobs, both)
+			})
+		}
+	}
+
+	It("is a question that the API server finds no fault with in the policy", func(ctx SpecContext) {
+		w := stage.Enter(ctx)
+		w.Await(ctx, func(g Gomega) {
+			checked, err := w.Kube.AdmissionregistrationV1().ValidatingAdmissionPolicies().Get(ctx, "arcane-who-may", metav1.GetOptions{})
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(checked.Status.ObservedGeneration).To(Equal(checked.Generation))
+			g.Expect(checked.Status.TypeChecking).NotTo(BeNil())
+			g.Expect(checked.Status.TypeChecking.ExpressionWarnings).To(BeEmpty())
+		})
+	})
+
+	It("is a question that the policy can afford about the largest spec", func(ctx SpecContext) {
+		w := guarded(ctx, policy)
+		user := userWith(ctx, w, rights{jobs: true})
+		large := given.Stream(w.Namespace, "large", w.Class, given.Suspended)
+		columns := strings.Repeat(`{"name":"a column","type":"int"},`, 2900)
+		large.Spec.Source = &runtime.RawExtension{Raw: []byte(`{"columns":[` + columns + `{}]}`)}
+		Expect(user.Create(ctx, large)).To(Succeed())
+		changed := large.DeepCopy()
+		changed.Spec.Source = &runtime.RawExtension{Raw: []byte(`{"columns":[` + columns + `{"name":"one more"}]}`)}
+		Expect(user.Patch(ctx, changed, client.MergeFrom(large))).To(Succeed())
+	})
 })
+
+// changing what is there: a user asks for rights where that runs something.
+func changing(ctx context.Context, w *story.World, user client.Client, jobs, both []string) {
+	GinkgoHelper()
+	patch := func(name string, change func(*streamingv1.Stream)) error {
+		GinkgoHelper()
+		var s streamingv1.Stream
+		Expect(user.Get(ctx, w.Key(name), &s)).To(Succeed())
+		changed := s.DeepCopy()
+		change(changed)
+		return user.Patch(ctx, changed, client.MergeFrom(&s), client.DryRunAll)
+	}
+	resumed := func(s *streamingv1.Stream) { s.Spec.Suspended = false }
+	expect(patch("theirs", resumed), jobs...)
+	expect(patch("secretive", resumed), both...)
+	expect(patch("theirs", func(s *streamingv1.Stream) { s.Spec.Sink = &runtime.RawExtension{Raw: []byte(`{"bucket":"b"}`)} }), jobs...)
+	expect(patch("secretive", func(s *streamingv1.Stream) {
+		s.Annotations = map[string]string{streamingv1.AnnotationRestartedAt: "now"}
+	}), both...)
+
+	By("what runs nothing")
+	w.Create(ctx, given.Stream(w.Namespace, "running", w.Class, given.NoInitialBackfill))
+	expect(patch("running", func(s *streamingv1.Stream) { s.Spec.Suspended = true }))
+	expect(patch("running", func(s *streamingv1.Stream) { s.Labels = map[string]string{"team": "sales"} }))
+	expect(patch("running", func(s *streamingv1.Stream) {
+		s.Spec.Restart = &streamingv1.RestartSpec{Policy: streamingv1.RestartOnFailure}
+	}))
+	w.Create(ctx, given.Request(w.Namespace, "waiting", "theirs"))
+	var waiting streamingv1.BackfillRequest
+	Expect(user.Get(ctx, w.Key("waiting"), &waiting)).To(Succeed())
+	cancelled := waiting.DeepCopy()
+	cancelled.Spec.Completed = true
+	expect(user.Patch(ctx, cancelled, client.MergeFrom(&waiting), client.DryRunAll))
+
+	By("what leaves")
+	leaving := given.Stream(w.Namespace, "leaving", w.Class, given.Suspended)
+	leaving.Finalizers = []string{"example.com/wait"}
+	w.Create(ctx, leaving)
+	expect(user.Delete(ctx, leaving))
+	Expect(user.Get(ctx, w.Key("leaving"), leaving)).To(Succeed())
+	let := leaving.DeepCopy()
+	let.Finalizers = nil
+	expect(user.Patch(ctx, let, client.MergeFrom(leaving)))
+	gone(ctx, w, leaving)
+}

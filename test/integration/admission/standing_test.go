@@ -34,7 +34,7 @@ var _ = Describe("A stream with the webhooks up", func() {
 })
 
 var _ = Describe("With the webhooks down", func() {
-	It("what runs runs on and can be switched, what is deleted leaves, and what is created is refused in clear words", func(ctx SpecContext) {
+	It("what runs runs on and can be switched by who may, what is deleted leaves, and what is created is refused in clear words", func(ctx SpecContext) {
 		w := stage.Enter(ctx)
 		running := w.Given(ctx, "running", given.NoInitialBackfill)
 		leaving := w.Given(ctx, "leaving", given.NoInitialBackfill)
@@ -44,14 +44,19 @@ var _ = Describe("With the webhooks down", func() {
 		w.AwaitPod(ctx, "leaving", streamingv1.ModeStream)
 		w.AwaitPod(ctx, "switched", streamingv1.ModeStream)
 		w.AwaitQuiet(ctx)
+		// May write streams and no more; and may also create Jobs, but not read every Secret.
+		nobody, some := userNamed(ctx, w, "nobody", rights{}), userWith(ctx, w, rights{jobs: true, secret: true})
 		Expect(w.Operator.Stop(ctx)).To(Succeed())
 
 		err := w.Client.Create(ctx, given.Stream(w.Namespace, "late", w.Class))
 		Expect(apierrors.IsInternalError(err)).To(BeTrue(), "%v", err)
 		Expect(err).To(MatchError(And(ContainSubstring("failed calling webhook"), ContainSubstring("streams.streaming.sneaksanddata.com"))))
-		w.Suspend(ctx, "running")
+		Expect(switched(ctx, nobody, w.Stream(ctx, "running"), true)).To(Succeed())
+		for _, user := range []client.Client{nobody, some} {
+			Expect(switched(ctx, user, w.Stream(ctx, "running"), false)).To(MatchError(ContainSubstring("failed calling webhook")))
+		}
 		w.Resume(ctx, "running")
-		w.Suspend(ctx, "switched")
+		Expect(switched(ctx, some, w.Stream(ctx, "switched"), true)).To(Succeed())
 		w.Delete(ctx, leaving, client.PropagationPolicy(metav1.DeletePropagationForeground))
 		gone(ctx, w, leaving)
 
@@ -66,6 +71,13 @@ var _ = Describe("With the webhooks down", func() {
 		w.AwaitPod(ctx, "late", streamingv1.ModeStream)
 	})
 })
+
+// switched turns the switch of a stream, and nothing else.
+func switched(ctx context.Context, user client.Client, s *streamingv1.Stream, suspended bool) error {
+	before := s.DeepCopy()
+	s.Spec.Suspended = suspended
+	return user.Patch(ctx, s, client.MergeFrom(before)) //nolint:wrapcheck // The error is what is looked at.
+}
 
 // gone waits until an object has left.
 func gone(ctx context.Context, w *story.World, s *streamingv1.Stream) {

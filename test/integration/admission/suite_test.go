@@ -5,10 +5,12 @@ package admission_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -40,6 +42,14 @@ var (
 	webhookAddress, metricsAddress string
 )
 
+// A namespace with this label is left out by the webhooks, or by the policy, so that
+// each is seen alone.
+const (
+	exempts  = "test.arcane/exempts-from"
+	webhooks = "webhooks"
+	policy   = "policy"
+)
+
 // life of the certificate: short, so that it is replaced while the tests run.
 const life = 15 * time.Second
 
@@ -64,6 +74,7 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	DeferCleanup(func() { Expect(stage.Player.Stop()).To(Succeed()) })
 	admission, err := stage.InstallAdmission(ctx)
 	Expect(err).NotTo(HaveOccurred())
+	Expect(selectNamespaces(ctx)).To(Succeed())
 	admission.Life = life
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	Expect(err).NotTo(HaveOccurred())
@@ -80,3 +91,26 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	Expect(operator.Start(ctx)).To(Succeed())
 	DeferCleanup(func(ctx context.Context) { Expect(operator.Stop(ctx)).To(Succeed()) })
 })
+
+// selectNamespaces makes webhooks and policy leave out the namespaces that are labelled so.
+func selectNamespaces(ctx context.Context) error {
+	selector := func(guard string) string {
+		return `{"matchExpressions":[{"key":"` + exempts + `","operator":"NotIn","values":["` + guard + `"]}]}`
+	}
+	for _, kind := range []string{"mutatingwebhookconfiguration", "validatingwebhookconfiguration"} {
+		names, err := stage.Kubectl(ctx, "get", kind, story.WebhookConfiguration, "-o", "jsonpath={.webhooks[*].name}")
+		if err != nil {
+			return err
+		}
+		var patches []string
+		for i := range strings.Fields(names) {
+			patches = append(patches, fmt.Sprintf(`{"op":"add","path":"/webhooks/%d/namespaceSelector","value":%s}`, i, selector(webhooks)))
+		}
+		if _, err := stage.Kubectl(ctx, "patch", kind, story.WebhookConfiguration, "--type=json", "-p", "["+strings.Join(patches, ",")+"]"); err != nil {
+			return err
+		}
+	}
+	_, err := stage.Kubectl(ctx, "patch", "validatingadmissionpolicybinding", "arcane-who-may", "--type=merge",
+		"-p", `{"spec":{"matchResources":{"namespaceSelector":`+selector(policy)+`}}}`)
+	return err
+}
