@@ -95,6 +95,7 @@ func price(t testing.TB, source string, update bool) priced {
 }
 
 func (p priced) judge(t testing.TB, calls bool) {
+	t.Helper()
 	k := p.server.streams()
 	if !calls {
 		k.needs, k.try = nil, nil

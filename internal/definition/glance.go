@@ -53,8 +53,9 @@ func small(s *v1.Stream) bool {
 	return 3*size <= MaxSpecBytes
 }
 
-// Written is a Definition that a glance was enough for, with its Spec and HashSpec.
-func (d Definition) Written(s *v1.Stream) (Definition, error) {
+// Written is the Definition of a stream that a glance was enough for, with its Spec
+// and HashSpec.
+func Written(d Definition, s *v1.Stream) (Definition, error) {
 	_, err := d.render(s)
 	return d, err
 }

@@ -187,7 +187,7 @@ func StreamJobs(s *v1.Stream, around StreamSurroundings) []*batchv1.Job {
 // wrong with it.
 func written(s *v1.Stream, around StreamSurroundings) (d definition.Definition, ok bool) {
 	if d, ok := definition.Glance(s, around.Class, around.Schema); ok {
-		d, err := d.Written(s)
+		d, err := definition.Written(d, s)
 		return d, err == nil
 	}
 	d, problems := definition.StreamProblems(s, around.Class, around.Schema)

@@ -11,7 +11,6 @@ import (
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 )
@@ -22,14 +21,11 @@ func trusting(good, bundle []byte) (*admissionregistrationv1.MutatingWebhookConf
 	called := func(bundle []byte) admissionregistrationv1.WebhookClientConfig {
 		return admissionregistrationv1.WebhookClientConfig{CABundle: bundle}
 	}
-	meta := metav1.ObjectMeta{Name: "arcane-operator"}
-	return &admissionregistrationv1.MutatingWebhookConfiguration{
-			ObjectMeta: meta, Webhooks: []admissionregistrationv1.MutatingWebhook{{Name: "a", ClientConfig: called(good)}},
-		}, &admissionregistrationv1.ValidatingWebhookConfiguration{
-			ObjectMeta: meta, Webhooks: []admissionregistrationv1.ValidatingWebhook{
-				{Name: "a", ClientConfig: called(good)}, {Name: "b", ClientConfig: called(bundle)},
-			},
-		}
+	mutating, validating := &admissionregistrationv1.MutatingWebhookConfiguration{}, &admissionregistrationv1.ValidatingWebhookConfiguration{}
+	mutating.Name, validating.Name = "arcane-operator", "arcane-operator"
+	mutating.Webhooks = []admissionregistrationv1.MutatingWebhook{{Name: "a", ClientConfig: called(good)}}
+	validating.Webhooks = []admissionregistrationv1.ValidatingWebhook{{Name: "a", ClientConfig: called(good)}, {Name: "b", ClientConfig: called(bundle)}}
+	return mutating, validating
 }
 
 func TestReady(t *testing.T) {

@@ -76,7 +76,7 @@ var _ = Describe("With the webhooks down", func() {
 func switched(ctx context.Context, user client.Client, s *streamingv1.Stream, suspended bool) error {
 	before := s.DeepCopy()
 	s.Spec.Suspended = suspended
-	return user.Patch(ctx, s, client.MergeFrom(before)) //nolint:wrapcheck // The error is what is looked at.
+	return user.Patch(ctx, s, client.MergeFrom(before))
 }
 
 // gone waits until an object has left.
