@@ -18,8 +18,10 @@ func SecretsOf(s *v1.Stream, class *v1.StreamClass) []string {
 	if class == nil || len(class.Spec.SecretRefs) == 0 {
 		return nil
 	}
-	if names, ok := plainSecrets(s, class); ok {
-		return names
+	if valid(s.Spec.Source) && valid(s.Spec.Sink) {
+		if names, ok := plainSecrets(s, class); ok {
+			return names
+		}
 	}
 	var d Definition
 	tree, err := d.render(s)
