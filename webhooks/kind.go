@@ -123,7 +123,8 @@ func (k kind[T, A]) verdict(ctx context.Context, c change[T], around A) (v verdi
 }
 
 // read decodes a request. An object on its way out passes, else its finalizers could
-// not go; so does what the operator writes itself. What the garbage collector does to
+// not go, unless it is changed on that way: a template serves as long as it is there.
+// What the operator writes itself passes too. What the garbage collector does to
 // owners counts for nothing, like every change of what is not judged.
 func (k kind[T, A]) read(req admission.Request) (c change[T], err error) {
 	if req.Operation != admissionv1.Create && req.Operation != admissionv1.Update || req.SubResource != "" ||
@@ -138,19 +139,19 @@ func (k kind[T, A]) read(req admission.Request) (c change[T], err error) {
 	if c.new.GetNamespace() == "" {
 		c.new.SetNamespace(req.Namespace)
 	}
-	if c.new.GetDeletionTimestamp() != nil {
-		return change[T]{passes: true}, nil
-	}
 	c.counts, c.runs = true, true
 	if c.create {
 		return c, nil
 	}
-	old := k.fresh()
-	if decode(req.OldObject.Raw, old) == nil {
-		c.old, c.counts = old, k.changed(old, c.new)
-		c.runs = c.counts || k.wakes != nil && k.wakes(old, c.new)
+	leaves, old := c.new.GetDeletionTimestamp() != nil, k.fresh()
+	if decode(req.OldObject.Raw, old) != nil {
+		// What is stored was written before there was a rule. It is mended like a new one.
+		c.passes = leaves
+		return c, nil
 	}
-	// Else: what is stored was written before there was a rule. It is mended like a new one.
+	c.old, c.counts = old, k.changed(old, c.new)
+	c.passes = leaves && !c.counts
+	c.runs = c.counts || k.wakes != nil && k.wakes(old, c.new)
 	return c, nil
 }
 

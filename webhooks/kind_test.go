@@ -162,7 +162,8 @@ func TestStreams(t *testing.T) {
 		{name: "resumed without the right", old: edited(given.Suspended), new: edited(resumed), api: apiServer{denied: []string{jobs}}, asked: []string{jobs}, code: 403, refused: "may not create jobs"},
 		{name: "restarted", old: stream(), new: edited(func(s *v1.Stream) { s.Annotations = map[string]string{v1.AnnotationRestartedAt: "now"} }), asked: []string{jobs, secret}},
 		{name: "another sink", old: stream(), new: edited(resinked), asked: []string{jobs, secret, dry}},
-		{name: "on its way out", old: stream(), new: edited(func(s *v1.Stream) { resinked(s); s.DeletionTimestamp = &metav1.Time{} })},
+		{name: "on its way out", old: stream(), new: edited(func(s *v1.Stream) { s.Finalizers, s.DeletionTimestamp = nil, &metav1.Time{} })},
+		{name: "changed on its way out", old: stream(), new: edited(func(s *v1.Stream) { resinked(s); s.DeletionTimestamp = &metav1.Time{} }), api: apiServer{denied: []string{jobs}}, asked: []string{jobs}, code: 403, refused: "may not create jobs"},
 		{name: "the operator's own", old: stream(), new: edited(resinked), user: operator},
 	} {
 		t.Run(c.name, func(t *testing.T) {

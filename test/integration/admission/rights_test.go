@@ -14,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -210,4 +211,14 @@ func changing(ctx context.Context, w *story.World, user client.Client, jobs, bot
 	let.Finalizers = nil
 	expect(user.Patch(ctx, let, client.MergeFrom(leaving)))
 	gone(ctx, w, leaving)
+	// A template serves as long as it is there.
+	kept := given.Template(w.Namespace, "kept")
+	kept.Finalizers = []string{"example.com/wait"}
+	w.Create(ctx, kept)
+	expect(user.Delete(ctx, kept))
+	Expect(user.Get(ctx, w.Key("kept"), kept)).To(Succeed())
+	changed := kept.DeepCopy()
+	changed.Spec.Spec.Template.Spec.Containers[0].Image = "example.com/other:1"
+	expect(user.Patch(ctx, changed, client.MergeFrom(kept), client.DryRunAll), jobs...)
+	Expect(user.Patch(ctx, kept.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`)))).To(Succeed())
 }
