@@ -72,7 +72,7 @@ func exitCodesFaults(on *batchv1.PodFailurePolicyOnExitCodesRequirement, pod *co
 	}
 	path += ".values"
 	if len(on.Values) == 0 || len(on.Values) > maxCodes {
-		return append(all, Fault{path, fmt.Sprintf("has %d exit codes, and Kubernetes allows 1 to %d", len(on.Values), maxCodes)})
+		return append(all, Fault{path, fmt.Sprintf("has %d exit codes, and Kubernetes allows 1 to %d; remove the rule, or split it", len(on.Values), maxCodes)})
 	}
 	for i, code := range on.Values {
 		if in && code == 0 {
@@ -87,7 +87,7 @@ func exitCodesFaults(on *batchv1.PodFailurePolicyOnExitCodesRequirement, pod *co
 
 func conditionsFaults(on []batchv1.PodFailurePolicyOnPodConditionsPattern, path string) []Fault {
 	if len(on) > maxConditions {
-		return []Fault{{path, fmt.Sprintf("has %d conditions, and Kubernetes allows at most %d", len(on), maxConditions)}}
+		return []Fault{{path, fmt.Sprintf("has %d conditions, and Kubernetes allows at most %d; split the rule", len(on), maxConditions)}}
 	}
 	var all []Fault
 	for i, c := range on {

@@ -30,7 +30,7 @@ func Template(old, new *v1.StreamingJobTemplate, around TemplateSurroundings) (w
 	if job.PodFailurePolicy != nil {
 		v.undisrupted(job.PodFailurePolicy, "spec.spec.podFailurePolicy")
 	}
-	if ttl := job.TTLSecondsAfterFinished; ttl != nil {
+	if ttl := job.TTLSecondsAfterFinished; ttl != nil && *ttl >= 0 {
 		v.warn(fmt.Sprintf("spec.spec.ttlSecondsAfterFinished: is held back until the outcome of a Job has been recorded; a failed Job and its logs are gone %d seconds after that, "+
 			"so leave it out if you want to read them", *ttl))
 	}
