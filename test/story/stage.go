@@ -110,15 +110,20 @@ func (s *Stage) kubectlCache() string { return filepath.Join(s.Cluster.Dir(), "k
 
 // Kubectl runs a command of the user's and returns what it prints.
 func (s *Stage) Kubectl(ctx context.Context, args ...string) (string, error) {
-	cmd := s.Cluster.Command(ctx, "kubectl", args...)
-	if !s.Cluster.Existing() {
-		cmd.Env = append(cmd.Env, "KUBECACHEDIR="+s.kubectlCache())
-	}
-	out, err := cmd.CombinedOutput()
+	out, err := s.KubectlCommand(ctx, args...).CombinedOutput()
 	if err != nil {
 		return string(out), fmt.Errorf("kubectl %v: %w\n%s", args, err, out)
 	}
 	return string(out), nil
+}
+
+// KubectlCommand is a command of the user's that has not been run yet.
+func (s *Stage) KubectlCommand(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := s.Cluster.Command(ctx, "kubectl", args...)
+	if !s.Cluster.Existing() {
+		cmd.Env = append(cmd.Env, "KUBECACHEDIR="+s.kubectlCache())
+	}
+	return cmd
 }
 
 // Play lets a player take the node's place.
