@@ -14,7 +14,10 @@ import (
 	"strings"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	"sigs.k8s.io/yaml"
+
+	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 )
 
 const folder = "../integration/admission"
@@ -38,8 +41,9 @@ func TestHowMany(t *testing.T) {
 }
 
 // TestThePureCoreSaysTheSame: what a webhook refuses, for one reason and no other,
-// so that without this reason the manifest would pass; and what it warns of. A test
-// over a real API server says it again.
+// so that without this reason the manifest would pass; what it warns of; and how it
+// completes what is new. (What the schema completes, of a StreamClass all, is not
+// asked here.) A test over a real API server says all of it again.
 func TestThePureCoreSaysTheSame(t *testing.T) {
 	k := load(t)
 	for _, c := range k.Cases {
@@ -53,22 +57,41 @@ func TestThePureCoreSaysTheSame(t *testing.T) {
 			continue // It never comes so far.
 		}
 		t.Run(c.Name, func(t *testing.T) {
-			warnings, errs, err := k.Judge(c)
+			v, err := k.Judge(c)
 			if err != nil {
 				t.Fatal(err)
 			}
 			var got []string
-			for _, e := range errs {
+			for _, e := range v.Errs {
 				got = append(got, e.Error())
 			}
 			if !reflect.DeepEqual(got, want) {
 				t.Errorf("refused is\n%q, want\n%q", got, want)
 			}
-			if c.Again == "" && !reflect.DeepEqual(warnings, c.Warnings) {
-				t.Errorf("warnings are\n%q, want\n%q", warnings, c.Warnings)
+			if c.Again == "" && !reflect.DeepEqual(v.Warnings, c.Warnings) {
+				t.Errorf("warnings are\n%q, want\n%q", v.Warnings, c.Warnings)
+			}
+			if !c.Wrong() && !c.over() && c.Manifest["kind"] != v1.KindStreamClass {
+				want, err := typed(c.Stored)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !equality.Semantic.DeepEqual(v.Completed, want) {
+					t.Errorf("completed is\n%+v, want\n%+v", v.Completed, want)
+				}
 			}
 		})
 	}
+}
+
+// over tells whether the manifest is applied over an object that is there.
+func (c *Case) over() bool {
+	for _, object := range c.Given {
+		if Name(object) == Name(c.Manifest) {
+			return true
+		}
+	}
+	return false
 }
 
 // unheard are sentences of the pure core that no manifest brings about.

@@ -16,25 +16,32 @@ import (
 	"github.com/arcane-streaming/arcane-operator/internal/validation"
 )
 
-// Judge is what the pure core says of a case's manifest.
-func (k *Catalogue) Judge(c *Case) (warnings []string, errs field.ErrorList, err error) {
+// Verdict is what the pure core makes of a manifest.
+type Verdict struct {
+	// Completed is the object with its defaults.
+	Completed client.Object
+	Warnings  []string
+	Errs      field.ErrorList
+}
+
+// Judge asks the pure core about a case's manifest.
+func (k *Catalogue) Judge(c *Case) (v Verdict, err error) {
 	r := room{objects: map[string]client.Object{}}
 	for _, object := range append(append([]Object{}, k.World...), c.Given...) {
 		if err := r.put(object); err != nil {
-			return nil, nil, err
+			return v, err
 		}
 	}
 	for who, phase := range c.Until {
 		if err := r.reach(who, phase); err != nil {
-			return nil, nil, err
+			return v, err
 		}
 	}
-	object, err := typed(c.Manifest)
-	if err != nil {
-		return nil, nil, err
+	if v.Completed, err = typed(c.Manifest); err != nil {
+		return v, err
 	}
-	warnings, errs = r.judge(r.objects[Name(c.Manifest)], object)
-	return warnings, errs, nil
+	v.Warnings, v.Errs = r.judge(r.objects[Name(c.Manifest)], v.Completed)
+	return v, nil
 }
 
 // room holds the objects that are there, by their full name.

@@ -1,6 +1,6 @@
 // Package admission_test lets users write objects while the operator's webhooks
-// stand before a real API server: who may, what passes, and what happens when
-// nobody answers or the certificate changes.
+// stand before a real API server: what is refused and what is stored, who may, what
+// passes, and what happens when nobody answers or the certificate changes.
 package admission_test
 
 import (
