@@ -4,10 +4,8 @@ package validation
 
 import (
 	"fmt"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/api/equality"
-	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
@@ -21,7 +19,7 @@ func Class(old, new *v1.StreamClass, around ClassSurroundings) (warnings []strin
 		return nil, nil
 	}
 	v := &verdict{kind: v1.KindStreamClass, object: new}
-	v.names(new)
+	v.classNames(new)
 	for _, p := range definition.ClassProblems(new) {
 		if p.Reason == v1.ReasonKindUnsupported && !definition.OfKindStream(new) {
 			// Another version serves it: its class may be there first.
@@ -39,44 +37,6 @@ func Class(old, new *v1.StreamClass, around ClassSurroundings) (warnings []strin
 		v.restartsClass(old, new)
 	}
 	return v.answer()
-}
-
-// names checks every name that a class holds as Kubernetes will when it is used.
-func (v *verdict) names(c *v1.StreamClass) {
-	check := func(path, name, what string, valid func(string) []string) {
-		if errs := valid(name); name != "" && len(errs) > 0 {
-			v.refuse(path, fmt.Sprintf("is not %s: %s", what, errs[0]), false)
-		}
-	}
-	check("spec.apiGroupRef", c.Spec.APIGroupRef, "the name of an API group", validation.IsDNS1123Subdomain)
-	check("spec.apiVersion", c.Spec.APIVersion, "a version such as v1", validation.IsDNS1035Label)
-	check("spec.kindRef", c.Spec.KindRef, "a kind such as Stream", func(kind string) []string { return validation.IsDNS1035Label(strings.ToLower(kind)) })
-	check("spec.pluralName", c.Spec.PluralName, "a plural such as streams", validation.IsDNS1035Label)
-	check("spec.containerName", c.Spec.ContainerName, "the name of a container", validation.IsDNS1123Label)
-	for i, namespace := range c.Spec.AllowedTemplateNamespaces {
-		path := fmt.Sprintf("spec.allowedTemplateNamespaces[%d]", i)
-		if namespace == "" {
-			v.refuse(path, "is empty; name a namespace or remove it", false)
-		}
-		check(path, namespace, "the name of a namespace; there are no patterns", validation.IsDNS1123Label)
-	}
-	for i, ref := range c.Spec.SecretRefs {
-		for step := range strings.SplitSeq(ref, ".") {
-			if step == "" {
-				v.refuse(fmt.Sprintf("spec.secretRefs[%d]", i), "is not a path below a stream's spec, such as source.credentials; write the names of fields with dots between them", false)
-				break
-			}
-		}
-	}
-	for _, at := range []struct {
-		path string
-		ref  *v1.TemplateReference
-	}{{"spec.jobTemplateRef", c.Spec.JobTemplateRef}, {"spec.backfillJobTemplateRef", c.Spec.BackfillJobTemplateRef}} {
-		if at.ref != nil {
-			check(at.path+".name", at.ref.Name, "the name of a StreamingJobTemplate", validation.IsDNS1123Subdomain)
-			check(at.path+".namespace", at.ref.Namespace, "the name of a namespace", validation.IsDNS1123Label)
-		}
-	}
 }
 
 // taken refuses a plugin's own kind that another class carries already: two

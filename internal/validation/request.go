@@ -28,6 +28,7 @@ func Request(old, new *v1.BackfillRequest, around RequestSurroundings) (warnings
 	if old != nil && old.Spec.StreamID != new.Spec.StreamID {
 		v.refuse("spec.streamId", fmt.Sprintf("is immutable and was %q; delete this request and create one for the other stream", old.Spec.StreamID), false)
 	}
+	v.requestNames(new)
 	if around.Stream == nil {
 		v.warn(fmt.Sprintf("spec.streamId: there is no Stream %s in namespace %s; the request waits for it", new.Spec.StreamID, new.Namespace))
 		v.payload(new)

@@ -33,6 +33,7 @@ func Stream(old, new *v1.Stream, around StreamSurroundings) (warnings []string, 
 	if old != nil && old.Spec.StreamClass != new.Spec.StreamClass {
 		v.refuse("spec.streamClass", fmt.Sprintf("is immutable and was %q; delete the Stream and create it again with the new class", old.Spec.StreamClass), false)
 	}
+	v.streamNames(new)
 	d, good := definition.Glance(new, around.Class, around.Schema)
 	var problems []*definition.Problem
 	if !good {
