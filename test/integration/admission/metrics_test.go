@@ -49,7 +49,7 @@ func scrape(ctx context.Context, token string) (int, string) {
 
 var _ = Describe("The operator's metrics", func() {
 	It("are for those who may get them, and come by TLS 1.2 or newer without HTTP/2", func(ctx SpecContext) {
-		w := stage.Enter(ctx)
+		w := enter(ctx)
 		accounts := w.Kube.CoreV1().ServiceAccounts(w.Namespace)
 		token := func(name string) string {
 			_, err := accounts.Create(ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})

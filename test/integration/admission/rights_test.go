@@ -80,7 +80,7 @@ func reading(t *streamingv1.StreamingJobTemplate) {
 // guarded is a world in which only the webhooks, or only the policy, ask for rights.
 func guarded(ctx context.Context, guard string) *story.World {
 	GinkgoHelper()
-	w := stage.Enter(ctx)
+	w := enter(ctx)
 	without := map[string]string{webhooks: policy, policy: webhooks}[guard]
 	_, err := w.Kubectl(ctx, "label", "namespace", w.Namespace, exempts+"="+without)
 	Expect(err).NotTo(HaveOccurred())
@@ -145,7 +145,7 @@ var _ = Describe("Who may", func() {
 	}
 
 	It("is a question that the API server finds no fault with in the policy", func(ctx SpecContext) {
-		w := stage.Enter(ctx)
+		w := enter(ctx)
 		w.Await(ctx, func(g Gomega) {
 			checked, err := w.Kube.AdmissionregistrationV1().ValidatingAdmissionPolicies().Get(ctx, "arcane-who-may", metav1.GetOptions{})
 			g.Expect(err).NotTo(HaveOccurred())

@@ -23,7 +23,7 @@ import (
 
 var _ = Describe("A stream with the webhooks up", func() {
 	It("is completed with defaults, backfills, streams, and leaves in the foreground", func(ctx SpecContext) {
-		w := stage.Enter(ctx)
+		w := enter(ctx)
 		s := w.Given(ctx, "orders")
 		Expect(s.Spec.PodFailurePolicy).NotTo(BeNil(), "the user sees which policy holds")
 		w.AwaitPhase(ctx, "orders", streamingv1.StreamRunning)
@@ -35,7 +35,7 @@ var _ = Describe("A stream with the webhooks up", func() {
 
 var _ = Describe("With the webhooks down", func() {
 	It("what runs runs on and can be switched by who may, what is deleted leaves, and what is created is refused in clear words", func(ctx SpecContext) {
-		w := stage.Enter(ctx)
+		w := enter(ctx)
 		running := w.Given(ctx, "running", given.NoInitialBackfill)
 		leaving := w.Given(ctx, "leaving", given.NoInitialBackfill)
 		w.AwaitPhase(ctx, "running", streamingv1.StreamRunning)
@@ -89,7 +89,7 @@ func gone(ctx context.Context, w *story.World, s *streamingv1.Stream) {
 
 var _ = Describe("Replacing certificate and authority", func() {
 	It("loses no request", func(ctx SpecContext) {
-		w := stage.Enter(ctx)
+		w := enter(ctx)
 		w.Unruly() // It asks for the webhooks' rights all the time, and its certificate is replaced each ten seconds.
 		const workers, requests, replaced = 4, 1000, 2
 		pace := time.NewTicker(8 * time.Millisecond)

@@ -17,9 +17,11 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/arcane-streaming/arcane-operator/test/cluster/testbed"
+	"github.com/arcane-streaming/arcane-operator/test/given"
 	"github.com/arcane-streaming/arcane-operator/test/story"
 )
 
@@ -52,6 +54,19 @@ const (
 
 // life of the certificate: short, so that it is replaced while the tests run.
 const life = 15 * time.Second
+
+// enter begins a world whose class and template the webhooks know: their caches hear
+// of them a moment after they were created.
+func enter(ctx context.Context) *story.World {
+	GinkgoHelper()
+	w := stage.Enter(ctx)
+	w.Await(ctx, func(g Gomega) {
+		probe := given.Stream(w.Namespace, "probe", w.Class)
+		g.Expect(w.Client.Create(ctx, probe, client.DryRunAll)).To(Succeed())
+		g.Expect(probe.Spec.PodFailurePolicy).NotTo(BeNil())
+	})
+	return w
+}
 
 var _ = BeforeSuite(func(ctx SpecContext) {
 	folder := GinkgoT().TempDir()
