@@ -53,8 +53,8 @@ func decide(w *world) decision {
 		return decision{} // the garbage collector is about to take it
 	case w.stream != nil && matches(w.stream, q) && ownerOf(q) == "":
 		return decision{does: own}
-	case q.Status.Phase == v1.RequestRunning, q.Status.Phase == v1.RequestFailed:
-		return decision{} // told by whoever runs the job
+	case w.stream != nil && (q.Status.Phase == v1.RequestRunning || q.Status.Phase == v1.RequestFailed):
+		return decision{} // told by the stream, which runs the job
 	}
 	return w.queued()
 }
