@@ -7,11 +7,13 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
 	"go.uber.org/zap/zapcore"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
 	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/client/config"
 
 	"github.com/arcane-streaming/arcane-operator/internal/operator"
@@ -26,6 +28,7 @@ type options struct {
 	leaderElect     bool
 	leaderNamespace string
 	workers         int
+	namespaces      operator.Namespaces
 	logLevel        zapcore.Level
 	printVersion    bool
 
@@ -59,6 +62,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	f.BoolVar(&o.leaderElect, "leader-elect", true, "act only while holding the Lease arcane-operator, so that of several replicas one acts; given back on a graceful end")
 	f.StringVar(&o.leaderNamespace, "leader-election-namespace", "", "`namespace` of the Lease; default: the operator's own, when it runs in a cluster")
 	f.IntVar(&o.workers, "workers", 16, "`number` of streams that are reconciled at once")
+	f.Func("namespaces", "`names` of the namespaces to serve, separated by commas: the operator then needs rights in these alone, and only reads StreamClasses; default: all namespaces", o.setNamespaces)
 	f.TextVar(&o.logLevel, "log-level", zapcore.InfoLevel, "`level` of the log: debug (each decision with its rule), info, warn or error")
 	f.StringVar(&o.namespace, "operator-namespace", "", "`namespace` that the operator runs in: the Secret of a self-signed certificate lies there")
 	f.StringVar(&o.user, "operator-user", "", "`name` of the operator's user at the API server, such as system:serviceaccount:arcane-system:arcane-operator: what it writes passes its own webhooks")
@@ -77,6 +81,22 @@ func parse(args []string, out io.Writer) (options, error) {
 		return o, fmt.Errorf("--workers is %d; it must be at least 1", o.workers)
 	}
 	return o, o.check()
+}
+
+// setNamespaces reads the list of namespaces. To leave one out would be found out
+// late, so each must be a name, and named once.
+func (o *options) setNamespaces(list string) error {
+	o.namespaces = nil
+	for name := range strings.SplitSeq(list, ",") {
+		if problems := validation.IsDNS1123Label(name); len(problems) > 0 {
+			return fmt.Errorf("%q is no name of a namespace: %s", name, strings.Join(problems, "; "))
+		}
+		if slices.Contains(o.namespaces, name) {
+			return fmt.Errorf("%q is named twice", name)
+		}
+		o.namespaces = append(o.namespaces, name)
+	}
+	return nil
 }
 
 // webhookFlags are those about admission.

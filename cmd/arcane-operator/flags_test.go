@@ -23,8 +23,15 @@ func TestParse(t *testing.T) {
 		t.Errorf("admission: %+v", a)
 	}
 	o, err = parse([]string{"--webhooks=false", "--leader-elect=false", "--log-level=debug", "--workers=3", "--metrics-bind-address=0"}, io.Discard)
-	if err != nil || o.leaderElect || o.workers != 3 || o.logLevel != zapcore.DebugLevel || o.metricsAddress != "0" {
+	if err != nil || o.namespaces != nil || o.leaderElect || o.workers != 3 || o.logLevel != zapcore.DebugLevel || o.metricsAddress != "0" {
 		t.Errorf("given: %+v, %v", o, err)
+	}
+}
+
+func TestParseNamespaces(t *testing.T) {
+	o, err := parse([]string{"--webhooks=false", "--namespaces=gone", "--namespaces=one,two"}, io.Discard)
+	if err != nil || !slices.Equal(o.namespaces, []string{"one", "two"}) {
+		t.Errorf("%v, %v: want the last list that was given", o.namespaces, err)
 	}
 }
 
@@ -34,6 +41,11 @@ func TestParseRefuses(t *testing.T) {
 		"extra":           `unexpected argument "extra"`,
 		"--log-level=all": "log-level",
 		"--no-such-flag":  "no-such-flag",
+
+		"--namespaces=":            `"" is no name of a namespace`,
+		"--namespaces=a,,b":        `"" is no name of a namespace`,
+		"--namespaces=Team":        `"Team" is no name of a namespace: a lowercase RFC 1123 label`,
+		"--namespaces=one,two,one": `"one" is named twice`,
 
 		"--operator-namespace=here": "--operator-user is missing",
 		"--operator-user=me":        "--operator-namespace is missing",
@@ -50,7 +62,7 @@ func TestHelpNamesEveryFlag(t *testing.T) {
 	if _, err := parse([]string{"--help"}, &out); !errors.Is(err, flag.ErrHelp) {
 		t.Errorf("--help: %v", err)
 	}
-	for _, name := range []string{"kubeconfig", "leader-elect", "log-level", "workers", "metrics-bind-address", "health-probe-bind-address", "version", "webhooks", "webhook-port", "webhook-cert-dir", "self-signed-certificates"} {
+	for _, name := range []string{"kubeconfig", "leader-elect", "log-level", "workers", "namespaces", "metrics-bind-address", "health-probe-bind-address", "version", "webhooks", "webhook-port", "webhook-cert-dir", "self-signed-certificates"} {
 		if !strings.Contains(out.String(), "-"+name) {
 			t.Errorf("--help does not speak of --%s", name)
 		}

@@ -65,7 +65,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	if err := operator.Register(ctx, mgr, o.workers); err != nil {
+	if err := operator.Register(ctx, mgr, o.workers, o.namespaces); err != nil {
 		return fmt.Errorf("add the controllers: %w", err)
 	}
 	if admission != nil {
@@ -90,6 +90,7 @@ func newManager(cfg *rest.Config, o options, admission *operator.Admission) (ctr
 	if err != nil {
 		return nil, err
 	}
+	o.namespaces.Into(&mo)
 	if admission != nil {
 		if err := admission.Into(&mo); err != nil {
 			return nil, err

@@ -57,7 +57,7 @@ type Reconciler struct {
 // Register adds the two controllers, of requests and of the classes' slots, and
 // their indexes to the manager.
 //
-// +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=backfillrequests;streams;streamclasses;streamingjobtemplates,verbs=get;list;watch
+// +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=backfillrequests;streams;streamclasses;streamingjobtemplates,verbs=list;watch
 func Register(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	if err := indexes(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err

@@ -65,13 +65,17 @@ func Options() (ctrl.Options, error) {
 }
 
 // Register adds the controllers; workers is the number of streams, and of requests,
-// that are reconciled at once.
-func Register(ctx context.Context, mgr ctrl.Manager, workers int) error {
+// that are reconciled at once. An operator of some namespaces keeps no status of
+// classes: they are the whole cluster's, and it would count its own streams only.
+func Register(ctx context.Context, mgr ctrl.Manager, workers int, of Namespaces) error {
 	if err := stream.Register(ctx, mgr, stream.Options{Workers: workers}); err != nil {
 		return fmt.Errorf("streams: %w", err)
 	}
 	if err := backfill.Register(ctx, mgr, backfill.Options{Workers: workers}); err != nil {
 		return fmt.Errorf("backfill requests: %w", err)
+	}
+	if len(of) > 0 {
+		return nil
 	}
 	if err := streamclass.Register(ctx, mgr); err != nil {
 		return fmt.Errorf("stream classes: %w", err)

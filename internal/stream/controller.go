@@ -64,11 +64,11 @@ type Reconciler struct {
 
 // Register adds the controller and its indexes to the manager.
 //
-// +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=streams,verbs=get;list;watch
+// +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=streams;streamclasses;streamingjobtemplates,verbs=list;watch
 // +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=streams/finalizers,verbs=update
-// +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=streamclasses;streamingjobtemplates;backfillrequests,verbs=get;list;watch
+// +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=backfillrequests,verbs=get;list;watch
 // +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;watch
-// +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=pods,verbs=list;watch
 func Register(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	if err := indexes(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err

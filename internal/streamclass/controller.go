@@ -41,7 +41,7 @@ type Reconciler struct {
 
 // Register adds the controller and its index to the manager.
 //
-// +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=streamclasses;streams,verbs=get;list;watch
+// +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=streamclasses;streams,verbs=list;watch
 func Register(ctx context.Context, mgr ctrl.Manager) error {
 	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1.Stream{}, byClass, classOf); err != nil {
 		return fmt.Errorf("index Streams by class: %w", err)

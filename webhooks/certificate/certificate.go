@@ -105,7 +105,7 @@ func (c *Certificate) Get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) 
 // Register keeps the certificate fresh, its expiry in the metrics, and the
 // operator unready where the API server would not trust it.
 //
-// +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=mutatingwebhookconfigurations;validatingwebhookconfigurations,resourceNames=arcane-operator,verbs=get;list;watch
+// +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=mutatingwebhookconfigurations;validatingwebhookconfigurations,resourceNames=arcane-operator,verbs=list;watch
 func (c *Certificate) Register(ctx context.Context, mgr ctrl.Manager) error {
 	c.reader = mgr.GetClient()
 	if c.Configuration != "" {

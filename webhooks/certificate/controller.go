@@ -52,7 +52,7 @@ func (c *Certificate) rotate(mgr ctrl.Manager) error {
 
 // Reconcile serves what the Secret holds, and takes the one step that is due.
 //
-// +kubebuilder:rbac:groups="",namespace=system,resources=secrets,resourceNames=arcane-webhook-certificate,verbs=get;list;watch;update
+// +kubebuilder:rbac:groups="",namespace=system,resources=secrets,resourceNames=arcane-webhook-certificate,verbs=list;watch;update
 func (r *rotation) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
 	secret := &corev1.Secret{}
 	if err := r.client.Get(ctx, r.Secret, secret); err != nil {
