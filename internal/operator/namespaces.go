@@ -3,16 +3,12 @@ package operator
 // This file limits the operator to some namespaces.
 
 import (
-	"context"
-	"slices"
+	"fmt"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 )
 
 // Namespaces are those that the operator serves: it has no rights in any other, and
@@ -28,25 +24,25 @@ func (n Namespaces) Into(o *ctrl.Options) {
 	for _, namespace := range n {
 		o.Cache.DefaultNamespaces[namespace] = cache.Config{}
 	}
-	inAll := o.NewClient
+	newClient := o.NewClient
 	o.NewClient = func(c *rest.Config, co client.Options) (client.Client, error) {
-		cl, err := inAll(c, co)
-		return limited{cl, n}, err
+		base, err := newClient(c, co)
+		if err != nil {
+			return nil, err
+		}
+		all, ok := co.Cache.Reader.(cache.Cache)
+		if !ok {
+			return nil, fmt.Errorf("limit the client to namespaces: %T is no cache", co.Cache.Reader)
+		}
+		parts := parts{Client: base, names: n, clients: map[string]client.Client{}}
+		for _, namespace := range n {
+			part, of := co, *co.Cache
+			of.Reader = view{all, namespace}
+			part.Cache = &of
+			if parts.clients[namespace], err = newClient(c, part); err != nil {
+				return nil, err
+			}
+		}
+		return parts, nil
 	}
-}
-
-// limited finds no template outside the namespaces. A class may name one there, and
-// the cache would answer that it does not know the namespace, again at each attempt:
-// for an operator that may not look, what is there is not there.
-type limited struct {
-	client.Client
-	to Namespaces
-}
-
-// Get reads from the cache.
-func (l limited) Get(ctx context.Context, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
-	if _, ok := o.(*v1.StreamingJobTemplate); ok && !slices.Contains(l.to, key.Namespace) {
-		return apierrors.NewNotFound(v1.GroupVersion.WithResource("streamingjobtemplates").GroupResource(), key.Name)
-	}
-	return l.Client.Get(ctx, key, o, opts...) //nolint:wrapcheck // It is the same client to whoever asks.
 }

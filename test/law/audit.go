@@ -22,14 +22,23 @@ type Request struct {
 	Stage      string    `json:"stage"`
 	Verb       string    `json:"verb"`
 	URI        string    `json:"requestURI"`
+	User       User      `json:"user"`
 	UserAgent  string    `json:"userAgent"`
 	Object     ObjectRef `json:"objectRef"`
 	Response   Response  `json:"responseStatus"`
 	ReceivedAt time.Time `json:"requestReceivedTimestamp"`
+	// Annotations are the API server's own notes.
+	Annotations map[string]string `json:"annotations"`
+}
+
+// User is who asked, as whom.
+type User struct {
+	Name string `json:"username"`
 }
 
 // ObjectRef is what a request was about.
 type ObjectRef struct {
+	Group       string `json:"apiGroup"`
 	Resource    string `json:"resource"`
 	Namespace   string `json:"namespace"`
 	Name        string `json:"name"`
