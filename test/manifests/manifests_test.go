@@ -1,0 +1,280 @@
+// Package manifests_test holds what kustomize renders of config/ to what the security
+// of an install rests on: how the operator's pod is confined, who may speak to it, and
+// what it may do.
+package manifests_test
+
+import (
+	"bytes"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"sigs.k8s.io/yaml"
+
+	"github.com/arcane-streaming/arcane-operator/internal/jobspec"
+	"github.com/arcane-streaming/arcane-operator/test/law"
+	"github.com/arcane-streaming/arcane-operator/test/story"
+)
+
+// What every install names.
+const (
+	system  = "arcane-system"
+	account = "arcane-operator"
+)
+
+// served are the namespaces that config/namespaced shows.
+var served = []string{"team-a", "team-b"}
+
+// installs are the rendered ones, by their folder.
+func installs(t *testing.T) map[string]string {
+	t.Helper()
+	story.DependOn(t, "config", "tools/gen")
+	all := map[string]string{}
+	for _, name := range []string{"default", "with-cert-manager", "namespaced"} {
+		var failure bytes.Buffer
+		cmd := exec.CommandContext(t.Context(), filepath.Join(story.Root(), "tools", "run"), "gen", "kustomize", "build", filepath.Join(story.Root(), "config", name))
+		cmd.Stderr = &failure
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("render config/%s: %v\n%s", name, err, failure.String())
+		}
+		all[name] = string(out)
+	}
+	return all
+}
+
+// objects are those of a kind.
+func objects[T any](t *testing.T, manifests, kind string) []T {
+	t.Helper()
+	var found []T
+	for document := range strings.SplitSeq(manifests, "\n---\n") {
+		var meta metav1.TypeMeta
+		if err := yaml.Unmarshal([]byte(document), &meta); err != nil {
+			t.Fatal(err)
+		}
+		if meta.Kind != kind {
+			continue
+		}
+		var o T
+		if err := yaml.UnmarshalStrict([]byte(document), &o); err != nil {
+			t.Fatalf("%s: %v", kind, err)
+		}
+		found = append(found, o)
+	}
+	return found
+}
+
+// only is the one object of a kind.
+func only[T any](t *testing.T, manifests, kind string) T {
+	t.Helper()
+	found := objects[T](t, manifests, kind)
+	if len(found) != 1 {
+		t.Fatalf("there are %d of kind %s, want one", len(found), kind)
+	}
+	return found[0]
+}
+
+func TestThePodIsRestricted(t *testing.T) {
+	for name, manifests := range installs(t) {
+		pod := only[appsv1.Deployment](t, manifests, "Deployment").Spec.Template
+		if faults := jobspec.Forbidden(&pod, "restricted"); len(faults) > 0 {
+			t.Errorf("config/%s: the operator's pod %v", name, faults)
+		}
+		for _, c := range pod.Spec.Containers {
+			if s := c.SecurityContext; s.ReadOnlyRootFilesystem == nil || !*s.ReadOnlyRootFilesystem {
+				t.Errorf("config/%s: container %s may write to its root", name, c.Name)
+			}
+			if c.Resources.Limits.Memory().IsZero() || c.Resources.Requests.Memory().IsZero() {
+				t.Errorf("config/%s: container %s has no limit or request of memory", name, c.Name)
+			}
+		}
+		namespace := only[corev1.Namespace](t, manifests, "Namespace")
+		if got := namespace.Labels["pod-security.kubernetes.io/enforce"]; got != "restricted" {
+			t.Errorf("config/%s: the namespace enforces %q", name, got)
+		}
+	}
+}
+
+// TestTheNetworkIsConfined: the operator is spoken to at its three ports, nothing else
+// of its namespace is, and it speaks to the API server and DNS.
+func TestTheNetworkIsConfined(t *testing.T) {
+	for name, manifests := range installs(t) {
+		pod := only[appsv1.Deployment](t, manifests, "Deployment").Spec.Template
+		var into, outOf, denied []string
+		for _, p := range objects[networkingv1.NetworkPolicy](t, manifests, "NetworkPolicy") {
+			selector, err := metav1.LabelSelectorAsSelector(&p.Spec.PodSelector)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p.Namespace != system || !selector.Matches(labels.Set(pod.Labels)) {
+				t.Errorf("config/%s: policy %s/%s does not select the operator's pod", name, p.Namespace, p.Name)
+			}
+			if len(p.Spec.Ingress) == 0 && selector.Empty() && slices.Contains(p.Spec.PolicyTypes, networkingv1.PolicyTypeIngress) {
+				denied = append(denied, p.Name)
+			}
+			for _, rule := range p.Spec.Ingress {
+				into = append(into, portsOf(rule.Ports)...)
+			}
+			for _, rule := range p.Spec.Egress {
+				outOf = append(outOf, portsOf(rule.Ports)...)
+			}
+		}
+		if want := []string{"arcane-default-deny"}; !slices.Equal(denied, want) {
+			t.Errorf("config/%s: all else is denied by %v, want %v", name, denied, want)
+		}
+		var named []string
+		for _, p := range pod.Spec.Containers[0].Ports {
+			named = append(named, "TCP/"+p.Name)
+		}
+		if !slices.Equal(into, named) {
+			t.Errorf("config/%s: spoken to at %v, while the pod has %v", name, into, named)
+		}
+		if want := []string{"TCP/443", "TCP/6443", "UDP/53", "TCP/53"}; !slices.Equal(outOf, want) {
+			t.Errorf("config/%s: speaks to %v, want %v", name, outOf, want)
+		}
+	}
+}
+
+func portsOf(ports []networkingv1.NetworkPolicyPort) []string {
+	if len(ports) == 0 {
+		return []string{"any"}
+	}
+	var all []string
+	for _, p := range ports {
+		all = append(all, string(*p.Protocol)+"/"+p.Port.String())
+	}
+	return all
+}
+
+// webhooks are those of both configurations.
+func webhooks(t *testing.T, manifests string) []admissionregistrationv1.ValidatingWebhook {
+	t.Helper()
+	all := only[admissionregistrationv1.ValidatingWebhookConfiguration](t, manifests, "ValidatingWebhookConfiguration").Webhooks
+	for _, m := range only[admissionregistrationv1.MutatingWebhookConfiguration](t, manifests, "MutatingWebhookConfiguration").Webhooks {
+		all = append(all, admissionregistrationv1.ValidatingWebhook{
+			Name: m.Name, Rules: m.Rules, FailurePolicy: m.FailurePolicy, MatchPolicy: m.MatchPolicy, SideEffects: m.SideEffects,
+			TimeoutSeconds: m.TimeoutSeconds, NamespaceSelector: m.NamespaceSelector,
+		})
+	}
+	return all
+}
+
+// TestWebhooksFailClosed: they answer soon, and stand before no writes but those of our own kinds.
+func TestWebhooksFailClosed(t *testing.T) {
+	for name, manifests := range installs(t) {
+		all := webhooks(t, manifests)
+		for _, w := range all {
+			if *w.FailurePolicy != admissionregistrationv1.Fail || *w.MatchPolicy != admissionregistrationv1.Equivalent ||
+				*w.TimeoutSeconds != 5 || *w.SideEffects != admissionregistrationv1.SideEffectClassNone {
+				t.Errorf("config/%s: webhook %s: %v, %v, %d s, side effects %v", name, w.Name, *w.FailurePolicy, *w.MatchPolicy, *w.TimeoutSeconds, *w.SideEffects)
+			}
+			for _, r := range w.Rules {
+				if !slices.Equal(r.APIGroups, []string{"streaming.sneaksanddata.com"}) || slices.Contains(r.Resources, "*") {
+					t.Errorf("config/%s: webhook %s stands before %v of %v", name, w.Name, r.Resources, r.APIGroups)
+				}
+			}
+		}
+		if want := map[string]int{"default": 7, "with-cert-manager": 7, "namespaced": 6}[name]; len(all) != want {
+			t.Errorf("config/%s has %d webhooks, want %d", name, len(all), want)
+		}
+	}
+}
+
+// TestTheOperatorMayLittle: what is sensitive only by name, and in its own namespace.
+func TestTheOperatorMayLittle(t *testing.T) {
+	for name, manifests := range installs(t) {
+		rights, err := law.RightsOf(manifests, system, account)
+		if err != nil {
+			t.Fatalf("config/%s: %v", name, err)
+		}
+		for _, r := range rights {
+			switch {
+			case r.Resource == "secrets" || strings.HasSuffix(r.Resource, "webhookconfigurations"):
+				if r.Name == "" || r.Resource == "secrets" && r.Namespace != system {
+					t.Errorf("config/%s: may %s", name, r)
+				}
+			case r.Resource == "leases" && r.Namespace != system:
+				t.Errorf("config/%s: may %s", name, r)
+			case r.Group == rbacv1.GroupName || slices.Contains([]string{"impersonate", "escalate", "bind"}, r.Verb):
+				t.Errorf("config/%s: may %s, by which it could give itself rights", name, r)
+			case strings.HasPrefix(r.Resource, "pods") && (r.Resource != "pods" || !slices.Contains([]string{"list", "watch", "delete"}, r.Verb)):
+				t.Errorf("config/%s: may %s", name, r)
+			}
+		}
+	}
+}
+
+// TestNamespacedIsTheSameWithin holds config/namespaced to config/default: in the
+// namespaces that it names the operator has the same rights, and beyond them it changes
+// nothing but its own two webhook configurations.
+func TestNamespacedIsTheSameWithin(t *testing.T) {
+	all := installs(t)
+	wide, err := law.RightsOf(all["default"], system, account)
+	if err != nil {
+		t.Fatal(err)
+	}
+	narrow, err := law.RightsOf(all["namespaced"], system, account)
+	if err != nil {
+		t.Fatal(err)
+	}
+	everywhere := []string{"streamclasses", "mutatingwebhookconfigurations", "validatingwebhookconfigurations", "tokenreviews", "subjectaccessreviews"}
+	var got, want []string
+	for _, r := range wide {
+		switch {
+		case r.Resource == "streamclasses/status":
+		case r.Namespace != "" || slices.Contains(everywhere, r.Resource):
+			want = append(want, r.String())
+		default:
+			for _, r.Namespace = range served {
+				want = append(want, r.String())
+			}
+		}
+	}
+	for _, r := range narrow {
+		got = append(got, r.String())
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("config/namespaced gives\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestNamespacedNamesItsNamespacesEverywhere(t *testing.T) {
+	all := installs(t)
+	wide := only[appsv1.Deployment](t, all["default"], "Deployment").Spec.Template.Spec.Containers[0].Args
+	args := only[appsv1.Deployment](t, all["namespaced"], "Deployment").Spec.Template.Spec.Containers[0].Args
+	if want := append(slices.Clone(wide), "--namespaces="+strings.Join(served, ",")); !slices.Equal(args, want) {
+		t.Errorf("the operator is started with %q, want %q", args, want)
+	}
+	want := &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
+		{Key: corev1.LabelMetadataName, Operator: metav1.LabelSelectorOpIn, Values: served},
+	}}
+	for _, w := range webhooks(t, all["namespaced"]) {
+		if !reflect.DeepEqual(w.NamespaceSelector, want) {
+			t.Errorf("webhook %s selects %v", w.Name, w.NamespaceSelector)
+		}
+		if strings.Contains(w.Name, "streamclasses") {
+			t.Errorf("webhook %s stands before the whole cluster's classes", w.Name)
+		}
+	}
+	for _, w := range webhooks(t, all["default"]) {
+		if w.NamespaceSelector != nil {
+			t.Errorf("webhook %s of config/default selects %v", w.Name, w.NamespaceSelector)
+		}
+	}
+	policy := only[admissionregistrationv1.ValidatingAdmissionPolicyBinding](t, all["namespaced"], "ValidatingAdmissionPolicyBinding")
+	if policy.Spec.MatchResources == nil || !reflect.DeepEqual(policy.Spec.MatchResources.NamespaceSelector, want) {
+		t.Errorf("the policy is bound to %v", policy.Spec.MatchResources)
+	}
+}
