@@ -57,7 +57,12 @@ func (p *Process) admissionArgs() []string {
 // the webhook configurations at a port of this machine. What it returns is for a
 // Process of the same cluster.
 func (s *Stage) InstallAdmission(ctx context.Context) (*Admission, error) {
-	all, err := s.Kubectl(ctx, "kustomize", filepath.Join(Root(), "config", "default"))
+	return s.InstallAdmissionOf(ctx, "default")
+}
+
+// InstallAdmissionOf does so with another folder of config/.
+func (s *Stage) InstallAdmissionOf(ctx context.Context, install string) (*Admission, error) {
+	all, err := s.Render(ctx, install)
 	if err != nil {
 		return nil, err
 	}
@@ -82,6 +87,11 @@ func (s *Stage) InstallAdmission(ctx context.Context) (*Admission, error) {
 		return nil, err
 	}
 	return a, s.pointTo(ctx, a.Port)
+}
+
+// Render is what a folder of config/ installs.
+func (s *Stage) Render(ctx context.Context, install string) (string, error) {
+	return s.Kubectl(ctx, "kustomize", filepath.Join(Root(), "config", install))
 }
 
 // actAs writes the user's kubeconfig again, for somebody that the user plays.

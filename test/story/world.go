@@ -53,8 +53,19 @@ func (s *Stage) Enter(ctx context.Context) *World {
 // Whoever opens one starts the operator, asks the laws and closes it.
 func (s *Stage) Open(ctx context.Context) *World {
 	ginkgo.GinkgoHelper()
+	return s.open(ctx, metav1.ObjectMeta{GenerateName: "story-"})
+}
+
+// OpenNamed makes a world in a namespace that somebody knows by its name.
+func (s *Stage) OpenNamed(ctx context.Context, name string) *World {
+	ginkgo.GinkgoHelper()
+	return s.open(ctx, metav1.ObjectMeta{Name: name})
+}
+
+func (s *Stage) open(ctx context.Context, meta metav1.ObjectMeta) *World {
+	ginkgo.GinkgoHelper()
 	w := &World{Stage: s}
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "story-"}}
+	namespace := &corev1.Namespace{ObjectMeta: meta}
 	gomega.Expect(s.Client.Create(ctx, namespace)).To(gomega.Succeed())
 	w.Namespace, w.Class = namespace.Name, namespace.Name
 	gomega.Expect(w.record(ctx)).To(gomega.Succeed())
