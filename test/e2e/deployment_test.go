@@ -32,6 +32,8 @@ const lease = "arcane-operator"
 type deployment struct {
 	cluster kubernetes.Interface
 	testbed *testbed.Cluster
+	// eyes read what the pods print.
+	eyes *eyes
 }
 
 // Start returns when one pod is ready and acts: it holds the Lease, and the API server reaches its webhooks.
@@ -54,7 +56,7 @@ func (d deployment) Start(ctx context.Context) error {
 		if holder := ptr.Deref(held.Spec.HolderIdentity, ""); !strings.HasPrefix(holder, pods[0].Name+"_") {
 			return fmt.Errorf("the Lease is held by %q, not by pod %s", holder, pods[0].Name)
 		}
-		return nil
+		return d.eyes.follow(ctx, &pods[0])
 	})
 	if err != nil {
 		return err

@@ -18,6 +18,7 @@ import (
 var _ = Describe("A stream whose Secret is missing", func() {
 	It("starts when the Secret appears, and shows its values to nobody but the plugin", func(ctx SpecContext) {
 		const canary = "canary-3f9a"
+		theEyes.hide(canary)
 		w := stage().Enter(ctx)
 		story.Edit(ctx, w, &streamingv1.StreamClass{ObjectMeta: metav1.ObjectMeta{Name: w.Class}}, func(c *streamingv1.StreamClass) {
 			given.SecretRefs("source.credentials")(c)

@@ -13,10 +13,12 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"k8s.io/client-go/dynamic"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/arcane-streaming/arcane-operator/test/cluster/testbed"
 	"github.com/arcane-streaming/arcane-operator/test/install"
+	"github.com/arcane-streaming/arcane-operator/test/law"
 	"github.com/arcane-streaming/arcane-operator/test/story"
 )
 
@@ -36,7 +38,12 @@ func TestE2E(t *testing.T) {
 	RunSpecs(t, "On real pods")
 }
 
-var theStage *story.Stage
+var (
+	theStage *story.Stage
+	theEyes  *eyes
+	// asked is the audit log from before the operator's first start.
+	asked *law.AuditLog
+)
 
 func stage() *story.Stage { return theStage }
 
@@ -53,12 +60,32 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 		Expect(cluster.Down(ctx)).To(Succeed())
 	})
 	Expect(cluster.Load(ctx, filepath.Join(story.Root(), "bin", "plugin-scripted.tar"))).To(Succeed())
+	asked, err = law.NewAuditLog(cluster.AuditLog(), "")
+	Expect(err).NotTo(HaveOccurred())
 	Expect(install.Operator(ctx, cluster, GinkgoWriter)).To(Succeed())
 
 	theStage, err = story.NewStage(cluster)
 	Expect(err).NotTo(HaveOccurred())
 	theStage.Patience = time.Minute
-	theStage.Operator = deployment{theStage.Kube, cluster}
+	cfg, err := cluster.RESTConfig()
+	Expect(err).NotTo(HaveOccurred())
+	objects, err := dynamic.NewForConfig(cfg)
+	Expect(err).NotTo(HaveOccurred())
+	open, shut := context.WithCancel(context.WithoutCancel(ctx))
+	DeferCleanup(shut)
+	theEyes, err = openEyes(open, theStage.Kube, objects)
+	Expect(err).NotTo(HaveOccurred())
+	theStage.Operator = deployment{theStage.Kube, cluster, theEyes}
+})
+
+// What is true of the run as a whole.
+var _ = AfterSuite(func(ctx SpecContext) {
+	if theStage == nil || theStage.Operator == nil {
+		return // The suite has failed before it began.
+	}
+	Expect(theStage.Operator.Stop(ctx)).To(Succeed())
+	theEyes.expectHidden()
+	expectRights(ctx, asked)
 })
 
 var _ = Describe("On a node with the scripted plugin", func() {
