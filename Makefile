@@ -2,6 +2,9 @@
 
 # The operator's image, everywhere: built, loaded, deployed under this name.
 IMG ?= localhost/arcane-operator:dev
+# The folder of config/ that is deployed: default, with-cert-manager, namespaced.
+CONFIG ?= default
+export CONFIG
 # The images that come beside it are named by the registry and tag of IMG.
 POSTGRES_IMG ?= $(dir $(IMG))arcane-plugin-postgres:$(lastword $(subst :, ,$(notdir $(IMG))))
 SCRIPTED_IMG ?= $(dir $(IMG))arcane-plugin-scripted:$(lastword $(subst :, ,$(notdir $(IMG))))
@@ -24,7 +27,7 @@ help: ## Say what there is
 	@awk 'BEGIN {FS = ":.*## "} \
 		/^##@/ {printf "\n%s\n", substr($$0, 5)} \
 		/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@printf '\nIMG names the operator'"'"'s image (now %s).\n' '$(IMG)'
+	@printf '\nIMG names the operator'"'"'s image (now %s), CONFIG the folder of config/ to deploy (now %s).\n' '$(IMG)' '$(CONFIG)'
 
 ##@ See it work
 .PHONY: demo
