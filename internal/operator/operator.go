@@ -35,9 +35,10 @@ func Connection(cfg *rest.Config, version string) *rest.Config {
 	return cfg
 }
 
-// Options are those of a manager whose cache holds only what is ours.
+// Options are those of a manager whose cache holds only what is ours. Its events need
+// no right to patch one: each follows a write of its own, so none is a repetition.
 //
-// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create
 func Options() (ctrl.Options, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1.AddToScheme} {
@@ -68,6 +69,9 @@ func Options() (ctrl.Options, error) {
 // that are reconciled at once. An operator of some namespaces keeps no status of
 // classes: they are the whole cluster's, and it would count its own streams only.
 func Register(ctx context.Context, mgr ctrl.Manager, workers int, of Namespaces) error {
+	if len(of) > 0 {
+		mgr = within{mgr, of}
+	}
 	if err := stream.Register(ctx, mgr, stream.Options{Workers: workers}); err != nil {
 		return fmt.Errorf("streams: %w", err)
 	}

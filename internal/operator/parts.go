@@ -51,37 +51,11 @@ func (p parts) Get(ctx context.Context, key client.ObjectKey, o client.Object, o
 
 // List reads from the cache, of all the namespaces one after the other.
 func (p parts) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
-	kind, err := p.GroupVersionKindFor(list)
+	in, err := p.names.toList(list, opts, p.Scheme(), p.RESTMapper())
 	if err != nil {
-		return fmt.Errorf("find out what %T lists: %w", list, err)
+		return err
 	}
-	kind.Kind = strings.TrimSuffix(kind.Kind, "List")
-	namespaced, err := apiutil.IsGVKNamespaced(kind, p.RESTMapper())
-	if err != nil {
-		return fmt.Errorf("find out where %s lies: %w", kind.Kind, err)
-	}
-	if in := (&client.ListOptions{}).ApplyOptions(opts).Namespace; in != "" || !namespaced {
-		return p.of(in).List(ctx, list, opts...) //nolint:wrapcheck // See Get.
-	}
-	var all []runtime.Object
-	for _, namespace := range p.names {
-		one, ok := list.DeepCopyObject().(client.ObjectList)
-		if !ok {
-			return fmt.Errorf("list %T: its copy is no list", list)
-		}
-		if err := p.of(namespace).List(ctx, one, append(slices.Clone(opts), client.InNamespace(namespace))...); err != nil {
-			return err //nolint:wrapcheck // See Get.
-		}
-		items, err := meta.ExtractList(one)
-		if err != nil {
-			return fmt.Errorf("list %T: %w", list, err)
-		}
-		all = append(all, items...)
-	}
-	if err := meta.SetList(list, all); err != nil {
-		return fmt.Errorf("list %T: %w", list, err)
-	}
-	return nil
+	return listEach(ctx, in, list, opts, func(namespace string) client.Reader { return p.of(namespace) })
 }
 
 // Create writes.
@@ -121,6 +95,53 @@ func (s statuses) Update(ctx context.Context, o client.Object, opts ...client.Su
 // Patch writes.
 func (s statuses) Patch(ctx context.Context, o client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
 	return s.parts.of(o.GetNamespace()).Status().Patch(ctx, o, patch, opts...) //nolint:wrapcheck // See Get.
+}
+
+// toList are the namespaces that a list is put together from: the one that it asks
+// for, the empty one for what lies in none, or all.
+func (n Namespaces) toList(list client.ObjectList, opts []client.ListOption, scheme *runtime.Scheme, mapper meta.RESTMapper) ([]string, error) {
+	if one := (&client.ListOptions{}).ApplyOptions(opts).Namespace; one != "" {
+		return []string{one}, nil
+	}
+	kind, err := apiutil.GVKForObject(list, scheme)
+	if err != nil {
+		return nil, fmt.Errorf("find out what %T lists: %w", list, err)
+	}
+	kind.Kind = strings.TrimSuffix(kind.Kind, "List")
+	namespaced, err := apiutil.IsGVKNamespaced(kind, mapper)
+	if err != nil {
+		return nil, fmt.Errorf("find out where %s lies: %w", kind.Kind, err)
+	}
+	if !namespaced {
+		return []string{""}, nil
+	}
+	return n, nil
+}
+
+// listEach lists the namespaces one after the other, as one list.
+func listEach(ctx context.Context, in []string, list client.ObjectList, opts []client.ListOption, from func(namespace string) client.Reader) error {
+	if len(in) == 1 {
+		return from(in[0]).List(ctx, list, append(slices.Clone(opts), client.InNamespace(in[0]))...) //nolint:wrapcheck // See Get.
+	}
+	var all []runtime.Object
+	for _, namespace := range in {
+		one, ok := list.DeepCopyObject().(client.ObjectList)
+		if !ok {
+			return fmt.Errorf("list %T: its copy is no list", list)
+		}
+		if err := from(namespace).List(ctx, one, append(slices.Clone(opts), client.InNamespace(namespace))...); err != nil {
+			return err //nolint:wrapcheck // See Get.
+		}
+		items, err := meta.ExtractList(one)
+		if err != nil {
+			return fmt.Errorf("list %T: %w", list, err)
+		}
+		all = append(all, items...)
+	}
+	if err := meta.SetList(list, all); err != nil {
+		return fmt.Errorf("list %T: %w", list, err)
+	}
+	return nil
 }
 
 // view is a cache whose informers tell of one namespace only.

@@ -10,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	toolscache "k8s.io/client-go/tools/cache"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -164,5 +165,48 @@ func TestNamespacesInto(t *testing.T) {
 	}
 	if n := len(some.Cache.DefaultNamespaces); n != 2 || some.NewClient == nil {
 		t.Errorf("an operator of two namespaces watches %d", n)
+	}
+}
+
+// asksOne is an API server that answers for one namespace at a time, as to somebody
+// who has rights in some only.
+type asksOne struct {
+	client.Reader
+	t *testing.T
+}
+
+func (a asksOne) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
+	if (&client.ListOptions{}).ApplyOptions(opts).Namespace == "" {
+		a.t.Errorf("%T was asked for in all namespaces", list)
+	}
+	return a.Reader.List(ctx, list, opts...)
+}
+
+// ofTests is a manager that reads live from a client.
+type ofTests struct {
+	ctrl.Manager
+	client client.Client
+	t      *testing.T
+}
+
+func (m ofTests) GetAPIReader() client.Reader    { return asksOne{m.client, m.t} }
+func (m ofTests) GetScheme() *runtime.Scheme     { return m.client.Scheme() }
+func (m ofTests) GetRESTMapper() meta.RESTMapper { return m.client.RESTMapper() }
+
+func TestLiveReadsAskOneNamespaceAtATime(t *testing.T) {
+	_, base, _, _ := threeParts(t)
+	for _, s := range []string{"one", "two", "three"} {
+		if err := base.Create(t.Context(), streamNamed(s, "a")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, of := range []Namespaces{{"one"}, {"one", "two"}} {
+		var list v1.StreamList
+		if err := (within{ofTests{client: base, t: t}, of}).GetAPIReader().List(t.Context(), &list); err != nil {
+			t.Fatal(err)
+		}
+		if len(list.Items) != len(of) {
+			t.Errorf("%v: found %d", of, len(list.Items))
+		}
 	}
 }

@@ -115,6 +115,26 @@ var _ = Describe("What the operator does rarely", func() {
 	})
 })
 
+var _ = Describe("An operator that lists, as with an API server that sends no initial list with a watch", func() {
+	It("takes on what it finds", func(ctx SpecContext) {
+		w := stage().Enter(ctx)
+		w.Given(ctx, "orders", given.NoInitialBackfill)
+		w.AwaitPod(ctx, "orders", streamingv1.ModeStream)
+		w.AwaitQuiet(ctx)
+		environment := func(change string) {
+			GinkgoHelper()
+			Expect(w.Operator.Stop(ctx)).To(Succeed())
+			_, err := w.Kubectl(ctx, "set", "env", "--namespace="+install.OperatorNamespace, "deployment/"+install.OperatorDeployment, change)
+			Expect(err).NotTo(HaveOccurred())
+			w.StartOperator(ctx)
+		}
+		environment("KUBE_FEATURE_WatchListClient=false")
+		w.Suspend(ctx, "orders")
+		w.AwaitPhase(ctx, "orders", streamingv1.StreamSuspended)
+		environment("KUBE_FEATURE_WatchListClient-")
+	})
+})
+
 var _ = Describe("The operator's metrics", func() {
 	It("come by their Service, over a certificate that the API server trusts, to a token that may get them", func(ctx SpecContext) {
 		w := stage().Enter(ctx)
