@@ -5,11 +5,14 @@ package manifests_test
 
 import (
 	"bytes"
+	"context"
+	"fmt"
 	"os/exec"
 	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
@@ -39,19 +42,28 @@ var served = []string{"team-a", "team-b"}
 func installs(t *testing.T) map[string]string {
 	t.Helper()
 	story.DependOn(t, "config", "tools/gen")
-	all := map[string]string{}
-	for _, name := range []string{"default", "with-cert-manager", "namespaced"} {
-		var failure bytes.Buffer
-		cmd := exec.CommandContext(t.Context(), filepath.Join(story.Root(), "tools", "run"), "gen", "kustomize", "build", filepath.Join(story.Root(), "config", name))
-		cmd.Stderr = &failure
-		out, err := cmd.Output()
-		if err != nil {
-			t.Fatalf("render config/%s: %v\n%s", name, err, failure.String())
-		}
-		all[name] = string(out)
+	all, err := rendered()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return all
 }
+
+var rendered = sync.OnceValues(func() (map[string]string, error) {
+	all := map[string]string{}
+	for _, name := range []string{"default", "with-cert-manager", "namespaced"} {
+		var failure bytes.Buffer
+		// All tests share what the first of them renders, so it is not done in that one's context.
+		cmd := exec.CommandContext(context.Background(), filepath.Join(story.Root(), "tools", "run"), "gen", "kustomize", "build", filepath.Join(story.Root(), "config", name))
+		cmd.Stderr = &failure
+		out, err := cmd.Output()
+		if err != nil {
+			return nil, fmt.Errorf("render config/%s: %w\n%s", name, err, failure.String())
+		}
+		all[name] = string(out)
+	}
+	return all, nil
+})
 
 // objects are those of a kind.
 func objects[T any](t *testing.T, manifests, kind string) []T {
