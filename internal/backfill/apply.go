@@ -35,6 +35,7 @@ func (r *Reconciler) apply(ctx context.Context, w *world, d decision) error {
 // the request was read, the stream was there when this version of the request was.
 //
 // +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=backfillrequests,verbs=patch
+// +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=streams,verbs=get
 func (r *Reconciler) own(ctx context.Context, w *world) error {
 	there := &v1.Stream{}
 	err := r.Live.Get(ctx, keyOf(w.stream), there)

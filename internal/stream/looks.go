@@ -128,6 +128,8 @@ func (p *pass) lookAlive(ctx context.Context, judged *v1.BackfillRequest) error 
 
 // lookStream makes sure that the stream that was judged is there, and stays: what
 // it becomes the owner of goes with it.
+//
+// +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=streams,verbs=get
 func (p *pass) lookStream(ctx context.Context) error {
 	stream := &v1.Stream{}
 	err := p.Live.Get(ctx, client.ObjectKeyFromObject(p.stream), stream)
