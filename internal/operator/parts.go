@@ -44,7 +44,7 @@ func (p parts) of(namespace string) client.Client {
 // again at each attempt. To an operator that may not look, what is there is not there.
 func (p parts) Get(ctx context.Context, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
 	if _, ok := o.(*v1.StreamingJobTemplate); ok && !slices.Contains(p.names, key.Namespace) {
-		return apierrors.NewNotFound(v1.GroupVersion.WithResource("streamingjobtemplates").GroupResource(), key.Name)
+		return apierrors.NewNotFound(v1.GroupVersion.WithResource("streamingjobtemplates").GroupResource(), key.Name) //nolint:wrapcheck // It is what a cache answers.
 	}
 	return p.of(key.Namespace).Get(ctx, key, o, opts...) //nolint:wrapcheck // It is one client to whoever asks, here and below.
 }
