@@ -71,12 +71,13 @@ func (w *World) EditTemplate(ctx context.Context, name string, change func(*stre
 	Edit(ctx, w, &streamingv1.StreamingJobTemplate{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: name}}, change)
 }
 
-// SetTemplate changes the world's template before there is a stream: to an operator
-// that stands meanwhile, which starts no first job from the former one.
+// SetTemplate changes the world's template before there is a stream: the operator that
+// starts after it starts no first job from the former one. It is up for the change,
+// which waits for its webhooks.
 func (w *World) SetTemplate(ctx context.Context, change func(*streamingv1.StreamingJobTemplate)) {
 	ginkgo.GinkgoHelper()
-	gomega.Expect(w.Operator.Stop(ctx)).To(gomega.Succeed())
 	w.EditTemplate(ctx, Template, change)
+	gomega.Expect(w.Operator.Stop(ctx)).To(gomega.Succeed())
 	w.StartOperator(ctx)
 }
 
