@@ -43,9 +43,10 @@ const quietFor = 1500 * time.Millisecond
 // held against all that happened.
 func (s *Stage) Enter(ctx context.Context) *World {
 	ginkgo.GinkgoHelper()
+	// Before anything is created: that may have to wait for the operator's webhooks.
+	gomega.Expect(s.Operator.Start(ctx)).To(gomega.Succeed())
 	w := s.Open(ctx)
 	ginkgo.DeferCleanup(w.leave)
-	gomega.Expect(s.Operator.Start(ctx)).To(gomega.Succeed())
 	return w
 }
 
