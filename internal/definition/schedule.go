@@ -4,6 +4,7 @@ package definition
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -41,11 +42,25 @@ func scheduleText(schedule string) string {
 	return ""
 }
 
+// zonePart is what stands between the slashes of a zone's name.
+var zonePart = regexp.MustCompile(`^[A-Za-z._0-9+][A-Za-z._0-9+-]{0,13}$`)
+
+// zoneName tells whether Kubernetes would look up a zone of this name at all: a file
+// system also finds Europe//Copenhagen and ./UTC.
+func zoneName(zone string) bool {
+	for part := range strings.SplitSeq(zone, "/") {
+		if part == "." || part == ".." || !zonePart.MatchString(part) {
+			return false
+		}
+	}
+	return true
+}
+
 func timeZoneText(zone string) string {
 	if zone == "" {
 		return ""
 	}
-	if strings.EqualFold(zone, "Local") {
+	if strings.EqualFold(zone, "Local") || !zoneName(zone) {
 		return fmt.Sprintf("%q is no time zone of the IANA database; use a name such as Europe/Copenhagen", zone)
 	}
 	if _, err := time.LoadLocation(zone); err != nil {

@@ -23,6 +23,8 @@ func TestSchedules(t *testing.T) {
 		{"TZ=UTC * * * * *", "", "spec.schedule", "use spec.timeZone"},
 		{"* * * * *", "Atlantis", "spec.timeZone", `"Atlantis" is no time zone`},
 		{"* * * * *", "local", "spec.timeZone", "IANA"},
+		{"* * * * *", "Europe//Copenhagen", "spec.timeZone", "IANA"},
+		{"* * * * *", "./UTC", "spec.timeZone", "IANA"},
 		{"* * * * *", "../../etc/passwd", "spec.timeZone", "IANA"},
 	} {
 		var p *Problem
