@@ -18,6 +18,9 @@ import (
 const (
 	jobField = "spec.spec"
 	podField = jobField + ".template.spec"
+
+	// maxAnnotations leaves the operator a KiB of the 256 that Kubernetes allows an object.
+	maxAnnotations = 255 * 1024
 )
 
 // templateFaults are the fields of a template that cannot be used for the class's
@@ -105,10 +108,15 @@ func metadataFaults(t *v1.StreamingJobTemplate) []Fault {
 		field       string
 		annotations map[string]string
 	}{{"spec.metadata.annotations", t.Spec.Annotations}, {jobField + ".template.metadata.annotations", pod.Annotations}} {
+		size := 0
 		for _, key := range slices.Sorted(maps.Keys(at.annotations)) {
+			size += len(key) + len(at.annotations[key])
 			if errs := validation.IsQualifiedName(strings.ToLower(key)); len(errs) > 0 {
 				all = append(all, Fault{fmt.Sprintf("%s[%s]", at.field, key), "is no valid annotation: " + errs[0]})
 			}
+		}
+		if size > maxAnnotations {
+			all = append(all, Fault{at.field, fmt.Sprintf("have %d bytes, and a template's may have %d; shorten them", size, maxAnnotations)})
 		}
 	}
 	return all
