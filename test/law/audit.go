@@ -103,7 +103,7 @@ func (w *world) refuse(r Request) (Law, string) {
 			return UsersOwn, "of a user's object only the status is the operator's to write"
 		}
 	case "backfillrequests":
-		if r.Verb == "delete" && !w.madeByOperator(o.Name) {
+		if r.Verb == "delete" && !w.mayGo(o.Name) {
 			return UsersOwn, "a user's request was deleted"
 		}
 	case "jobs":
@@ -155,9 +155,12 @@ func (w *world) refusePod(r Request) (Law, string) {
 	return NotOurs, "only pods of the operator's own jobs, when these are gone, may be deleted"
 }
 
-func (w *world) madeByOperator(name string) bool {
+// mayGo tells whether the operator may delete a request: one of its own, or one that
+// has ended and whose user has set a time for that.
+func (w *world) mayGo(name string) bool {
 	for _, r := range w.requests {
-		if r.object.Name == name && r.ours {
+		expires := r.object.Spec.TTLSecondsAfterFinished != nil && r.object.Status.Phase.Final()
+		if r.object.Name == name && (r.ours || expires) {
 			return true
 		}
 	}

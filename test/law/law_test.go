@@ -246,6 +246,11 @@ func TestALifeThatKeepsTheLaws(t *testing.T) {
 			c.backfill.Spec.TTLSecondsAfterFinished = ptr.To(int32(1))
 			c.tape.put(c.backfill)
 		}},
+		"a request that its user lets expire": {"suspend": func(c *cast) {
+			c.request.Spec.TTLSecondsAfterFinished = ptr.To(int32(1))
+			c.tape.put(c.request)
+			c.tape.asked("delete", "backfillrequests", "", "again")
+		}},
 		"all that the operator may ask for": {"suspend": func(c *cast) {
 			c.tape.asked("patch", "streams", "status", "orders")
 			c.tape.asked("patch", "backfillrequests", "", "again")
