@@ -51,21 +51,8 @@ var _ = SynchronizedBeforeSuite(func(ctx SpecContext) []byte {
 	Expect(err).NotTo(HaveOccurred())
 	return []byte(binary)
 }, func(ctx SpecContext, binary []byte) {
-	slot, err := story.TakeSlot(ctx, "integration")
-	Expect(err).NotTo(HaveOccurred())
-	DeferCleanup(slot.Release)
-	// What an earlier run left behind when it was killed is of no use to this one.
-	Expect(testbed.Down(ctx, slot.Name)).To(Succeed())
-	cluster, err := testbed.Up(ctx, testbed.Options{Name: slot.Name, Progress: GinkgoWriter})
-	Expect(err).NotTo(HaveOccurred())
-	DeferCleanup(func(ctx context.Context) { Expect(cluster.Down(ctx)).To(Succeed()) })
-
-	theStage, err = story.NewStage(cluster)
-	Expect(err).NotTo(HaveOccurred())
-	theStage.Patience = 30 * time.Second
-	Expect(theStage.InstallKinds(ctx)).To(Succeed())
-	Expect(theStage.Play(ctx)).To(Succeed())
-	DeferCleanup(func() { Expect(theStage.Player.Stop()).To(Succeed()) })
+	theStage = story.Raise(ctx, "integration")
+	cluster := theStage.Cluster
 	operator := &story.Process{
 		Binary: string(binary), Kubeconfig: cluster.Kubeconfig(),
 		LogFile: filepath.Join(cluster.Dir(), "logs", "arcane-operator.log"),

@@ -72,21 +72,8 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	folder := GinkgoT().TempDir()
 	binary, err := story.BuildOperator(ctx, folder, GinkgoWriter)
 	Expect(err).NotTo(HaveOccurred())
-	slot, err := story.TakeSlot(ctx, "admission")
-	Expect(err).NotTo(HaveOccurred())
-	DeferCleanup(slot.Release)
-	// What an earlier run left behind when it was killed is of no use to this one.
-	Expect(testbed.Down(ctx, slot.Name)).To(Succeed())
-	cluster, err := testbed.Up(ctx, testbed.Options{Name: slot.Name, Progress: GinkgoWriter})
-	Expect(err).NotTo(HaveOccurred())
-	DeferCleanup(func(ctx context.Context) { Expect(cluster.Down(ctx)).To(Succeed()) })
-
-	stage, err = story.NewStage(cluster)
-	Expect(err).NotTo(HaveOccurred())
-	stage.Patience = 30 * time.Second
-	Expect(stage.InstallKinds(ctx)).To(Succeed())
-	Expect(stage.Play(ctx)).To(Succeed())
-	DeferCleanup(func() { Expect(stage.Player.Stop()).To(Succeed()) })
+	stage = story.Raise(ctx, "admission")
+	cluster := stage.Cluster
 	admission, err := stage.InstallAdmission(ctx)
 	Expect(err).NotTo(HaveOccurred())
 	Expect(selectNamespaces(ctx)).To(Succeed())

@@ -45,21 +45,8 @@ var (
 var _ = BeforeSuite(func(ctx SpecContext) {
 	binary, err := story.BuildOperator(ctx, GinkgoT().TempDir(), GinkgoWriter)
 	Expect(err).NotTo(HaveOccurred())
-	slot, err := story.TakeSlot(ctx, "namespaced")
-	Expect(err).NotTo(HaveOccurred())
-	DeferCleanup(slot.Release)
-	// What an earlier run left behind when it was killed is of no use to this one.
-	Expect(testbed.Down(ctx, slot.Name)).To(Succeed())
-	cluster, err := testbed.Up(ctx, testbed.Options{Name: slot.Name, Progress: GinkgoWriter})
-	Expect(err).NotTo(HaveOccurred())
-	DeferCleanup(func(ctx context.Context) { Expect(cluster.Down(ctx)).To(Succeed()) })
-
-	stage, err = story.NewStage(cluster)
-	Expect(err).NotTo(HaveOccurred())
-	stage.Patience = 30 * time.Second
-	Expect(stage.InstallKinds(ctx)).To(Succeed())
-	Expect(stage.Play(ctx)).To(Succeed())
-	DeferCleanup(func() { Expect(stage.Player.Stop()).To(Succeed()) })
+	stage = story.Raise(ctx, "namespaced")
+	cluster := stage.Cluster
 	asked, err = law.NewAuditLog(cluster.AuditLog(), "")
 	Expect(err).NotTo(HaveOccurred())
 	// Rights are given in namespaces that are there.
