@@ -165,9 +165,16 @@ var _ = Describe("The operator's metrics", func() {
 				fmt.Sprintf("--server=https://%s:%d", service.Spec.ClusterIP, service.Spec.Ports[0].Port), "--token="+token,
 				"--certificate-authority="+authorities, "--tls-server-name=arcane-metrics."+install.OperatorNamespace+".svc")
 		}
-		// Two accounts: the operator remembers a refusal for half a minute.
-		_, err = scrape(token("stranger"))
-		Expect(err).To(MatchError(ContainSubstring("orbidden")))
+		// Two accounts: the operator remembers a refusal for half a minute. A Service
+		// leads to a pod that has just become ready only when kube-proxy has heard of it.
+		stranger := token("stranger")
+		w.Await(ctx, func(g Gomega) {
+			_, err := scrape(stranger)
+			if err == nil {
+				StopTrying("a stranger reads the metrics").Now()
+			}
+			g.Expect(err).To(MatchError(ContainSubstring("orbidden")))
+		})
 
 		binding := &rbacv1.ClusterRoleBinding{
 			ObjectMeta: metav1.ObjectMeta{Name: w.Namespace},
