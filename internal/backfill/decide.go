@@ -63,7 +63,7 @@ func decide(w *world) decision {
 func (w *world) queued() decision {
 	q := w.request
 	reason, message := w.why()
-	blocked := blocked(w.stream, q) != "" || w.problem != nil
+	blocked := blocked(w.stream, q) != "" || w.problem != nil || behindFirst(w.stream, q, w.requests)
 	young := patience - w.now.Sub(q.CreationTimestamp.Time)
 	switch {
 	case recorded(w.stream, q), q.Status.Phase == v1.RequestGranted && !blocked:

@@ -121,6 +121,23 @@ func isNext(s *v1.Stream, q *v1.BackfillRequest, requests []v1.BackfillRequest) 
 	})
 }
 
+// behindFirst tells whether one that nothing of the stream runs before comes before
+// this request: the initial backfill's, or the one that a failure asked for. Whatever
+// that one waits for, this one cannot be served, and has no use for a slot.
+func behindFirst(s *v1.Stream, q *v1.BackfillRequest, requests []v1.BackfillRequest) bool {
+	if recorded(s, q) {
+		return false
+	}
+	return slices.ContainsFunc(requests, func(o v1.BackfillRequest) bool {
+		return comesFirst(s, &o) && o.Namespace == q.Namespace && o.Spec.StreamID == q.Spec.StreamID && waiting(s, &o) && inOrder(&o, q) < 0
+	})
+}
+
+// comesFirst tells whether a stream runs nothing before this request has ended.
+func comesFirst(s *v1.Stream, q *v1.BackfillRequest) bool {
+	return q.UID == s.Status.InitialRequestUID || q.UID == s.Status.GapRequestUID
+}
+
 // inOrder sorts requests: the oldest first, then by name, then, across namespaces, by namespace.
 func inOrder(a, b *v1.BackfillRequest) int {
 	return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Namespace, b.Namespace))

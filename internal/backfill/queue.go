@@ -80,8 +80,7 @@ func (q *queue) claims(s *v1.Stream, r *v1.BackfillRequest) bool {
 	if !occupies(s) || holds(r.Status.Phase) {
 		return false
 	}
-	first := r.UID == s.Status.InitialRequestUID || r.UID == s.Status.GapRequestUID
-	return recorded(s, r) || first && !slices.ContainsFunc(q.requests, func(o v1.BackfillRequest) bool { return recorded(s, &o) && !ended(&o) })
+	return recorded(s, r) || comesFirst(s, r) && !slices.ContainsFunc(q.requests, func(o v1.BackfillRequest) bool { return recorded(s, &o) && !ended(&o) })
 }
 
 // candidates are the requests that may be granted a slot, in the order in which
@@ -93,7 +92,7 @@ func (q *queue) candidates() []candidate {
 	for i := range q.requests {
 		r := &q.requests[i]
 		s := q.streamOf(r)
-		if s == nil || !waiting(s, r) {
+		if s == nil || !waiting(s, r) || behindFirst(s, r, q.requests) {
 			continue
 		}
 		reason := blocked(s, r)

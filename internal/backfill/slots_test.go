@@ -51,6 +51,10 @@ func TestCandidates(t *testing.T) {
 		"full by a job on its way out":   {1, []*v1.Stream{stream(named("a"), serving("gone")), b}, []*v1.BackfillRequest{request("2", of("b"))}, ""},
 		"the first after one that ended": {1, []*v1.Stream{stream(named("a"), serving("gone"), initialIs("1"))}, []*v1.BackfillRequest{request("1", of("a"), ours), request("2", of("a"))}, "1!"},
 		"the first after one that runs":  {1, []*v1.Stream{stream(named("a"), serving("2"), initialIs("1"))}, []*v1.BackfillRequest{request("1", of("a"), ours), request("2", of("a"), in(v1.RequestRunning))}, ""},
+		"behind the first":               {1, []*v1.Stream{stream(named("a"), initialIs("1"))}, []*v1.BackfillRequest{request("1", of("a")), request("2", of("a"))}, "1"},
+		"behind a gap's":                 {1, []*v1.Stream{stream(named("a"), gapIs("1"))}, []*v1.BackfillRequest{request("1", of("a"), forGap), request("2", of("a"))}, "1"},
+		"before the first":               {1, []*v1.Stream{stream(named("a"), initialIs("2"))}, []*v1.BackfillRequest{request("1", of("a")), request("2", of("a"))}, "1 2"},
+		"behind a first that has ended":  {1, []*v1.Stream{stream(named("a"), initialIs("1"))}, []*v1.BackfillRequest{request("1", of("a"), completed), request("2", of("a"))}, "2"},
 		"its success is recorded":        {1, []*v1.Stream{stream(named("a"), serving("1"), recordedSuccess)}, []*v1.BackfillRequest{request("1", of("a"), completed), request("2", of("a"))}, "2"},
 		"a cancelled one runs out":       {1, []*v1.Stream{stream(named("a"), serving("1")), b}, []*v1.BackfillRequest{request("1", of("a"), in(v1.RequestRunning), completed), request("2", of("b"))}, ""},
 		"a completed one is carried out": {1, []*v1.Stream{stream(named("a"), streaming), b}, []*v1.BackfillRequest{request("1", of("a"), in(v1.RequestRunning), completed), request("2", of("b"))}, "2"},
@@ -100,6 +104,24 @@ func TestGrantIsGivenBack(t *testing.T) {
 	c.settle()
 	if got, want := c.ending(), "a=Granted/Granted owned"; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestBehindTheFirst: nothing of a stream runs before the request that must come first. Whatever that one waits for,
+// a slot that a later one held would be of no use to anybody.
+func TestBehindTheFirst(t *testing.T) {
+	names := func(q *v1.BackfillRequest) { q.Spec.JobTemplateRef = &v1.TemplateReference{Name: "big"} }
+	for name, behind := range map[string]func(*v1.BackfillRequest){
+		"it gets none":            func(*v1.BackfillRequest) {},
+		"it gives its grant back": in(v1.RequestGranted),
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t, class(1), stream(initialIs("a")), stream(named("other")), request("a", names, ownedBy("uid-orders")), request("b", behind), request("c", of("other")))
+			c.settle()
+			if got, want := c.ending(), "a=Queued/TemplateNotFound owned, b=Queued/WaitingForTurn owned, c=Granted/Granted owned"; got != want {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		})
 	}
 }
 

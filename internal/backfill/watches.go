@@ -237,12 +237,12 @@ func streamChanged() predicate.Predicate {
 
 // dependency is what is read of a stream.
 type dependency struct {
-	class                      string
-	suspended, deleted, failed bool
-	accepted                   metav1.ConditionStatus
-	initial                    v1.InitialBackfillDecision
-	initialUID, backfill       types.UID
-	occupies                   bool
+	class                        string
+	suspended, deleted, failed   bool
+	accepted                     metav1.ConditionStatus
+	initial                      v1.InitialBackfillDecision
+	initialUID, gapUID, backfill types.UID
+	occupies                     bool
 }
 
 func dependsOn(s *v1.Stream) dependency {
@@ -253,6 +253,7 @@ func dependsOn(s *v1.Stream) dependency {
 		failed:     s.Status.Failure != nil,
 		initial:    s.Status.InitialBackfill,
 		initialUID: s.Status.InitialRequestUID,
+		gapUID:     s.Status.GapRequestUID,
 	}
 	if c := meta.FindStatusCondition(s.Status.Conditions, v1.ConditionAccepted); c != nil {
 		d.accepted = c.Status

@@ -76,6 +76,7 @@ func TestStreamChanged(t *testing.T) {
 		"not accepted": {refused, true},
 		"deletion":     {deleting, true},
 		"backfilling":  {serving("a"), true},
+		"gap":          {gapIs("a"), true},
 		"initial":      {func(s *v1.Stream) { s.Status.InitialRequestUID = "u" }, true},
 	} {
 		if got := streamChanged().Update(event.UpdateEvent{ObjectOld: stream(), ObjectNew: stream(c.change)}); got != c.want {
