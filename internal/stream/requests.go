@@ -74,6 +74,7 @@ func (p *pass) tell(q *v1.BackfillRequest) {
 		}
 	case lifecycle.Failed:
 		message := p.failureMessage()
+		p.tellStart(q)
 		p.attempt(q, v1.AttemptFailed, message)
 		setRequestPhase(q, v1.RequestFailed, v1.ReasonRequestFailed, message, metav1.NewTime(p.now))
 	case lifecycle.Done:
@@ -101,6 +102,13 @@ func (p *pass) tellRunning(q *v1.BackfillRequest) {
 	setRequestPhase(q, v1.RequestRunning, v1.ReasonRequestRunning, "Job "+q.Status.Job+" is running.", now)
 }
 
+// tellStart makes up for it where the job ended before it could be told that it ran.
+func (p *pass) tellStart(q *v1.BackfillRequest) {
+	if q.Status.StartTime == nil {
+		q.Status.StartTime, q.Status.Job = p.record.StartTime, p.record.Name
+	}
+}
+
 // tellPaused shows which requests were begun and run again after the suspension.
 func (p *pass) tellPaused(q *v1.BackfillRequest) {
 	if p.served != nil && q.UID == p.served.UID && p.facts.Job == lifecycle.Vanished {
@@ -113,6 +121,7 @@ func (p *pass) tellPaused(q *v1.BackfillRequest) {
 
 func (p *pass) tellCompleted(q *v1.BackfillRequest) {
 	now := metav1.NewTime(p.now)
+	p.tellStart(q)
 	p.attempt(q, v1.AttemptSucceeded, "")
 	q.Status.CompletionTime = &now
 	setRequestPhase(q, v1.RequestCompleted, v1.ReasonRequestCompleted, "The backfill has completed.", now)

@@ -385,6 +385,23 @@ func TestLedger(t *testing.T) {
 	}
 }
 
+// TestARequestThatWasNeverToldRunningHasAStart: its job ended before the write that says so was made.
+func TestARequestThatWasNeverToldRunningHasAStart(t *testing.T) {
+	for exitCode, want := range map[int32]v1.RequestPhase{0: v1.RequestCompleted, 3: v1.RequestFailed} {
+		c := newCluster(t, orders()...)
+		c.settle()
+		q, record := c.requests()[0], c.stream().Status.Job
+		q.Status = v1.BackfillRequestStatus{}
+		c.must(c.api.Status().Update(t.Context(), &q))
+		c.end(exitCode)
+		c.settle()
+		got := c.requests()[0].Status
+		if got.Phase != want || got.Job != record.Name || !got.StartTime.Equal(record.StartTime) {
+			t.Errorf("exit code %d: %s, job %q since %v; want %s, job %q since %v", exitCode, got.Phase, got.Job, got.StartTime, want, record.Name, record.StartTime)
+		}
+	}
+}
+
 // TestARestartIsCarriedOutOnce: a value that was seen is not carried out again.
 func TestARestartIsCarriedOutOnce(t *testing.T) {
 	c := newCluster(t, orders()...)
