@@ -53,7 +53,7 @@ mutants: ## Ten known bugs, switched in one at a time: the laws and the stories 
 	go run ./test/mutants
 
 # The fuzz targets, as package:target.
-FUZZ := $(addprefix internal/validation:,FuzzStream FuzzTemplate FuzzRequest FuzzClass) internal/definition:FuzzFromStream internal/jobspec:FuzzName
+FUZZ := $(addprefix internal/validation:,FuzzStream FuzzTemplate FuzzRequest FuzzClass) internal/definition:FuzzFromStream internal/definition:FuzzSameText internal/jobspec:FuzzName
 FUZZTIME ?= 60s
 
 .PHONY: fuzz

@@ -118,12 +118,13 @@ func (s *server) stream(ctx context.Context, namespace, name string) (*v1.Stream
 func found[T client.Object](o T, err error) (T, error) {
 	var none T
 	switch {
+	case err == nil:
+		return o, nil
 	case apierrors.IsNotFound(err):
 		return none, nil
-	case err != nil:
+	default:
 		return none, fmt.Errorf("look up what the object names: %w", err)
 	}
-	return o, nil
 }
 
 // schemas keeps each class's schema as it was compiled last.

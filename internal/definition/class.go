@@ -78,14 +78,13 @@ func failureClassProblems(class *v1.StreamClass) []*Problem {
 	var all []*Problem
 	owner := map[int32]string{}
 	for i, f := range class.Spec.FailureClasses {
-		path := fmt.Sprintf("spec.failureClasses[%d]", i)
 		if slices.ContainsFunc(class.Spec.FailureClasses[:i], func(before v1.FailureClass) bool { return before.Name == f.Name }) {
-			all = append(all, classProblem(class, v1.ReasonFailureClasses, path+".name",
+			all = append(all, classProblem(class, v1.ReasonFailureClasses, fmt.Sprintf("spec.failureClasses[%d].name", i),
 				fmt.Sprintf("%q is there twice; merge the two or rename one", f.Name)))
 		}
 		for j, code := range f.ExitCodes {
 			if text := exitCodeText(code, owner); text != "" {
-				all = append(all, classProblem(class, v1.ReasonFailureClasses, fmt.Sprintf("%s.exitCodes[%d]", path, j), text))
+				all = append(all, classProblem(class, v1.ReasonFailureClasses, fmt.Sprintf("spec.failureClasses[%d].exitCodes[%d]", i, j), text))
 				continue
 			}
 			owner[code] = f.Name

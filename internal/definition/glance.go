@@ -168,6 +168,9 @@ func sameText(a, b *runtime.RawExtension) bool {
 	if bytes.Equal(a.Raw, b.Raw) {
 		return true
 	}
+	if canonical(a.Raw) && canonical(b.Raw) {
+		return false // what means the same is written the same
+	}
 	x, errX := decode(a.Raw)
 	y, errY := decode(b.Raw)
 	return errX == nil && errY == nil && reflect.DeepEqual(x, y)

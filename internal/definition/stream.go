@@ -100,9 +100,12 @@ func specProblem(text string) *Problem {
 	return &Problem{Reason: v1.ReasonSpecInvalid, Kind: v1.KindStream, Field: "spec", Message: "spec: " + text}
 }
 
+// apiVersion of every Stream, put together once.
+var apiVersion = v1.GroupVersion.String()
+
 func identity(s *v1.Stream) Definition {
 	d := Definition{
-		APIVersion: v1.GroupVersion.String(),
+		APIVersion: apiVersion,
 		Kind:       v1.KindStream,
 		Namespace:  s.Namespace,
 		Name:       s.Name,

@@ -10,7 +10,7 @@ import (
 )
 
 // Templates are a stream's references to the templates of its jobs and of its
-// backfills, namespaces filled in: its own, else the class's; nil where neither names one. A
+// backfills, to be read and not written, namespaces filled in: its own, else the class's; nil where neither names one. A
 // stream of a class that is gone keeps its own.
 func Templates(s *v1.Stream, class *v1.StreamClass) (stream, backfill *v1.TemplateReference) {
 	var classStream, classBackfill *v1.TemplateReference
@@ -21,17 +21,17 @@ func Templates(s *v1.Stream, class *v1.StreamClass) (stream, backfill *v1.Templa
 	return stream, firstReference(s.Namespace, s.Spec.BackfillJobTemplateRef, classBackfill, stream)
 }
 
-// firstReference is the first that is there, with its namespace filled in.
+// firstReference is the first that is there, with its namespace filled in: that
+// very one where it has a namespace.
 func firstReference(namespace string, refs ...*v1.TemplateReference) *v1.TemplateReference {
 	for _, ref := range refs {
-		if ref == nil {
-			continue
+		switch {
+		case ref == nil:
+		case ref.Namespace != "":
+			return ref
+		default:
+			return &v1.TemplateReference{Namespace: namespace, Name: ref.Name}
 		}
-		found := *ref
-		if found.Namespace == "" {
-			found.Namespace = namespace
-		}
-		return &found
 	}
 	return nil
 }

@@ -4,11 +4,51 @@ package definition
 
 import (
 	"bytes"
+	"encoding/json"
 	"iter"
 	"unicode/utf8"
 )
 
-// Every function here wants JSON that is valid, without space around it.
+// canonical tells that text is JSON of which nothing could be written otherwise: no
+// space, no escapes, and the keys in order, each once, as the API server writes
+// them. Of numbers another spelling is another number here. It may be false for
+// what is as good.
+func canonical(text []byte) bool {
+	return json.Valid(text) && bytes.IndexByte(text, '\\') < 0 && utf8.Valid(text) && ordered(text, 0)
+}
+
+// ordered wants valid JSON without escapes. Each level is read once more than the
+// one around it, so there is an end to how deep it looks.
+func ordered(value []byte, depth int) bool {
+	if depth > 16 || bytes.IndexByte([]byte(blank), value[0]) >= 0 || bytes.IndexByte([]byte(blank), value[len(value)-1]) >= 0 {
+		return false
+	}
+	length := 2
+	switch value[0] {
+	case '{':
+		var last []byte
+		for key, member := range members(value) {
+			if length > 2 && bytes.Compare(last, key) >= 0 || !ordered(member, depth+1) {
+				return false
+			}
+			last = key
+			length += len(key) + len(`"":,`) + len(member)
+		}
+	case '[':
+		for element := range elements(value) {
+			if !ordered(element, depth+1) {
+				return false
+			}
+			length += len(element) + len(`,`)
+		}
+	default:
+		return true
+	}
+	// The last one has no comma after it; all that is not counted is space.
+	return len(value) == max(2, length-1)
+}
+
+// Every function below wants JSON that is valid, without space around it.
 
 // members are the keys of an object and their values, in the order in which they
 // are written. A key is as it is written between its quotes.

@@ -26,36 +26,40 @@ func PolicyFaults(policy *batchv1.PodFailurePolicy, pod *corev1.PodSpec, path st
 	if policy == nil {
 		return nil
 	}
-	path += ".rules"
 	if len(policy.Rules) > maxRules {
-		return []Fault{{path, fmt.Sprintf("has %d rules, and Kubernetes allows at most %d; merge some", len(policy.Rules), maxRules)}}
+		return []Fault{{path + ".rules", fmt.Sprintf("has %d rules, and Kubernetes allows at most %d; merge some", len(policy.Rules), maxRules)}}
 	}
 	var all []Fault
 	for i := range policy.Rules {
-		all = append(all, ruleFaults(&policy.Rules[i], pod, fmt.Sprintf("%s[%d]", path, i))...)
+		for _, f := range ruleFaults(&policy.Rules[i], pod) {
+			all = append(all, Fault{fmt.Sprintf("%s.rules[%d]%s", path, i, f.Field), f.Text})
+		}
 	}
 	return all
 }
 
-func ruleFaults(rule *batchv1.PodFailurePolicyRule, pod *corev1.PodSpec, path string) []Fault {
+// ruleFaults and those below it name fields from the rule on: most rules have no
+// fault, and then nobody asks where they stand.
+func ruleFaults(rule *batchv1.PodFailurePolicyRule, pod *corev1.PodSpec) []Fault {
 	var all []Fault
 	switch rule.Action {
 	case batchv1.PodFailurePolicyActionFailJob, batchv1.PodFailurePolicyActionIgnore, batchv1.PodFailurePolicyActionCount:
 	case batchv1.PodFailurePolicyActionFailIndex:
-		all = append(all, Fault{path + ".action", "FailIndex belongs to Indexed Jobs, which a stream's are not; use FailJob, Ignore or Count"})
+		all = append(all, Fault{".action", "FailIndex belongs to Indexed Jobs, which a stream's are not; use FailJob, Ignore or Count"})
 	default:
-		all = append(all, Fault{path + ".action", fmt.Sprintf("%q is no action; use FailJob, Ignore or Count", rule.Action)})
+		all = append(all, Fault{".action", fmt.Sprintf("%q is no action; use FailJob, Ignore or Count", rule.Action)})
 	}
 	if (rule.OnExitCodes == nil) == (len(rule.OnPodConditions) == 0) {
-		return append(all, Fault{path, "must have either onExitCodes or onPodConditions; split the rule or complete it"})
+		return append(all, Fault{"", "must have either onExitCodes or onPodConditions; split the rule or complete it"})
 	}
 	if rule.OnExitCodes != nil {
-		return append(all, exitCodesFaults(rule.OnExitCodes, pod, path+".onExitCodes")...)
+		return append(all, exitCodesFaults(rule.OnExitCodes, pod)...)
 	}
-	return append(all, conditionsFaults(rule.OnPodConditions, path+".onPodConditions")...)
+	return append(all, conditionsFaults(rule.OnPodConditions)...)
 }
 
-func exitCodesFaults(on *batchv1.PodFailurePolicyOnExitCodesRequirement, pod *corev1.PodSpec, path string) []Fault {
+func exitCodesFaults(on *batchv1.PodFailurePolicyOnExitCodesRequirement, pod *corev1.PodSpec) []Fault {
+	const path = ".onExitCodes"
 	var all []Fault
 	in := on.Operator == batchv1.PodFailurePolicyOnExitCodesOpIn
 	if !in && on.Operator != batchv1.PodFailurePolicyOnExitCodesOpNotIn {
@@ -70,22 +74,23 @@ func exitCodesFaults(on *batchv1.PodFailurePolicyOnExitCodesRequirement, pod *co
 			})
 		}
 	}
-	path += ".values"
+	const values = path + ".values"
 	if len(on.Values) == 0 || len(on.Values) > maxCodes {
-		return append(all, Fault{path, fmt.Sprintf("has %d exit codes, and Kubernetes allows 1 to %d; remove the rule, or split it", len(on.Values), maxCodes)})
+		return append(all, Fault{values, fmt.Sprintf("has %d exit codes, and Kubernetes allows 1 to %d; remove the rule, or split it", len(on.Values), maxCodes)})
 	}
 	for i, code := range on.Values {
 		if in && code == 0 {
-			all = append(all, Fault{fmt.Sprintf("%s[%d]", path, i), "0 is success and cannot stand with In; remove it"})
+			all = append(all, Fault{fmt.Sprintf("%s[%d]", values, i), "0 is success and cannot stand with In; remove it"})
 		}
 		if i > 0 && on.Values[i-1] >= code {
-			all = append(all, Fault{fmt.Sprintf("%s[%d]", path, i), fmt.Sprintf("%d comes after %d; sort the exit codes, each once", code, on.Values[i-1])})
+			all = append(all, Fault{fmt.Sprintf("%s[%d]", values, i), fmt.Sprintf("%d comes after %d; sort the exit codes, each once", code, on.Values[i-1])})
 		}
 	}
 	return all
 }
 
-func conditionsFaults(on []batchv1.PodFailurePolicyOnPodConditionsPattern, path string) []Fault {
+func conditionsFaults(on []batchv1.PodFailurePolicyOnPodConditionsPattern) []Fault {
+	const path = ".onPodConditions"
 	if len(on) > maxConditions {
 		return []Fault{{path, fmt.Sprintf("has %d conditions, and Kubernetes allows at most %d; split the rule", len(on), maxConditions)}}
 	}

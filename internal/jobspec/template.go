@@ -94,7 +94,7 @@ func metadataFaults(t *v1.StreamingJobTemplate) []Fault {
 		field  string
 		labels map[string]string
 	}{{"spec.metadata.labels", t.Spec.Labels}, {jobField + ".template.metadata.labels", pod.Labels}} {
-		for _, key := range slices.Sorted(maps.Keys(at.labels)) {
+		for _, key := range keysOf(at.labels) {
 			field := fmt.Sprintf("%s[%s]", at.field, key)
 			if slices.Contains(own, key) {
 				all = append(all, Fault{field, "is set by Kubernetes on every Job anew; remove it"})
@@ -109,7 +109,7 @@ func metadataFaults(t *v1.StreamingJobTemplate) []Fault {
 		annotations map[string]string
 	}{{"spec.metadata.annotations", t.Spec.Annotations}, {jobField + ".template.metadata.annotations", pod.Annotations}} {
 		size := 0
-		for _, key := range slices.Sorted(maps.Keys(at.annotations)) {
+		for _, key := range keysOf(at.annotations) {
 			size += len(key) + len(at.annotations[key])
 			if errs := validation.IsQualifiedName(strings.ToLower(key)); len(errs) > 0 {
 				all = append(all, Fault{fmt.Sprintf("%s[%s]", at.field, key), "is no valid annotation: " + errs[0]})
@@ -120,6 +120,14 @@ func metadataFaults(t *v1.StreamingJobTemplate) []Fault {
 		}
 	}
 	return all
+}
+
+// keysOf are the keys in order, at no cost where there are none.
+func keysOf(m map[string]string) []string {
+	if len(m) == 0 {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(m))
 }
 
 func podFaults(pod *corev1.PodSpec, class *v1.StreamClass) []Fault {
@@ -158,18 +166,21 @@ func environmentFaults(pod *corev1.PodSpec) []Fault {
 		list  []corev1.Container
 	}{{"initContainers", pod.InitContainers}, {"containers", pod.Containers}} {
 		for i := range group.list {
-			all = append(all, reserved(&group.list[i], fmt.Sprintf("%s.%s[%d]", podField, group.field, i))...)
+			for _, f := range reserved(&group.list[i]) {
+				all = append(all, Fault{fmt.Sprintf("%s.%s[%d].%s", podField, group.field, i, f.Field), f.Text})
+			}
 		}
 	}
 	return all
 }
 
-func reserved(c *corev1.Container, at string) []Fault {
+// reserved names fields from the container on.
+func reserved(c *corev1.Container) []Fault {
 	var all []Fault
 	for i, e := range c.Env {
 		if strings.HasPrefix(e.Name, v1.EnvPrefix) {
 			all = append(all, Fault{
-				fmt.Sprintf("%s.env[%d].name", at, i),
+				fmt.Sprintf("env[%d].name", i),
 				fmt.Sprintf("%s: names that begin with %s are the operator's; rename it", e.Name, v1.EnvPrefix),
 			})
 		}
@@ -177,7 +188,7 @@ func reserved(c *corev1.Container, at string) []Fault {
 	for i, f := range c.EnvFrom {
 		if strings.HasPrefix(f.Prefix, v1.EnvPrefix) {
 			all = append(all, Fault{
-				fmt.Sprintf("%s.envFrom[%d].prefix", at, i),
+				fmt.Sprintf("envFrom[%d].prefix", i),
 				fmt.Sprintf("%s: names that begin with %s are the operator's; choose another prefix", f.Prefix, v1.EnvPrefix),
 			})
 		}
