@@ -49,8 +49,9 @@ test: ## Unit tests, proofs, integration over a real API server and Job controll
 	cd test/accepts && $(GOTEST) ./...
 
 .PHONY: mutants
-mutants: ## Ten known bugs, switched in one at a time: the laws and the stories must notice each
+mutants: ## Ten known bugs switched in, and each rule of admission switched off, one at a time: a test must notice each
 	go run ./test/mutants
+	go run ./test/mutants -rules
 
 # The fuzz targets, as package:target.
 FUZZ := $(addprefix internal/validation:,FuzzStream FuzzTemplate FuzzRequest FuzzClass) internal/definition:FuzzFromStream internal/definition:FuzzSameText internal/jobspec:FuzzName

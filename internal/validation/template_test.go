@@ -164,7 +164,10 @@ func TestTemplateSecrets(t *testing.T) {
 	ref := func(name string) *corev1.LocalObjectReference { return &corev1.LocalObjectReference{Name: name} }
 	pod.InitContainers = []corev1.Container{{EnvFrom: []corev1.EnvFromSource{{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: *ref("init")}}, {}}}}
 	pod.Containers[0].Env = []corev1.EnvVar{{}, {ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: *ref("env")}}}}
-	pod.ImagePullSecrets = []corev1.LocalObjectReference{*ref("pull"), *ref("init"), {}}
+	pod.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{
+		EnvFrom: []corev1.EnvFromSource{{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: *ref("debug")}}},
+	}}}
+	pod.ImagePullSecrets = []corev1.LocalObjectReference{*ref("pull"), *ref("pull"), {}}
 	for _, source := range []corev1.VolumeSource{
 		{Secret: &corev1.SecretVolumeSource{SecretName: "volume"}},
 		{Projected: &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{{}, {Secret: &corev1.SecretProjection{LocalObjectReference: *ref("projected")}}}}},
@@ -181,7 +184,7 @@ func TestTemplateSecrets(t *testing.T) {
 	} {
 		pod.Volumes = append(pod.Volumes, corev1.Volume{VolumeSource: source})
 	}
-	want := []string{"azure", "ceph", "cinder", "csi", "env", "flex", "init", "iscsi", "projected", "pull", "rbd", "scaleio", "storageos", "volume"}
+	want := []string{"azure", "ceph", "cinder", "csi", "debug", "env", "flex", "init", "iscsi", "projected", "pull", "rbd", "scaleio", "storageos", "volume"}
 	if got := TemplateSecrets(w.template); !reflect.DeepEqual(got, want) {
 		t.Errorf("\n got %q\nwant %q", got, want)
 	}

@@ -1,6 +1,8 @@
 // Mutants switches ten known bugs into the operator, one at a time, and shows that
 // the laws and the stories notice each of them. None of the bugs is in the product's
 // source: each is a small edit, made on a copy that the compiler reads instead.
+// With -rules it switches off each rule of internal/validation, internal/definition
+// and internal/jobspec, one at a time: a case of the catalogue or a unit test must miss it.
 package main
 
 import (
@@ -20,6 +22,7 @@ func main() { os.Exit(run(os.Args[1:])) }
 func run(args []string) int {
 	flags := flag.NewFlagSet("mutants", flag.ContinueOnError)
 	only := flags.String("only", "", "switch in only the bugs whose name holds this text")
+	rules := flags.Bool("rules", false, "switch off the rules of the pure core instead, one at a time: a case or a test must miss each")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
@@ -29,6 +32,13 @@ func run(args []string) int {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
 		return 1
+	}
+	if *rules {
+		if err := switchAll(ctx, root, core, judges, excused, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "mutants:", err)
+			return 1
+		}
+		return 0
 	}
 	var chosen []mutant
 	for _, m := range catalog {

@@ -5,6 +5,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,19 +24,27 @@ type edit struct {
 // writeOverlay writes copies of the files, with the edits made, into the folder and
 // returns the path of the list that `go -overlay` takes.
 func writeOverlay(root, folder string, files []string, edits []edit) (string, error) {
-	replace := map[string]string{}
-	for i, file := range files {
+	copies := map[string]string{}
+	for _, file := range files {
 		source := filepath.Join(root, filepath.FromSlash(file))
 		text, err := os.ReadFile(source)
 		if err != nil {
 			return "", fmt.Errorf("read what is to be edited: %w", err)
 		}
-		edited, err := apply(string(text), file, edits)
-		if err != nil {
+		if copies[source], err = apply(string(text), file, edits); err != nil {
 			return "", err
 		}
-		copied := filepath.Join(folder, fmt.Sprintf("%d-%s", i, filepath.Base(file)))
-		if err := os.WriteFile(copied, []byte(edited), 0o600); err != nil {
+	}
+	return writeCopies(folder, copies)
+}
+
+// writeCopies writes what the compiler is to read in the place of each file, and the
+// list of them.
+func writeCopies(folder string, copies map[string]string) (string, error) {
+	replace := map[string]string{}
+	for i, source := range slices.Sorted(maps.Keys(copies)) {
+		copied := filepath.Join(folder, fmt.Sprintf("%d-%s", i, filepath.Base(source)))
+		if err := os.WriteFile(copied, []byte(copies[source]), 0o600); err != nil {
 			return "", fmt.Errorf("write the edited copy: %w", err)
 		}
 		replace[source] = copied
