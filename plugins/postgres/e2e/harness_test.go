@@ -223,6 +223,9 @@ func launch(t *testing.T, env []string, args ...string) *process {
 	}
 	if args[0] == "run" {
 		args = append(args, "--termination-log", p.last, "--log-level", "debug")
+		if !slices.Contains(args, "--metrics-address") {
+			args = append(args, "--metrics-address", "127.0.0.1:0")
+		}
 		if !slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "--patience") }) {
 			args = append(args, "--patience", "20s")
 		}

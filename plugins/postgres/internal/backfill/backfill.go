@@ -15,6 +15,7 @@ import (
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/exit"
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/job"
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/layout"
+	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/metrics"
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/rowfile"
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/sink"
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/source"
@@ -38,6 +39,8 @@ type Backfill struct {
 	Log     *slog.Logger
 	// Patience is how long the source may be away before the job gives up.
 	Patience time.Duration
+	// Metrics are told what is durable.
+	Metrics *metrics.Metrics
 }
 
 // Do runs the backfill to its end, or until stopping is done: then it returns

@@ -7,6 +7,7 @@ import (
 	"errors"
 
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/layout"
+	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/metrics"
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/sink"
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/table"
 )
@@ -56,6 +57,9 @@ func (w *work) nextPart(ctx context.Context) error {
 	}
 	if err := w.finish(ctx, part); err != nil {
 		return err
+	}
+	if part.File != "" {
+		w.Metrics.Wrote(metrics.Snapshot, part.Rows, part.Bytes)
 	}
 	w.parts = append(w.parts, part)
 	total, bytes := w.sums()

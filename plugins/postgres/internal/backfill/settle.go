@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/layout"
+	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/metrics"
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/source"
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/view"
 )
@@ -93,6 +94,7 @@ func (w *work) readSettled(ctx, stopping context.Context, tx pgx.Tx, manifest *l
 	if part.Bytes, err = w.writeRows(ctx, part.File, rows); err != nil {
 		return err
 	}
+	w.Metrics.Wrote(metrics.Snapshot, part.Rows, part.Bytes)
 	manifest.Settled = &part
 	return nil
 }

@@ -35,6 +35,7 @@ is wrong · 30 changes are lost, a backfill is needed · 143 a backfill was inte
 
 // program is one run of this program.
 type program struct {
+	version string
 	lookup  job.Lookup
 	stdout  io.Writer
 	stderr  io.Writer
@@ -49,6 +50,7 @@ type options struct {
 	termination string
 	patience    time.Duration
 	checkEvery  time.Duration
+	metrics     string
 
 	// verify and cleanup, which are also run by people.
 	stream  string
@@ -62,7 +64,7 @@ type options struct {
 
 // Main runs the program and returns its exit code.
 func Main(version string, args []string, lookup job.Lookup, stdout, stderr io.Writer) int {
-	p := &program{lookup: lookup, stdout: stdout, stderr: stderr}
+	p := &program{version: version, lookup: lookup, stdout: stdout, stderr: stderr}
 	command := "run"
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		command, args = args[0], args[1:]
@@ -103,6 +105,7 @@ func (p *program) parse(command string, args []string) error {
 	if command == "run" {
 		flags.StringVar(&o.termination, "termination-log", terminationLog, "file for the last words, which Kubernetes shows in the pod's status")
 		flags.DurationVar(&o.checkEvery, "check-every", 30*time.Second, "how often the streaming job looks whether the table is still the same")
+		flags.StringVar(&o.metrics, "metrics-address", ":9090", "address that serves Prometheus metrics at /metrics; where it cannot be had the job goes on without; empty serves none")
 	} else {
 		flags.StringVar(&o.stream, "stream", "", "file with the Stream as JSON, - for standard input (kubectl get stream NAME -o json); default: STREAMCONTEXT__*")
 		flags.StringVar(&o.host, "host", "", "another way to spec.source.host, such as a forwarded port's")

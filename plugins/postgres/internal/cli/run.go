@@ -10,6 +10,7 @@ import (
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/backfill"
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/epoch"
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/job"
+	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/metrics"
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/rowfile"
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/sink"
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/source"
@@ -33,7 +34,13 @@ func (p *program) run(ctx context.Context) (err error) {
 	if err := files.Clear(); err != nil {
 		return err
 	}
-	changes := p.changes(j, files)
+	mode := metrics.Stream
+	if j.Backfill != nil {
+		mode = metrics.Backfill
+	}
+	told := metrics.New(mode, p.version)
+	defer told.Serve(ctx, p.options.metrics, p.log)()
+	changes := p.changes(j, files, told)
 	if j.Backfill == nil {
 		return p.stream(ctx, stop, changes)
 	}
@@ -49,7 +56,7 @@ func sourceOf(j job.Job) source.Source {
 	}
 }
 
-func (p *program) changes(j job.Job, files *sink.Sink) *stream.Stream {
+func (p *program) changes(j job.Job, files *sink.Sink, told *metrics.Metrics) *stream.Stream {
 	from := sourceOf(j)
 	return &stream.Stream{
 		Source:     from,
@@ -61,6 +68,7 @@ func (p *program) changes(j job.Job, files *sink.Sink) *stream.Stream {
 		Log:        p.log,
 		Patience:   p.options.patience,
 		CheckEvery: p.options.checkEvery,
+		Metrics:    told,
 	}
 }
 
@@ -85,6 +93,7 @@ func (p *program) backfill(j job.Job, files *sink.Sink, changes *stream.Stream) 
 		Origin:   changes.Origin,
 		Log:      p.log,
 		Patience: p.options.patience,
+		Metrics:  changes.Metrics,
 	}
 }
 

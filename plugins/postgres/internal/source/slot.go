@@ -131,6 +131,15 @@ func (s Source) CurrentLSN(ctx context.Context, conn *pgx.Conn) (layout.LSN, err
 	return layout.ParseLSN(text)
 }
 
+// FlushedLSN is the end of what the source has made durable of its log: as far as a slot can follow it.
+func (s Source) FlushedLSN(ctx context.Context, conn *pgx.Conn) (layout.LSN, error) {
+	var text string
+	if err := conn.QueryRow(ctx, `SELECT pg_current_wal_flush_lsn()::text`).Scan(&text); err != nil {
+		return 0, Judge("look at the source's position", err)
+	}
+	return layout.ParseLSN(text)
+}
+
 // Mark writes a message into the log that changes no data. A slot follows the log
 // only as far as there are records, and a quiet server writes its next one only
 // after some fifteen seconds; whoever waits for a place writes one behind it.

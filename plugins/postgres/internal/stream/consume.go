@@ -13,6 +13,7 @@ import (
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/epoch"
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/exit"
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/layout"
+	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/metrics"
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/rowfile"
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/table"
 )
@@ -38,6 +39,7 @@ type consumer struct {
 	// confirmed is what the server was told last.
 	confirmed uint64
 	total     totals
+	lag       lag
 }
 
 // segment is a run of changes of one schema; it becomes one file.
@@ -159,6 +161,7 @@ func (c *consumer) keepUp(ctx context.Context) error {
 	if err := c.confirm(ctx); err != nil {
 		return err
 	}
+	c.measureLag(ctx)
 	if time.Since(c.total.told) >= tellEvery {
 		c.tell("progress")
 	}
@@ -241,6 +244,8 @@ func (c *consumer) write(ctx context.Context) error {
 		if err := c.Sink.Put(ctx, file.Key(), data); err != nil {
 			return err
 		}
+		c.Metrics.Wrote(metrics.Change, len(segment.changes), len(data))
+		c.Metrics.Lag.Committed(time.UnixMicro(last.CommitMicros))
 		c.total.files++
 		c.total.bytes += len(data)
 		c.Log.Debug("wrote changes", "file", file.Key(), "rows", len(segment.changes), "bytes", len(data))

@@ -12,6 +12,7 @@ import (
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/epoch"
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/exit"
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/layout"
+	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/metrics"
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/rowfile"
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/sink"
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/source"
@@ -31,6 +32,8 @@ type Stream struct {
 	Patience time.Duration
 	// CheckEvery is how often the table is looked at for being the same.
 	CheckEvery time.Duration
+	// Metrics are told what is durable.
+	Metrics *metrics.Metrics
 }
 
 // forever is an LSN that no stream reaches.
