@@ -8,6 +8,8 @@ const (
 	LabelStreamID = "arcane/stream-id"
 	// LabelStreamKind holds the stream's kind.
 	LabelStreamKind = "arcane/stream-kind"
+	// LabelStreamClass holds the name of the stream's class, where it is short enough for a label (63 characters).
+	LabelStreamClass = "arcane/stream-class"
 	// LabelBackfilling is "true" on a backfill's Job and pods, else "false".
 	LabelBackfilling = "arcane/backfilling"
 	// LabelManagedBy is the recommended label of Kubernetes for the tool that manages an object.

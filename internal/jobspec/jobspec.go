@@ -10,6 +10,7 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
@@ -105,12 +106,16 @@ func annotations(in Input) map[string]string {
 
 // labels of the Job and of its pods.
 func labels(in Input) map[string]string {
-	return map[string]string{
+	ours := map[string]string{
 		v1.LabelStreamID:    in.Definition.Name,
 		v1.LabelStreamKind:  in.Definition.Kind,
 		v1.LabelBackfilling: strconv.FormatBool(carriesAll(in.Mode)),
 		v1.LabelManagedBy:   v1.ManagedBy,
 	}
+	if in.Class != nil && len(in.Class.Name) <= content.LabelValueMaxLength {
+		ours[v1.LabelStreamClass] = in.Class.Name
+	}
+	return ours
 }
 
 // carriesAll tells whether a job of this mode carries all data once, and ends.
