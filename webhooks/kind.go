@@ -47,6 +47,8 @@ type kind[T client.Object, A any] struct {
 type verdict struct {
 	warnings []string
 	errs     field.ErrorList
+	// tried: the errors are the API server's own.
+	tried bool
 }
 
 // change is a write.
@@ -105,7 +107,11 @@ func (k kind[T, A]) judge(ctx context.Context, req admission.Request) admission.
 	v := k.verdict(ctx, c, around)
 	if len(v.errs) > 0 {
 		group := schema.GroupKind{Group: v1.GroupVersion.Group, Kind: k.name}
-		return refused(apierrors.NewInvalid(group, c.new.GetName(), v.errs)).WithWarnings(v.warnings...)
+		answer := refused(apierrors.NewInvalid(group, c.new.GetName(), v.errs)).WithWarnings(v.warnings...)
+		if v.tried {
+			answer.AuditAnnotations = map[string]string{ruleKey: string(RuleDryRun)}
+		}
+		return answer
 	}
 	return admission.Allowed("").WithWarnings(v.warnings...)
 }
@@ -119,6 +125,7 @@ func (k kind[T, A]) verdict(ctx context.Context, c change[T], around A) (v verdi
 	}
 	tried := k.try(ctx, c.new, around)
 	v.warnings, v.errs = append(v.warnings, tried.warnings...), tried.errs
+	v.tried = true
 	return v
 }
 

@@ -10,6 +10,7 @@ package webhooks
 import (
 	"fmt"
 
+	"github.com/prometheus/client_golang/prometheus"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
@@ -21,6 +22,8 @@ type Options struct {
 	// User is the operator's own name at the API server. What it writes passes: it
 	// must never wait for itself.
 	User string
+	// Metrics gets the counter of what is refused.
+	Metrics prometheus.Registerer
 }
 
 // server is what all adapters work with.
@@ -33,6 +36,8 @@ type server struct {
 	live client.Client
 	// schemas of classes, compiled.
 	schemas schemas
+	// denials counts what is refused.
+	denials denials
 }
 
 // Register serves the webhooks of all kinds on the manager's webhook server.
@@ -50,7 +55,11 @@ func Register(mgr ctrl.Manager, o Options) error {
 	if err != nil {
 		return fmt.Errorf("make the client of the webhooks: %w", err)
 	}
-	s := &server{user: o.User, cache: mgr.GetClient(), live: live}
+	denials, err := newDenials(o.Metrics)
+	if err != nil {
+		return err
+	}
+	s := &server{user: o.User, cache: mgr.GetClient(), live: live, denials: denials}
 	s.serve(mgr.GetWebhookServer())
 	return nil
 }
@@ -69,9 +78,9 @@ func (s *server) paths() map[string]admission.HandlerFunc {
 		"/default/streams":                streams.complete,
 		"/default/backfillrequests":       requests.complete,
 		"/default/streamingjobtemplates":  templates.complete,
-		"/validate/streams":               streams.judge,
-		"/validate/backfillrequests":      requests.judge,
-		"/validate/streamingjobtemplates": templates.judge,
-		"/validate/streamclasses":         classes.judge,
+		"/validate/streams":               s.denials.counting("streams", streams.judge),
+		"/validate/backfillrequests":      s.denials.counting("backfillrequests", requests.judge),
+		"/validate/streamingjobtemplates": s.denials.counting("streamingjobtemplates", templates.judge),
+		"/validate/streamclasses":         s.denials.counting("streamclasses", classes.judge),
 	}
 }
