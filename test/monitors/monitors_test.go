@@ -18,7 +18,6 @@ import (
 	"testing"
 
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -219,7 +218,7 @@ func TestTemplatesNameThePort(t *testing.T) {
 	var templates int
 	documents(t, data, func(_ metav1.TypeMeta, document []byte) {
 		template := read[v1.StreamingJobTemplate](t, document)
-		var spec batchv1.JobSpec = template.Spec.Spec
+		spec := template.Spec.Spec
 		ports := spec.Template.Spec.Containers[0].Ports
 		if want == nil || !slices.ContainsFunc(ports, func(p corev1.ContainerPort) bool { return p.Name == *want }) {
 			t.Errorf("template %s has the ports %+v, want one that is called %v", template.Name, ports, want)
