@@ -99,35 +99,41 @@ func (s *search) add(n ast.Node, begin, end string) {
 // said finds the innermost place above a sentence that can be switched off.
 func (s *search) said(above []ast.Node) {
 	for i := len(above) - 2; i >= 0; i-- {
-		below := above[i+1]
-		switch n := above[i].(type) {
-		case *ast.FuncDecl:
-			return // Whoever asks this function passes on what it says.
-		case *ast.CallExpr:
-			if inward(n) {
-				return
-			}
-		case *ast.IfStmt:
-			if below == n.Body {
-				s.condition(n.Cond)
-				return
-			}
-		case *ast.CaseClause:
-			if choice, ok := above[i-2].(*ast.SwitchStmt); ok && choice.Tag == nil && len(n.List) == 1 {
-				s.condition(n.List[0])
-				return
-			}
-		case *ast.CompositeLit:
-			if test, ok := first(n).(*ast.BinaryExpr); ok && below != test && test.Op != token.ADD {
-				s.condition(test)
-				return
-			}
-		case ast.Stmt:
-			if tells(n) && inBlock(above[:i+1]) {
-				return // found as a statement
-			}
+		condition, found := placeOf(above[:i+2])
+		if condition != nil {
+			s.condition(condition)
+		}
+		if found {
+			return
 		}
 	}
+}
+
+// placeOf looks whether the last but one of these nodes is where the last one can be
+// switched off, and by which condition: none where that is nobody's business here.
+func placeOf(nodes []ast.Node) (condition ast.Expr, found bool) {
+	above, below := nodes[:len(nodes)-1], nodes[len(nodes)-1]
+	switch n := above[len(above)-1].(type) {
+	case *ast.FuncDecl:
+		return nil, true // Whoever asks this function passes on what it says.
+	case *ast.CallExpr:
+		return nil, inward(n)
+	case *ast.IfStmt:
+		if below == n.Body {
+			return n.Cond, true
+		}
+	case *ast.CaseClause:
+		if choice, ok := above[len(above)-3].(*ast.SwitchStmt); ok && choice.Tag == nil && len(n.List) == 1 {
+			return n.List[0], true
+		}
+	case *ast.CompositeLit:
+		if test, ok := first(n).(*ast.BinaryExpr); ok && below != test && test.Op != token.ADD {
+			return test, true
+		}
+	case ast.Stmt:
+		return nil, tells(n) && inBlock(above) // found as a statement
+	}
+	return nil, false
 }
 
 func first(n *ast.CompositeLit) ast.Expr {
