@@ -17,6 +17,7 @@ import (
 	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/client/config"
 
 	"github.com/arcane-streaming/arcane-operator/internal/operator"
+	"github.com/arcane-streaming/arcane-operator/internal/telemetry"
 	"github.com/arcane-streaming/arcane-operator/webhooks/certificate"
 )
 
@@ -24,6 +25,7 @@ import (
 type options struct {
 	metricsAddress  string
 	metricsSecure   bool
+	perStream       telemetry.PerStream
 	probeAddress    string
 	leaderElect     bool
 	leaderNamespace string
@@ -58,12 +60,13 @@ func parse(args []string, out io.Writer) (options, error) {
 	ctrlconfig.RegisterFlags(f)
 	f.StringVar(&o.metricsAddress, "metrics-bind-address", ":8443", "`address` that serves Prometheus metrics at /metrics; 0 serves none")
 	f.BoolVar(&o.metricsSecure, "metrics-secure", true, "serve metrics by HTTPS, to those whose token the API server knows and who may get the path /metrics; false serves everybody by HTTP")
+	f.TextVar(&o.perStream, "per-stream-metrics", telemetry.PerStreamAll, "`streams` that have metrics of their own, 3 or 4 series each: all, unhealthy (those that are not Ready, or are Stalled) or none; the sums by namespace and class are always there")
 	f.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "`address` that serves /healthz and /readyz; 0 serves none")
 	f.BoolVar(&o.leaderElect, "leader-elect", true, "act only while holding the Lease arcane-operator, so that of several replicas one acts; given back on a graceful end")
 	f.StringVar(&o.leaderNamespace, "leader-election-namespace", "", "`namespace` of the Lease; default: the operator's own, when it runs in a cluster")
 	f.IntVar(&o.workers, "workers", 16, "`number` of streams that are reconciled at once")
 	f.Func("namespaces", "`names` of the namespaces to serve, separated by commas: the operator then needs rights in these alone, and only reads StreamClasses; default: all namespaces", o.setNamespaces)
-	f.TextVar(&o.logLevel, "log-level", zapcore.InfoLevel, "`level` of the log: debug (each decision with its rule), info, warn or error")
+	f.TextVar(&o.logLevel, "log-level", zapcore.InfoLevel, "`level` of the log: debug (also decisions that write nothing), info (each decision that writes, with its rule), warn or error")
 	f.StringVar(&o.namespace, "operator-namespace", "", "`namespace` that the operator runs in: the Secret of a self-signed certificate lies there")
 	f.StringVar(&o.user, "operator-user", "", "`name` of the operator's user at the API server, such as system:serviceaccount:arcane-system:arcane-operator: what it writes passes its own webhooks")
 	webhookFlags(f, &o)

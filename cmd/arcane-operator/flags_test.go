@@ -11,19 +11,21 @@ import (
 	"testing"
 
 	"go.uber.org/zap/zapcore"
+
+	"github.com/arcane-streaming/arcane-operator/internal/telemetry"
 )
 
 func TestParse(t *testing.T) {
 	o, err := parse([]string{"--operator-user=me", "--operator-namespace=here"}, io.Discard)
-	if err != nil || !o.leaderElect || o.workers != 16 || o.logLevel != zapcore.InfoLevel || !o.metricsSecure {
+	if err != nil || !o.leaderElect || o.workers != 16 || o.logLevel != zapcore.InfoLevel || !o.metricsSecure || o.perStream != telemetry.PerStreamAll {
 		t.Errorf("defaults: %+v, %v", o, err)
 	}
 	if a := o.admission(); a.User != "me" || !a.Certificate.SelfSigned ||
 		!slices.Equal(a.Certificate.Names, []string{"arcane-webhook-service.here.svc", "arcane-metrics.here.svc"}) {
 		t.Errorf("admission: %+v", a)
 	}
-	o, err = parse([]string{"--webhooks=false", "--leader-elect=false", "--log-level=debug", "--workers=3", "--metrics-bind-address=0"}, io.Discard)
-	if err != nil || o.namespaces != nil || o.leaderElect || o.workers != 3 || o.logLevel != zapcore.DebugLevel || o.metricsAddress != "0" {
+	o, err = parse([]string{"--webhooks=false", "--leader-elect=false", "--log-level=debug", "--workers=3", "--metrics-bind-address=0", "--per-stream-metrics=unhealthy"}, io.Discard)
+	if err != nil || o.perStream != telemetry.PerStreamUnhealthy || o.namespaces != nil || o.leaderElect || o.workers != 3 || o.logLevel != zapcore.DebugLevel || o.metricsAddress != "0" {
 		t.Errorf("given: %+v, %v", o, err)
 	}
 }
@@ -41,6 +43,8 @@ func TestParseRefuses(t *testing.T) {
 		"extra":           `unexpected argument "extra"`,
 		"--log-level=all": "log-level",
 		"--no-such-flag":  "no-such-flag",
+
+		"--per-stream-metrics=some": `"some" is none of all, unhealthy, none`,
 
 		"--namespaces=":            `"" is no name of a namespace`,
 		"--namespaces=a,,b":        `"" is no name of a namespace`,
@@ -62,7 +66,7 @@ func TestHelpNamesEveryFlag(t *testing.T) {
 	if _, err := parse([]string{"--help"}, &out); !errors.Is(err, flag.ErrHelp) {
 		t.Errorf("--help: %v", err)
 	}
-	for _, name := range []string{"kubeconfig", "leader-elect", "log-level", "workers", "namespaces", "metrics-bind-address", "health-probe-bind-address", "version", "webhooks", "webhook-port", "webhook-cert-dir", "self-signed-certificates"} {
+	for _, name := range []string{"kubeconfig", "leader-elect", "log-level", "workers", "namespaces", "metrics-bind-address", "per-stream-metrics", "health-probe-bind-address", "version", "webhooks", "webhook-port", "webhook-cert-dir", "self-signed-certificates"} {
 		if !strings.Contains(out.String(), "-"+name) {
 			t.Errorf("--help does not speak of --%s", name)
 		}

@@ -21,11 +21,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/internal/operator"
+	"github.com/arcane-streaming/arcane-operator/internal/telemetry"
 )
 
 // version is set when the binary is built.
@@ -65,7 +67,8 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	if err := operator.Register(ctx, mgr, o.workers, o.namespaces); err != nil {
+	counters := telemetry.NewCounters()
+	if err := operator.Register(ctx, mgr, o.workers, o.namespaces, counters); err != nil {
 		return fmt.Errorf("add the controllers: %w", err)
 	}
 	if admission != nil {
@@ -76,6 +79,9 @@ func run(ctx context.Context, o options) error {
 	if err := addProbes(ctx, mgr); err != nil {
 		return err
 	}
+	ctrlmetrics.Registry = telemetry.Beside(ctrlmetrics.Registry, counters, telemetry.Options{ //nolint:reassign // It is a variable for those who need more than a registry: see internal/telemetry.
+		PerStream: o.perStream, Version: version, Elected: mgr.Elected(), Cache: mgr.GetCache(),
+	})
 	ctrl.Log.Info("starting", "version", version)
 	if err := mgr.Start(ctx); err != nil {
 		return fmt.Errorf("run the manager: %w", err)

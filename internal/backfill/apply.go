@@ -63,6 +63,11 @@ func (r *Reconciler) tell(ctx context.Context, w *world, d decision) error {
 	if err != nil || gone {
 		return err
 	}
+	class := ""
+	if w.stream != nil {
+		class = w.stream.Spec.StreamClass
+	}
+	r.Counters.RequestTold(class, w.request, &d.status)
 	was := meta.FindStatusCondition(w.request.Status.Conditions, v1.ConditionReady)
 	is := meta.FindStatusCondition(d.status.Conditions, v1.ConditionReady)
 	if was != nil && was.Reason == is.Reason {

@@ -23,6 +23,7 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/telemetry"
 )
 
 const (
@@ -40,6 +41,8 @@ var errObserveAgain = errors.New("the world moved on")
 type Options struct {
 	// Workers is the number of requests that are reconciled at once.
 	Workers int
+	// Counters are told what has been written; nil ones count nothing.
+	Counters *telemetry.Counters
 }
 
 // Reconciler keeps one request's status true.
@@ -52,6 +55,8 @@ type Reconciler struct {
 	Events events.EventRecorder
 	// Clock is the only source of time.
 	Clock clock.PassiveClock
+	// Counters are told what has been written; nil ones count nothing.
+	Counters *telemetry.Counters
 }
 
 // Register adds the two controllers, of requests and of the classes' slots, and
@@ -62,7 +67,7 @@ func Register(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	if err := indexes(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
-	r := &Reconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("arcane-operator"), Clock: clock.RealClock{}}
+	r := &Reconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("arcane-operator"), Clock: clock.RealClock{}, Counters: o.Counters}
 	err := ctrl.NewControllerManagedBy(mgr).
 		Named("backfillrequest").
 		For(&v1.BackfillRequest{}, builder.WithPredicates(requestChanged())).

@@ -34,6 +34,8 @@ type pass struct {
 	remembered bool
 	// told: the requests' status has been patched where it had to be.
 	told bool
+	// wrote: a status has been patched in this pass.
+	wrote bool
 }
 
 // obstacle is a verdict about the world outside: nothing is retried at once.

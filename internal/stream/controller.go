@@ -25,12 +25,15 @@ import (
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/internal/lifecycle"
+	"github.com/arcane-streaming/arcane-operator/internal/telemetry"
 )
 
 // Options of the controller.
 type Options struct {
 	// Workers is the number of streams that are reconciled at once.
 	Workers int
+	// Counters are told what has been written; nil ones count nothing.
+	Counters *telemetry.Counters
 }
 
 const (
@@ -60,6 +63,10 @@ type Reconciler struct {
 	Events events.EventRecorder
 	// Clock is the only source of time.
 	Clock clock.PassiveClock
+	// Counters are told what has been written; nil ones count nothing.
+	Counters *telemetry.Counters
+
+	starts starts
 }
 
 // Register adds the controller and its indexes to the manager.
@@ -74,10 +81,11 @@ func Register(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		return err
 	}
 	r := &Reconciler{
-		Client: mgr.GetClient(),
-		Live:   mgr.GetAPIReader(),
-		Events: mgr.GetEventRecorder("arcane-operator"),
-		Clock:  clock.RealClock{},
+		Client:   mgr.GetClient(),
+		Live:     mgr.GetAPIReader(),
+		Events:   mgr.GetEventRecorder("arcane-operator"),
+		Clock:    clock.RealClock{},
+		Counters: o.Counters,
 	}
 	err := ctrl.NewControllerManagedBy(mgr).
 		Named("stream").
@@ -115,9 +123,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 
 // pass is one observation, one decision and what follows from it.
 func (r *Reconciler) pass(ctx context.Context, key types.NamespacedName) (wake time.Duration, goOn bool, err error) {
+	r.starts.begin(r.Clock.Now())
 	w, err := r.observe(ctx, key)
-	if err != nil || w == nil {
+	if err != nil {
 		return 0, false, err
+	}
+	if w == nil {
+		r.starts.forget(key)
+		return 0, false, nil
 	}
 	d := lifecycle.Decide(w.facts)
 	p := &pass{Reconciler: r, world: w, decision: d}

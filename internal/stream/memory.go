@@ -86,6 +86,7 @@ func (p *pass) patchStatus(ctx context.Context, claim bool) error {
 		return fmt.Errorf("patch the status: %w", err)
 	}
 	p.announce(&before.Status, after)
+	p.count(&before.Status, after)
 	p.stream = target
 	return nil
 }

@@ -17,19 +17,36 @@ import (
 	"github.com/arcane-streaming/arcane-operator/internal/lifecycle"
 )
 
-// report patches what is not yet as it should be.
+// report patches what is not yet as it should be, and then tells of the decision.
 func (p *pass) report(ctx context.Context) error {
-	logf.FromContext(ctx).V(1).Info("decided", "rule", p.decision.Rule, "reason", p.decision.Reason, "phase", p.decision.Phase, "do", p.decision.Do)
 	if p.facts.Deleting {
+		p.log(ctx)
 		return nil
 	}
 	if err := p.tellRequests(ctx); err != nil {
 		return err
 	}
-	if p.remembered {
-		return nil
+	if !p.remembered {
+		if err := p.patchStatus(ctx, false); err != nil {
+			return err
+		}
 	}
-	return p.patchStatus(ctx, false)
+	p.countDecision()
+	p.log(ctx)
+	return nil
+}
+
+// log writes one line for each decision; one that wrote nothing is for those who look closely.
+func (p *pass) log(ctx context.Context) {
+	reason := p.decision.Reason
+	if p.obstacle != nil {
+		reason = p.obstacle.reason
+	}
+	level := 1
+	if p.acted() {
+		level = 0
+	}
+	logf.FromContext(ctx).V(level).Info("decided", "rule", p.decision.Rule, "reason", reason, "phase", p.decision.Phase, "do", p.decision.Do)
 }
 
 // why is the reason of the decision, in a word and in a sentence.

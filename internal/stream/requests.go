@@ -43,6 +43,10 @@ func (p *pass) tellRequests(ctx context.Context) error {
 		if client.IgnoreNotFound(err) != nil {
 			return fmt.Errorf("patch the status of request %s: %w", q.Name, err)
 		}
+		if err == nil {
+			p.wrote = true
+			p.Counters.RequestTold(p.stream.Spec.StreamClass, q, &after.Status)
+		}
 		*q = *after
 	}
 	p.told = true
