@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/telemetry"
 )
 
 // fault says what happens to one write.
@@ -46,6 +47,8 @@ type cluster struct {
 	clock  *clocktesting.FakePassiveClock
 	// reconciler is new after every crash.
 	reconciler *Reconciler
+	// counters of all operators, nil where nobody counts.
+	counters *telemetry.Counters
 
 	writes  []string
 	faultAt int
@@ -112,7 +115,7 @@ func (c *cluster) restart() {
 			return c.write("patch "+sub, o, func() error { return w.SubResource(sub).Patch(ctx, o, p, opts...) })
 		},
 	})
-	c.reconciler = &Reconciler{Client: counted, Live: c.api, Events: c.events, Clock: c.clock}
+	c.reconciler = &Reconciler{Client: counted, Live: c.api, Events: c.events, Clock: c.clock, Counters: c.counters}
 }
 
 // write counts a write and breaks the one that is to break.
