@@ -325,7 +325,7 @@ func Groups() []Group {
 			[]*Metric{&streams, &streamsStalled, &streamJobs, &backfillRequests},
 		},
 		{
-			"Classes", "One series for each StreamClass.",
+			"Classes", "Told for each StreamClass, also of one without streams.",
 			[]*Metric{&classWatchUp, &classSlots, &queueOldest},
 		},
 		{
