@@ -79,7 +79,8 @@ func run(ctx context.Context, o options) error {
 	if err := addProbes(ctx, mgr); err != nil {
 		return err
 	}
-	ctrlmetrics.Registry = telemetry.Beside(ctrlmetrics.Registry, counters, telemetry.Options{ //nolint:reassign // It is a variable for those who need more than a registry: see internal/telemetry.
+	// It is a variable for those who need more than a registry: see internal/telemetry.
+	ctrlmetrics.Registry = telemetry.Beside(ctrlmetrics.Registry, counters, telemetry.Options{
 		PerStream: o.perStream, Version: version, Elected: mgr.Elected(), Cache: mgr.GetCache(),
 	})
 	ctrl.Log.Info("starting", "version", version)

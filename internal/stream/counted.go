@@ -170,12 +170,13 @@ type starts struct {
 	told  map[types.NamespacedName]types.UID
 }
 
-// begin notes when this process began to act.
+// begin notes when this process began to act, in whole seconds, as Kubernetes notes
+// when a Job was created.
 func (s *starts) begin(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.since.IsZero() {
-		s.since, s.told = now, map[types.NamespacedName]types.UID{}
+		s.since, s.told = now.Truncate(time.Second), map[types.NamespacedName]types.UID{}
 	}
 }
 

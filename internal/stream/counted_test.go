@@ -66,6 +66,7 @@ func withoutDecisions(all map[string]float64) {
 
 // counting is a cluster whose operator counts.
 func counting(t *testing.T, given ...func(*v1.Stream)) *cluster {
+	t.Helper()
 	c := newCluster(t, orders(given...)...)
 	c.counters = telemetry.NewCounters()
 	c.restart()

@@ -16,6 +16,7 @@ import (
 
 // scrape asks as Prometheus does, of the handler that controller-runtime has.
 func scrape(t testing.TB, g prometheus.Gatherer, encoding string) *httptest.ResponseRecorder {
+	t.Helper()
 	request := httptest.NewRequest(http.MethodGet, "/metrics", nil)
 	request.Header.Set("Accept-Encoding", encoding)
 	answer := httptest.NewRecorder()
@@ -58,6 +59,7 @@ func BenchmarkScrape(b *testing.B) {
 }
 
 func gathered(t testing.TB, g prometheus.Gatherer) []*dto.MetricFamily {
+	t.Helper()
 	families, err := g.Gather()
 	if err != nil {
 		t.Fatal(err)

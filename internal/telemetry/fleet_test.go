@@ -164,6 +164,7 @@ func aClass(name string, edits ...func(*v1.StreamClass)) *v1.StreamClass {
 // fleet is a cache that holds n streams, each with a running job and a request that
 // has ended; every tenth has failed.
 func fleet(t testing.TB, n int) *cached {
+	t.Helper()
 	c := &cached{t: t, classes: []runtime.Object{aClass("postgres")}}
 	for i := range n {
 		name := fmt.Sprintf("stream-%05d", i)

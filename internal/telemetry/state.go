@@ -9,6 +9,7 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -176,13 +177,11 @@ func modeOfJob(j *batchv1.Job) string {
 func phaseOfJob(j *batchv1.Job) string {
 	for i := range j.Status.Conditions {
 		c := &j.Status.Conditions[i]
-		if c.Status != "True" {
-			continue
-		}
-		switch c.Type {
-		case batchv1.JobComplete:
+		switch {
+		case c.Status != corev1.ConditionTrue:
+		case c.Type == batchv1.JobComplete:
 			return jobSucceeded
-		case batchv1.JobFailed:
+		case c.Type == batchv1.JobFailed:
 			return jobFailed
 		}
 	}

@@ -72,6 +72,7 @@ func compare(t *testing.T, got, want []string) {
 
 // everyPhase is a fleet with a stream, a job and a request in every phase.
 func everyPhase(t testing.TB) *cached {
+	t.Helper()
 	c := &cached{t: t, classes: []runtime.Object{
 		aClass("postgres", func(c *v1.StreamClass) { c.Spec.Backfill = &v1.ClassBackfill{MaxConcurrent: ptr.To(int32(2))} }),
 		aClass("broken", func(c *v1.StreamClass) {

@@ -47,28 +47,37 @@ func scrape(ctx context.Context, token string) (int, string) {
 	return response.StatusCode, string(body)
 }
 
+// account makes a service account of the world and a token of it.
+func account(ctx context.Context, w *story.World, name string) string {
+	GinkgoHelper()
+	accounts := w.Kube.CoreV1().ServiceAccounts(w.Namespace)
+	_, err := accounts.Create(ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
+	Expect(err).NotTo(HaveOccurred())
+	made, err := accounts.CreateToken(ctx, name, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+	Expect(err).NotTo(HaveOccurred())
+	return made.Status.Token
+}
+
+// reader is an account that may scrape.
+func reader(ctx context.Context, w *story.World) string {
+	GinkgoHelper()
+	binding := &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: w.Namespace},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "arcane-metrics-reader"},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: w.Namespace, Name: "prometheus"}},
+	}
+	_, err := w.Kube.RbacV1().ClusterRoleBindings().Create(ctx, binding, metav1.CreateOptions{})
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(func(ctx context.Context) {
+		Expect(w.Kube.RbacV1().ClusterRoleBindings().Delete(ctx, binding.Name, metav1.DeleteOptions{})).To(Succeed())
+	})
+	return account(ctx, w, "prometheus")
+}
+
 var _ = Describe("The operator's metrics", func() {
 	It("are for those who may get them, and come by TLS 1.2 or newer without HTTP/2", func(ctx SpecContext) {
 		w := enter(ctx)
-		accounts := w.Kube.CoreV1().ServiceAccounts(w.Namespace)
-		token := func(name string) string {
-			_, err := accounts.Create(ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
-			Expect(err).NotTo(HaveOccurred())
-			made, err := accounts.CreateToken(ctx, name, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
-			Expect(err).NotTo(HaveOccurred())
-			return made.Status.Token
-		}
-		stranger, prometheus := token("stranger"), token("prometheus")
-		binding := &rbacv1.ClusterRoleBinding{
-			ObjectMeta: metav1.ObjectMeta{Name: w.Namespace},
-			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "arcane-metrics-reader"},
-			Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: w.Namespace, Name: "prometheus"}},
-		}
-		_, err := w.Kube.RbacV1().ClusterRoleBindings().Create(ctx, binding, metav1.CreateOptions{})
-		Expect(err).NotTo(HaveOccurred())
-		DeferCleanup(func(ctx context.Context) {
-			Expect(w.Kube.RbacV1().ClusterRoleBindings().Delete(ctx, binding.Name, metav1.DeleteOptions{})).To(Succeed())
-		})
+		stranger, prometheus := account(ctx, w, "stranger"), reader(ctx, w)
 
 		code, _ := scrape(ctx, "")
 		Expect(code).To(Equal(http.StatusUnauthorized))
