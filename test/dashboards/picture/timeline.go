@@ -13,14 +13,13 @@ import (
 // This file draws states over time, a line for each series.
 
 func drawTimeline(page *sheet, in box, p board.Panel, answers []answer, w board.Window, step time.Duration) {
-	const lowest, highest = 15.0, 60.0
+	const lowest, highest = 14.0, 60.0
 	in.h -= stateLegend(page, in, p, answers) + 18
 	fit := max(1, int(in.h/lowest))
 	if len(answers) > fit {
-		text := fmt.Sprintf("and %d more", len(answers)-fit+1)
-		answers = answers[:fit-1]
-		page.text(in.x, in.y+in.h-lowest/2, 10.5, false, faint, text)
-		in.h -= lowest
+		text := fmt.Sprintf("and %d more", len(answers)-fit)
+		answers = answers[:fit]
+		page.text(in.x+in.w-page.width(11, false, text), in.y+in.h+28, 11, false, faint, text)
 	}
 	left := 0.0
 	for _, a := range answers {

@@ -21,7 +21,7 @@ func fleet() dashboard {
 				"Streams for which nothing happens until somebody acts, by the reason of the condition Stalled. The reference of reasons says what to do about each.",
 				query{`sum by (reason) (arcane_streams_stalled{` + selected + `})`, "{{reason}}"}).stacked().coloured(reasons).runbook("StreamStalled")},
 		}},
-		row{"", 9, []placed{
+		row{"", 10, []placed{
 			{24, timeline("Streams that changed phase or are stalled",
 				"The phases over time of each stream that was in more than one phase in this window, or that is stalled at its end. Streams that quietly stayed as they were are left out. Click a stream to see it alone. Needs --per-stream-metrics=all for the whole picture.",
 				phaseNames(), query{changed(), "{{namespace}}/{{stream}}"}).toStream()},
@@ -35,7 +35,7 @@ func fleet() dashboard {
 				query{`sum by (failure_class) (increase(arcane_stream_restarts_total{` + selected + `}[$__interval]))`, "{{failure_class}}"}).shades(warning).runbook("StreamCrashLooping")},
 			{8, series("Jobs that exist", "none",
 				"Jobs of the streams in the cluster, by mode and phase. Active ones are what the streams cost now; stopping ones that stay have a pod that does not end.",
-				query{`sum by (mode, phase) (arcane_stream_jobs{` + selected + `}) > 0`, "{{mode}}, {{phase}}"}).stacked().coloured(jobs)},
+				existing(selected, "")).stacked().coloured(jobs)},
 		}},
 		row{"Classes", 5, []placed{{24, fleetClasses()}}},
 	)
@@ -88,7 +88,7 @@ func fleetAlerts() *panel {
 			{field: "namespace", heading: "Namespace"},
 			{field: "stream", heading: "Stream"},
 			{field: "stream_class", heading: "Class"},
-		}, query{expr: `max by (alertname, severity, namespace, stream, stream_class) (ALERTS{alertstate="firing", alertname=~"` + alerts + `"})`}).
+		}, query{expr: `max by (alertname, severity, namespace, stream, stream_class) (ALERTS{alertstate="firing", app="arcane"})`}).
 		empty("No alert fires")
 }
 

@@ -49,7 +49,7 @@ func stream() dashboard {
 		row{"Jobs of its class", 7, []placed{
 			{8, series("Jobs that exist", "none",
 				"Jobs by mode and phase. "+whereNamespace,
-				query{`sum by (mode, phase) (arcane_stream_jobs{namespace="$namespace"}` + itsClass + `) > 0`, "{{mode}}, {{phase}}"}).stacked().coloured(jobs)},
+				existing(`namespace="$namespace"`, itsClass)).stacked().coloured(jobs)},
 			{8, bars("Jobs finished", "none",
 				"Jobs that ended in each step, by outcome. "+whereNamespace,
 				query{`sum by (outcome) (increase(arcane_jobs_finished_total{namespace="$namespace"}[$__interval])` + itsClass + `)`, "{{outcome}}"}).coloured(outcomes).runbook("StreamFailed")},

@@ -77,6 +77,15 @@ func each(values []coloured, metric, selector string) []query {
 	return queries
 }
 
+// existing is a query for the jobs there are, without the kinds of which the window had none.
+func existing(selector, narrowed string) query {
+	of := func(series string) string { return "sum by (mode, phase) (" + series + narrowed + ")" }
+	return query{
+		of(`arcane_stream_jobs{`+selector+`}`) + "\nand on (mode, phase)\n  " + of(`max_over_time(arcane_stream_jobs{`+selector+`}[$__range] @ end())`) + " > 0",
+		"{{mode}}, {{phase}}",
+	}
+}
+
 // phaseNumbers is a query that says the phase of each stream as a number: its place among phases, from one.
 // by are the labels to keep.
 func phaseNumbers(by, selector string) string {
@@ -112,8 +121,5 @@ func quantile(q float64, by, histogram, selector, window string) string {
 	}
 	return fmt.Sprintf("histogram_quantile(%g, sum by (%s) (increase(%s_bucket{%s}[%s]))) >= 0", q, labels, histogram, selector, window)
 }
-
-// alerts are those that the rules of config/prometheus know, as a pattern.
-const alerts = "OperatorDown|ReconcileStuck|StreamFailed|StreamCrashLooping|StreamStalled|BackfillFailed|BackfillQueueGrowing|StreamClassNotWatched|WebhookCertificateExpiring"
 
 var modes = []coloured{{"stream", good}, {"backfill", calm}}
