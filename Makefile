@@ -48,6 +48,7 @@ test: ## Unit tests, proofs, integration over a real API server and Job controll
 	cd tools/gen && $(GOTEST) ./...
 	cd test/accepts && $(GOTEST) ./...
 	cd test/monitors && $(GOTEST) ./...
+	cd test/dashboards && $(GOTEST) ./...
 
 .PHONY: mutants
 mutants: ## Ten known bugs switched in, and each rule of admission switched off, one at a time: a test must notice each
@@ -99,6 +100,16 @@ image: build ## Pack the binaries as image tars into bin/, without a container e
 	go run ./test/image --binary bin/arcane-operator --name $(IMG) --output bin/arcane-operator.tar
 	go run ./test/image --binary bin/plugin-postgres --name $(POSTGRES_IMG) --output bin/plugin-postgres.tar
 	go run ./test/image --binary bin/plugin-scripted --name $(SCRIPTED_IMG) --output bin/plugin-scripted.tar
+
+# A Prometheus that has watched a fleet, and a stream of it to show.
+PROMETHEUS ?= http://localhost:9090
+SINCE ?= 24h
+STREAM ?=
+.PHONY: pictures
+pictures: ## The docs' pictures of the dashboards, from PROMETHEUS, of the last SINCE; STREAM=namespace/name
+	cd test/dashboards && go run . -prometheus $(PROMETHEUS) -since $(SINCE) $(if $(END),-end $(END)) -dashboard ../../config/grafana/fleet.json -out ../../docs/dashboards/fleet.png
+	cd test/dashboards && go run . -prometheus $(PROMETHEUS) -since $(SINCE) $(if $(END),-end $(END)) -dashboard ../../config/grafana/stream.json -out ../../docs/dashboards/stream.png \
+		$(if $(STREAM),-var namespace=$(firstword $(subst /, ,$(STREAM))) -var stream=$(lastword $(subst /, ,$(STREAM))))
 
 # go build itself knows what is stale, hence FORCE.
 bin/arcane-operator: FORCE

@@ -25,8 +25,8 @@ var (
 // perSecond are the units of rates with the word behind the number.
 var perSecond = map[string]string{"ops": "ops/s", "reqps": "req/s", "rowsps": "rows/s"}
 
-// known says whether a unit can be written.
-func known(unit string) bool {
+// KnowsUnit says whether values of a unit can be written.
+func KnowsUnit(unit string) bool {
 	switch unit {
 	case "none", "s", "percentunit", "bytes", "Bps":
 		return true

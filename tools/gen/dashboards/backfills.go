@@ -13,7 +13,7 @@ func backfills() dashboard {
 				"Requests that exist. Queued ones wait for their stream, their turn or a slot of their class; Paused ones for a stream to be resumed; Failed ones for somebody to suspend and resume the stream, or to delete the request.",
 				each(requestPhases, "arcane_backfill_requests", selected)...).fixed(grey).coloured(requestPhases)},
 			{5, tiles("Longest wait for a slot", "s",
-				"How long the oldest request has been waiting for a slot of its class, in all namespaces. Slots are given oldest first: raise maxConcurrentBackfills of the class, or look why the running ones take so long.",
+				"How long the oldest request has been waiting for a slot of its class, in all namespaces. Slots are given oldest first: raise spec.backfill.maxConcurrent of the class, or look why the running ones take so long.",
 				query{`max(time() - arcane_backfill_queue_oldest_timestamp_seconds{` + ofClass + `})`, "wait"}).valuesOnly().from(3600, warning).from(6*3600, bad).empty("Nothing waits").runbook("BackfillQueueGrowing")},
 			{5, tiles("Failed in this window", "none",
 				"Backfills that failed in this window. Each waits for somebody: the failed job and its logs are kept.",
@@ -29,7 +29,7 @@ func backfills() dashboard {
 		}},
 		row{"Slots", 7, []placed{
 			{8, gauges("Slots in use", "percentunit",
-				"Of the backfills that a class allows at once, the part that is taken, in all namespaces. Full for long, with requests waiting: raise maxConcurrentBackfills if source and cluster can bear it. Classes without a limit are not shown.",
+				"Of the backfills that a class allows at once, the part that is taken, in all namespaces. Full for long, with requests waiting: raise spec.backfill.maxConcurrent if source and cluster can bear it. Classes without a limit are not shown.",
 				query{`sort_desc(sum by (stream_class) (arcane_backfill_requests{phase=~"Granted|Running", ` + ofClass + `}) / on (stream_class) max by (stream_class) (arcane_streamclass_backfill_slots{` + ofClass + `}))`, "{{stream_class}}"}).
 				upTo(1).base(calm).from(1, warning)},
 			{8, series("Oldest request that waits for a slot", "s",

@@ -37,13 +37,13 @@ func stream() dashboard {
 		}},
 		row{"What the plugin moves", 7, []placed{
 			{8, series("Rows", "rowsps",
-				"Rows that the stream's plugin moved in each second. A line at zero while the phase is Running: nothing changes at the source, or the plugin is stuck; its logs tell. Plugins without metrics show nothing here.",
-				query{`sum by (mode) (rate(arcane_plugin_rows_total{` + oneStream + `}[$__rate_interval]))`, "{{mode}}"}).coloured(modes)},
+				"Rows that the stream's plugin made durable in the sink in each second: changes as they come, and the snapshot that a backfill reads. A line at zero while the phase is Running: nothing changes at the source, or the plugin is stuck; its logs tell. Plugins without metrics show nothing here.",
+				query{`sum by (mode, kind) (rate(arcane_plugin_rows_total{` + oneStream + `}[$__rate_interval]))`, "{{mode}}, {{kind}}"}).coloured(modes)},
 			{8, series("Bytes", "Bps",
-				"Bytes that the stream's plugin wrote in each second.",
-				query{`sum by (mode) (rate(arcane_plugin_bytes_total{` + oneStream + `}[$__rate_interval]))`, "{{mode}}"}).coloured(modes)},
+				"Bytes that the stream's plugin wrote for them in each second.",
+				query{`sum by (mode, kind) (rate(arcane_plugin_bytes_total{` + oneStream + `}[$__rate_interval]))`, "{{mode}}, {{kind}}"}).coloured(modes)},
 			{8, series("Lag", "s",
-				"How far the sink is behind the source. A lag that grows while rows flow: the source writes more than the plugin can move; give it more resources, or backfill again.",
+				"Time since the sink is known to have held all that the source held. A lag that grows while rows flow: the source writes more than the plugin can move; give it more resources, or backfill again.",
 				query{`max by (mode) (arcane_plugin_lag_seconds{` + oneStream + `})`, "{{mode}}"}).coloured(modes)},
 		}},
 		row{"Jobs of its class", 7, []placed{
@@ -60,7 +60,7 @@ func stream() dashboard {
 		row{"", 7, []placed{
 			{8, quantiles("Start", "From the making of a job until its pod runs. Long ones are images that are pulled, or nodes without room. "+whereTheClass, "mode", "arcane_stream_start_duration_seconds")},
 			{8, quantiles("Stop", "From the wish to stop a job until it and its pods are gone. Killed ones used up their grace period: the plugin should end on SIGTERM. "+whereTheClass, "end", "arcane_stream_stop_duration_seconds")},
-			{8, quantiles("Recovery", "From a recorded failure until the stream runs again, the back-off included. "+whereTheClass, "", "arcane_stream_recovery_duration_seconds")},
+			{8, quantiles("Recovery", "From a stream's first failure until it runs again, by itself or by its user. "+whereTheClass, "", "arcane_stream_recovery_duration_seconds")},
 		}},
 	)
 }

@@ -54,17 +54,19 @@ var outcomes = []coloured{
 	{"succeeded", good}, {"completed", good},
 	{"failed", bad}, {"killed", bad},
 	{"stopped", grey}, {"graceful", good}, {"cancelled", "#B7B7B7"},
-	{"interrupted", warning},
+	{"interrupted", warning}, {"vanished", purple},
 }
 
 // reasons for which streams stall most often; others get a colour of the palette.
 var reasons = []coloured{
-	{"JobFailed", bad}, {"CrashLooping", warning}, {"ImagePullBackOff", purple}, {"ErrImagePull", purple}, {"Unschedulable", yellow},
+	{"JobFailed", bad}, {"CrashLooping", warning}, {"ImagePullBackOff", purple}, {"CrashLoopBackOff", warning}, {"PodNotRunning", yellow}, {"Unschedulable", yellow},
 }
 
 // jobs are the modes and phases of jobs as legends name them.
 var jobs = []coloured{
 	{"stream, active", good}, {"backfill, active", calm}, {"stream, failed", bad}, {"backfill, failed", "#FF7383"},
+	{"scheduled, active", purple}, {"scheduled, failed", "#C4162A"}, {"scheduled, succeeded", "#D0D0D0"},
+	{"stream, held", yellow}, {"backfill, held", "#F7DD8B"},
 	{"stream, stopping", warning}, {"backfill, stopping", "#FFCB7D"}, {"stream, succeeded", grey}, {"backfill, succeeded", "#B7B7B7"},
 }
 
@@ -122,4 +124,8 @@ func quantile(q float64, by, histogram, selector, window string) string {
 	return fmt.Sprintf("histogram_quantile(%g, sum by (%s) (increase(%s_bucket{%s}[%s]))) >= 0", q, labels, histogram, selector, window)
 }
 
-var modes = []coloured{{"stream", good}, {"backfill", calm}}
+// modes of a plugin, alone and with what it carries.
+var modes = []coloured{
+	{"stream", good}, {"backfill", calm}, {"stream, change", good}, {"stream, snapshot", "#96D98D"},
+	{"backfill, snapshot", calm}, {"backfill, change", "#8AB8FF"},
+}
