@@ -89,7 +89,7 @@ fmt: ## Format all Go code
 	tools/lint-all fmt
 
 .PHONY: generate
-generate: ## Write all generated files: deepcopy, CRDs, roles, tables, API reference
+generate: ## Write all generated files: deepcopy, CRDs, roles, tables, dashboards, API reference
 	tools/generate
 
 .PHONY: build

@@ -34,16 +34,25 @@ func boards(t *testing.T) map[string]board.Dashboard {
 	return all
 }
 
-// eachPanel visits all panels but the headings of rows.
-func eachPanel(t *testing.T, visit func(t *testing.T, d board.Dashboard, p board.Panel)) {
+// place is a panel where it stands.
+type place struct {
+	name      string
+	dashboard board.Dashboard
+	panel     board.Panel
+}
+
+// panels are all of them but the headings of rows.
+func panels(t *testing.T) []place {
 	t.Helper()
+	var all []place
 	for name, d := range boards(t) {
 		for _, p := range d.Panels {
 			if p.Type != "row" {
-				t.Run(name+"/"+p.Title, func(t *testing.T) { visit(t, d, p) })
+				all = append(all, place{name + "/" + p.Title, d, p})
 			}
 		}
 	}
+	return all
 }
 
 func TestTheDashboardsAreTheFourWithTheirUIDs(t *testing.T) {
@@ -60,24 +69,27 @@ func TestTheDashboardsAreTheFourWithTheirUIDs(t *testing.T) {
 }
 
 func TestEveryPanelSaysWhatItShows(t *testing.T) {
-	eachPanel(t, func(t *testing.T, _ board.Dashboard, p board.Panel) {
-		if p.Title == "" || len(p.Description) < 15 || !strings.HasSuffix(p.Description, ".") {
-			t.Errorf("title %q, description %q", p.Title, p.Description)
-		}
-		if unit := p.FieldConfig.Defaults.Unit; !picture.KnowsUnit(unit) {
-			t.Errorf("unit %q", unit)
-		}
-		if len(p.Targets) == 0 {
-			t.Error("no query")
-		}
-		refs := map[string]bool{}
-		for _, q := range p.Targets {
-			if refs[q.RefID] || q.Instant == q.Range || q.Datasource.UID != "${datasource}" {
-				t.Errorf("query %s: its name is taken, it is not one of instant and range, or it names a data source of its own", q.RefID)
+	for _, at := range panels(t) {
+		t.Run(at.name, func(t *testing.T) {
+			p := at.panel
+			if p.Title == "" || len(p.Description) < 15 || !strings.HasSuffix(p.Description, ".") {
+				t.Errorf("title %q, description %q", p.Title, p.Description)
 			}
-			refs[q.RefID] = true
-		}
-	})
+			if unit := p.FieldConfig.Defaults.Unit; !picture.KnowsUnit(unit) {
+				t.Errorf("unit %q", unit)
+			}
+			if len(p.Targets) == 0 {
+				t.Error("no query")
+			}
+			refs := map[string]bool{}
+			for _, q := range p.Targets {
+				if refs[q.RefID] || q.Instant == q.Range || q.Datasource.UID != "${datasource}" {
+					t.Errorf("query %s: its name is taken, it is not one of instant and range, or it names a data source of its own", q.RefID)
+				}
+				refs[q.RefID] = true
+			}
+		})
+	}
 }
 
 func TestPanelsHaveNumbersAndPlacesOfTheirOwn(t *testing.T) {
@@ -181,19 +193,22 @@ func judgeSelector(s *parser.VectorSelector, has map[string]bool) (problems []st
 }
 
 func TestEveryQueryAsksForWhatThereIs(t *testing.T) {
-	eachPanel(t, func(t *testing.T, d board.Dashboard, p board.Panel) {
-		for _, q := range p.Targets {
-			has, problems := judge(ask(t, d, q.Expr))
-			for _, problem := range problems {
-				t.Errorf("%s: %s", q.Expr, problem)
-			}
-			for _, label := range board.LegendLabels(q.LegendFormat) {
-				if !has[label] {
-					t.Errorf("%s: the legend names %s", q.Expr, label)
+	for _, at := range panels(t) {
+		t.Run(at.name, func(t *testing.T) {
+			d, p := at.dashboard, at.panel
+			for _, q := range p.Targets {
+				has, problems := judge(ask(t, d, q.Expr))
+				for _, problem := range problems {
+					t.Errorf("%s: %s", q.Expr, problem)
+				}
+				for _, label := range board.LegendLabels(q.LegendFormat) {
+					if !has[label] {
+						t.Errorf("%s: the legend names %s", q.Expr, label)
+					}
 				}
 			}
-		}
-	})
+		})
+	}
 }
 
 func TestTheJudgeNoticesWhatIsWrong(t *testing.T) {
@@ -213,16 +228,19 @@ func TestTheJudgeNoticesWhatIsWrong(t *testing.T) {
 
 func TestEveryMetricIsShownSomewhere(t *testing.T) {
 	shown := map[string]bool{}
-	eachPanel(t, func(t *testing.T, d board.Dashboard, p board.Panel) {
-		for _, q := range p.Targets {
-			parser.Inspect(ask(t, d, q.Expr), func(node parser.Node, _ []parser.Node) error {
-				if s, ok := node.(*parser.VectorSelector); ok {
-					shown[s.Name] = true
-				}
-				return nil
-			})
-		}
-	})
+	for _, at := range panels(t) {
+		t.Run(at.name, func(t *testing.T) {
+			d, p := at.dashboard, at.panel
+			for _, q := range p.Targets {
+				parser.Inspect(ask(t, d, q.Expr), func(node parser.Node, _ []parser.Node) error {
+					if s, ok := node.(*parser.VectorSelector); ok {
+						shown[s.Name] = true
+					}
+					return nil
+				})
+			}
+		})
+	}
 	for metric := range operators {
 		if _, excused := unused[metric]; shown[metric] == excused {
 			t.Errorf("%s: shown %v, listed as not shown %v", metric, shown[metric], excused)
@@ -303,76 +321,82 @@ func TestLinksLeadSomewhere(t *testing.T) {
 var colour = regexp.MustCompile(`^#[0-9A-F]{6}$`)
 
 func TestColoursAndStates(t *testing.T) {
-	eachPanel(t, func(t *testing.T, _ board.Dashboard, p board.Panel) {
-		var colours []string
-		for _, s := range p.FieldConfig.Defaults.Thresholds.Steps {
-			colours = append(colours, s.Color)
-		}
-		for _, m := range p.FieldConfig.Defaults.Mappings {
-			for _, to := range m.Options {
-				colours = append(colours, to.Color)
+	for _, at := range panels(t) {
+		t.Run(at.name, func(t *testing.T) {
+			p := at.panel
+			var colours []string
+			for _, s := range p.FieldConfig.Defaults.Thresholds.Steps {
+				colours = append(colours, s.Color)
 			}
-		}
-		for _, o := range p.FieldConfig.Overrides {
-			for _, property := range o.Properties {
-				var c board.Color
-				if property.ID == "color" {
-					if err := json.Unmarshal(property.Value, &c); err != nil {
-						t.Fatal(err)
-					}
-					colours = append(colours, c.FixedColor)
+			for _, m := range p.FieldConfig.Defaults.Mappings {
+				for _, to := range m.Options {
+					colours = append(colours, to.Color)
 				}
 			}
-		}
-		for _, c := range colours {
-			if !colour.MatchString(c) {
-				t.Errorf("colour %q", c)
+			for _, o := range p.FieldConfig.Overrides {
+				for _, property := range o.Properties {
+					var c board.Color
+					if property.ID == "color" {
+						if err := json.Unmarshal(property.Value, &c); err != nil {
+							t.Fatal(err)
+						}
+						colours = append(colours, c.FixedColor)
+					}
+				}
 			}
-		}
-		if p.Type == "state-timeline" && len(p.FieldConfig.Defaults.Mappings) != 1 {
-			t.Error("a timeline without names for its states")
-		}
-	})
+			for _, c := range colours {
+				if !colour.MatchString(c) {
+					t.Errorf("colour %q", c)
+				}
+			}
+			if p.Type == "state-timeline" && len(p.FieldConfig.Defaults.Mappings) != 1 {
+				t.Error("a timeline without names for its states")
+			}
+		})
+	}
 }
 
 // A timeline can only draw numbers, so query and mapping have to number the phases alike.
 func TestPhasesHaveTheNumbersOfTheirNames(t *testing.T) {
 	found := 0
-	eachPanel(t, func(t *testing.T, d board.Dashboard, p board.Panel) {
-		numbers := map[string]string{}
-		for _, q := range p.Targets {
-			parser.Inspect(ask(t, d, q.Expr), func(node parser.Node, _ []parser.Node) error {
-				times, ok := node.(*parser.BinaryExpr)
-				if !ok {
-					return nil
-				}
-				series, isSeries := times.LHS.(*parser.VectorSelector)
-				number, isNumber := times.RHS.(*parser.NumberLiteral)
-				if times.Op == parser.MUL && isSeries && isNumber && series.Name == "arcane_stream_phase" {
-					for _, m := range series.LabelMatchers {
-						if m.Name == "phase" {
-							numbers[number.String()] = m.Value
+	for _, at := range panels(t) {
+		t.Run(at.name, func(t *testing.T) {
+			d, p := at.dashboard, at.panel
+			numbers := map[string]string{}
+			for _, q := range p.Targets {
+				parser.Inspect(ask(t, d, q.Expr), func(node parser.Node, _ []parser.Node) error {
+					times, ok := node.(*parser.BinaryExpr)
+					if !ok {
+						return nil
+					}
+					series, isSeries := times.LHS.(*parser.VectorSelector)
+					number, isNumber := times.RHS.(*parser.NumberLiteral)
+					if times.Op == parser.MUL && isSeries && isNumber && series.Name == "arcane_stream_phase" {
+						for _, m := range series.LabelMatchers {
+							if m.Name == "phase" {
+								numbers[number.String()] = m.Value
+							}
 						}
 					}
-				}
-				return nil
-			})
-		}
-		if len(numbers) == 0 {
-			return
-		}
-		found++
-		names := map[string]string{}
-		for number, to := range p.FieldConfig.Defaults.Mappings[0].Options {
-			names[number] = to.Text
-		}
-		if !maps.Equal(numbers, names) {
-			t.Errorf("the query says %v, the names are %v", numbers, names)
-		}
-		if got := slices.Sorted(maps.Values(names)); !slices.Equal(got, slices.Sorted(slices.Values(phases))) {
-			t.Errorf("phases %v, want %v", got, phases)
-		}
-	})
+					return nil
+				})
+			}
+			if len(numbers) == 0 {
+				return
+			}
+			found++
+			names := map[string]string{}
+			for number, to := range p.FieldConfig.Defaults.Mappings[0].Options {
+				names[number] = to.Text
+			}
+			if !maps.Equal(numbers, names) {
+				t.Errorf("the query says %v, the names are %v", numbers, names)
+			}
+			if got := slices.Sorted(maps.Values(names)); !slices.Equal(got, slices.Sorted(slices.Values(phases))) {
+				t.Errorf("phases %v, want %v", got, phases)
+			}
+		})
+	}
 	if found != 3 {
 		t.Errorf("%d panels show phases as numbers, want the two timelines and the tile", found)
 	}

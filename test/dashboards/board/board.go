@@ -11,118 +11,161 @@ import (
 
 // Dashboard is a page of panels.
 type Dashboard struct {
-	UID           string
-	Title         string
-	Description   string
-	SchemaVersion int
-	Tags          []string
-	Links         []Link
-	Templating    struct{ List []Variable }
-	Panels        []Panel
+	UID           string   `json:"uid"`
+	Title         string   `json:"title"`
+	Description   string   `json:"description"`
+	SchemaVersion int      `json:"schemaVersion"`
+	Tags          []string `json:"tags"`
+	Links         []Link   `json:"links"`
+	Templating    struct {
+		List []Variable `json:"list"`
+	} `json:"templating"`
+	Panels []Panel `json:"panels"`
 }
 
 // Link is a way from a dashboard, a panel or a value to somewhere else.
 type Link struct {
-	Title, Type, URL string
-	Tags             []string
+	Title string   `json:"title"`
+	Type  string   `json:"type"`
+	URL   string   `json:"url"`
+	Tags  []string `json:"tags"`
 }
 
 // Variable is what a user chooses at the top of a dashboard.
 type Variable struct {
-	Name, Label, Type, Definition, AllValue string
-	Multi, IncludeAll                       bool
+	Name       string `json:"name"`
+	Label      string `json:"label"`
+	Type       string `json:"type"`
+	Definition string `json:"definition"`
+	AllValue   string `json:"allValue"`
+	Multi      bool   `json:"multi"`
+	IncludeAll bool   `json:"includeAll"`
 }
 
 // Panel is one picture of a dashboard.
 type Panel struct {
-	ID                                 int
-	Type, Title, Description, Interval string
-	MaxDataPoints                      int
-	GridPos                            Position
-	Links                              []Link
-	Targets                            []Target
-	FieldConfig                        FieldConfig
-	Options                            Options
-	Transformations                    []Transformation
+	ID              int              `json:"id"`
+	Type            string           `json:"type"`
+	Title           string           `json:"title"`
+	Description     string           `json:"description"`
+	Interval        string           `json:"interval"`
+	MaxDataPoints   int              `json:"maxDataPoints"`
+	GridPos         Position         `json:"gridPos"`
+	Links           []Link           `json:"links"`
+	Targets         []Target         `json:"targets"`
+	FieldConfig     FieldConfig      `json:"fieldConfig"`
+	Options         Options          `json:"options"`
+	Transformations []Transformation `json:"transformations"`
 }
 
 // Position is a place in the grid of 24 columns.
-type Position struct{ X, Y, W, H int }
+type Position struct {
+	X int `json:"x"`
+	Y int `json:"y"`
+	W int `json:"w"`
+	H int `json:"h"`
+}
 
 // Target is a query of a panel.
 type Target struct {
-	RefID, Expr, LegendFormat, Format string
-	Instant, Range                    bool
-	Datasource                        struct{ Type, UID string }
+	RefID        string `json:"refId"`
+	Expr         string `json:"expr"`
+	LegendFormat string `json:"legendFormat"`
+	Format       string `json:"format"`
+	Instant      bool   `json:"instant"`
+	Range        bool   `json:"range"`
+	Datasource   struct {
+		Type string `json:"type"`
+		UID  string `json:"uid"`
+	} `json:"datasource"`
 }
 
 // FieldConfig says how values are shown.
 type FieldConfig struct {
-	Defaults  Defaults
-	Overrides []Override
+	Defaults  Defaults   `json:"defaults"`
+	Overrides []Override `json:"overrides"`
 }
 
 // Defaults are for all series of a panel.
 type Defaults struct {
-	Unit       string
-	Decimals   *int
-	Min, Max   *float64
-	NoValue    string
-	Color      Color
-	Thresholds struct{ Steps []Step }
-	Mappings   []Mapping
-	Links      []Link
-	Custom     Custom
+	Unit       string   `json:"unit"`
+	Decimals   *int     `json:"decimals"`
+	Min        *float64 `json:"min"`
+	Max        *float64 `json:"max"`
+	NoValue    string   `json:"noValue"`
+	Color      Color    `json:"color"`
+	Thresholds struct {
+		Steps []Step `json:"steps"`
+	} `json:"thresholds"`
+	Mappings []Mapping `json:"mappings"`
+	Links    []Link    `json:"links"`
+	Custom   Custom    `json:"custom"`
 }
 
 // Color says where a series gets its colour from.
-type Color struct{ Mode, FixedColor string }
+type Color struct {
+	Mode       string `json:"mode"`
+	FixedColor string `json:"fixedColor"`
+}
 
 // Step is a colour from a value on.
 type Step struct {
-	Color string
-	Value *float64
+	Color string   `json:"color"`
+	Value *float64 `json:"value"`
 }
 
 // Mapping shows values as something else.
 type Mapping struct {
-	Type    string
-	Options map[string]struct{ Text, Color string }
+	Type    string            `json:"type"`
+	Options map[string]Mapped `json:"options"`
+}
+
+// Mapped is what a value is shown as.
+type Mapped struct {
+	Text  string `json:"text"`
+	Color string `json:"color"`
 }
 
 // Custom are settings of one type of panel.
 type Custom struct {
-	DrawStyle   string
-	FillOpacity float64
-	Stacking    struct{ Mode string }
+	DrawStyle   string  `json:"drawStyle"`
+	FillOpacity float64 `json:"fillOpacity"`
+	Stacking    struct {
+		Mode string `json:"mode"`
+	} `json:"stacking"`
 }
 
 // Override changes the defaults for the series of one name.
 type Override struct {
-	Matcher    struct{ ID, Options string }
+	Matcher struct {
+		ID      string `json:"id"`
+		Options string `json:"options"`
+	} `json:"matcher"`
 	Properties []struct {
-		ID    string
-		Value json.RawMessage
-	}
+		ID    string          `json:"id"`
+		Value json.RawMessage `json:"value"`
+	} `json:"properties"`
 }
 
 // Options are the settings of a whole panel.
 type Options struct {
-	TextMode string
+	TextMode string `json:"textMode"`
 	SortBy   []struct {
-		DisplayName string
-		Desc        bool
-	}
+		DisplayName string `json:"displayName"`
+		Desc        bool   `json:"desc"`
+	} `json:"sortBy"`
 }
 
 // Transformation changes a table before it is shown.
 type Transformation struct {
-	ID      string
+	ID      string `json:"id"`
 	Options struct {
-		Include      struct{ Names []string }
-		IndexByName  map[string]int
-		RenameByName map[string]string
-	}
+		Include struct {
+			Names []string `json:"names"`
+		} `json:"include"`
+		IndexByName  map[string]int    `json:"indexByName"`
+		RenameByName map[string]string `json:"renameByName"`
+	} `json:"options"`
 }
 
 // Load reads one dashboard.

@@ -70,14 +70,14 @@ func threshold(p board.Panel, value float64) color.RGBA {
 	return found
 }
 
-func mappingOf(p board.Panel, value float64) (struct{ Text, Color string }, bool) {
+func mappingOf(p board.Panel, value float64) (board.Mapped, bool) {
 	key := strconv.FormatFloat(value, 'g', -1, 64)
 	for _, m := range p.FieldConfig.Defaults.Mappings {
 		if mapped, ok := m.Options[key]; ok {
 			return mapped, true
 		}
 	}
-	return struct{ Text, Color string }{}, false
+	return board.Mapped{}, false
 }
 
 // textOf is the value as it is shown.

@@ -49,7 +49,7 @@ func drawSeries(page *sheet, in box, p board.Panel, answers []answer, w board.Wi
 	}
 	in.x, in.w, in.y, in.h = in.x+left+8, in.w-left-12, in.y+4, in.h-4
 	c := chart{page, in, w.From, w.To, marks}
-	c.axes(p, left)
+	c.axes(p)
 	for i := len(answers) - 1; i >= 0; i-- {
 		c.one(p, i, answers[i], bases[i], step)
 	}
@@ -86,7 +86,7 @@ func extent(p board.Panel, answers []answer, bases [][]float64) (least, most flo
 	return least, most
 }
 
-func (c chart) axes(p board.Panel, left float64) {
+func (c chart) axes(p board.Panel) {
 	for _, m := range c.marks {
 		text := textOf(p, m)
 		c.page.line(c.in.x, c.y(m), c.in.x+c.in.w, c.y(m), 1, grid)

@@ -27,11 +27,9 @@ func fleet() dashboard {
 				phaseNames(), query{changed(), "{{namespace}}/{{stream}}"}).toStream()},
 		}},
 		row{"Jobs", 7, []placed{
-			{8, bars("Jobs finished", "none",
-				"Jobs that ended in each step, by outcome. Stopped is the operator's own doing: a suspension, a change, a backfill that came first. Failures that come in regular distances belong to a stream that restarts.",
+			{8, bars("Jobs finished", "Jobs that ended in each step, by outcome. Stopped is the operator's own doing: a suspension, a change, a backfill that came first. Failures that come in regular distances belong to a stream that restarts.",
 				query{`sum by (outcome) (increase(arcane_jobs_finished_total{` + selected + `}[$__interval]))`, "{{outcome}}"}).coloured(outcomes)},
-			{8, bars("Automatic restarts", "none",
-				"Restarts that the operator made after a failure, by the failure's class. Restarts that go on for long use up the stream's budget, and it is Failed then: look at the class before that.",
+			{8, bars("Automatic restarts", "Restarts that the operator made after a failure, by the failure's class. Restarts that go on for long use up the stream's budget, and it is Failed then: look at the class before that.",
 				query{`sum by (failure_class) (increase(arcane_stream_restarts_total{` + selected + `}[$__interval]))`, "{{failure_class}}"}).shades(warning).runbook("StreamCrashLooping")},
 			{8, series("Jobs that exist", "none",
 				"Jobs of the streams in the cluster, by mode and phase. Active ones are what the streams cost now; stopping ones that stay have a pod that does not end.",
@@ -69,26 +67,24 @@ func fleetTrouble() *panel {
     topk by (namespace, stream) (1, max by (namespace, stream, phase) (arcane_stream_phase{` + selected + `}))
   * on (namespace, stream) group_left ()
     (time() - max by (namespace, stream) (arcane_stream_phase_since_timestamp_seconds{` + selected + `}))`
-	return table("Streams in trouble", "none",
-		"Streams that are stalled, why, and how long they have been in their phase. kubectl describe names the cause in full; for a Failed one, correct what is wrong, then suspend and resume it. Empty is good.", []column{
-			{field: "namespace", heading: "Namespace"},
-			{field: "stream", heading: "Stream", links: []dataLink{streamLink("${__data.fields.Namespace}", "${__data.fields.Stream}")}},
-			{field: "stream_class", heading: "Class"},
-			{field: "phase", heading: "Phase"},
-			{field: "reason", heading: "Why"},
-			{field: "Value", heading: "In this phase for", unit: "s"},
-		}, query{expr: expr}).sorted("In this phase for").empty("No stream is in trouble").runbook("StreamFailed").runbook("StreamStalled")
+	return table("Streams in trouble", "Streams that are stalled, why, and how long they have been in their phase. kubectl describe names the cause in full; for a Failed one, correct what is wrong, then suspend and resume it. Empty is good.", []column{
+		{field: "namespace", heading: "Namespace"},
+		{field: "stream", heading: "Stream", links: []dataLink{streamLink("${__data.fields.Namespace}", "${__data.fields.Stream}")}},
+		{field: "stream_class", heading: "Class"},
+		{field: "phase", heading: "Phase"},
+		{field: "reason", heading: "Why"},
+		{field: "Value", heading: "In this phase for", unit: "s"},
+	}, query{expr: expr}).sorted("In this phase for").empty("No stream is in trouble").runbook("StreamFailed").runbook("StreamStalled")
 }
 
 func fleetAlerts() *panel {
-	return table("Alerts", "none",
-		"Alerts of Arcane's that fire now; each name leads to its runbook. They need config/prometheus, else this stays empty.", []column{
-			{field: "alertname", heading: "Alert", links: []dataLink{{Title: "Runbook", URL: runbooks + "${__value.raw}.md", TargetBlank: true}}},
-			{field: "severity", heading: "Severity"},
-			{field: "namespace", heading: "Namespace"},
-			{field: "stream", heading: "Stream"},
-			{field: "stream_class", heading: "Class"},
-		}, query{expr: `max by (alertname, severity, namespace, stream, stream_class) (ALERTS{alertstate="firing", app="arcane"})`}).
+	return table("Alerts", "Alerts of Arcane's that fire now; each name leads to its runbook. They need config/prometheus, else this stays empty.", []column{
+		{field: "alertname", heading: "Alert", links: []dataLink{{Title: "Runbook", URL: runbooks + "${__value.raw}.md", TargetBlank: true}}},
+		{field: "severity", heading: "Severity"},
+		{field: "namespace", heading: "Namespace"},
+		{field: "stream", heading: "Stream"},
+		{field: "stream_class", heading: "Class"},
+	}, query{expr: `max by (alertname, severity, namespace, stream, stream_class) (ALERTS{alertstate="firing", app="arcane"})`}).
 		empty("No alert fires")
 }
 
@@ -102,17 +98,16 @@ and on (namespace, stream) (
 }
 
 func fleetClasses() *panel {
-	return table("Classes", "none",
-		"What each class's streams do, and how long they took in this window: to start (job made until its pod runs), to be stopped, to run again after a failure; the slowest 5 in 100. Slow starts are mostly images and full nodes, slow stops a plugin that does not heed SIGTERM.", []column{
-			{field: "stream_class", heading: "Class"},
-			{field: "Value #A", heading: "Streams"},
-			{field: "Value #B", heading: "Stalled"},
-			{field: "Value #C", heading: "Active jobs"},
-			{field: "Value #D", heading: "Start, median", unit: "s"},
-			{field: "Value #E", heading: "Start, p95", unit: "s"},
-			{field: "Value #F", heading: "Stop, p95", unit: "s"},
-			{field: "Value #G", heading: "Recovery, p95", unit: "s"},
-		},
+	return table("Classes", "What each class's streams do, and how long they took in this window: to start (job made until its pod runs), to be stopped, to run again after a failure; the slowest 5 in 100. Slow starts are mostly images and full nodes, slow stops a plugin that does not heed SIGTERM.", []column{
+		{field: "stream_class", heading: "Class"},
+		{field: "Value #A", heading: "Streams"},
+		{field: "Value #B", heading: "Stalled"},
+		{field: "Value #C", heading: "Active jobs"},
+		{field: "Value #D", heading: "Start, median", unit: "s"},
+		{field: "Value #E", heading: "Start, p95", unit: "s"},
+		{field: "Value #F", heading: "Stop, p95", unit: "s"},
+		{field: "Value #G", heading: "Recovery, p95", unit: "s"},
+	},
 		query{expr: `sum by (stream_class) (arcane_streams{` + selected + `})`},
 		query{expr: `sum by (stream_class) (arcane_streams_stalled{` + selected + `})`},
 		query{expr: `sum by (stream_class) (arcane_stream_jobs{phase="active", ` + selected + `})`},

@@ -32,5 +32,8 @@ func write(file string, d dashboard) error {
 	if err := encoder.Encode(d); err != nil {
 		return fmt.Errorf("write %s as JSON: %w", d.Title, err)
 	}
-	return os.WriteFile(file, text.Bytes(), 0o644)
+	if err := os.WriteFile(file, text.Bytes(), 0o644); err != nil {
+		return fmt.Errorf("write the dashboard %s: %w", d.Title, err)
+	}
+	return nil
 }

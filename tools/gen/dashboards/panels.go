@@ -81,8 +81,8 @@ func (p *panel) stacked() *panel {
 }
 
 // bars shows what was counted in each step: a step has to be longer than two scrapes.
-func bars(title, unit, description string, queries ...query) *panel {
-	p := series(title, unit, description, queries...).stacked()
+func bars(title, description string, queries ...query) *panel {
+	p := series(title, "none", description, queries...).stacked()
 	p.Interval, p.MaxDataPoints = "2m", 100
 	maps.Copy(p.FieldConfig.Defaults.Custom, map[string]any{"drawStyle": "bars", "fillOpacity": 90, "lineWidth": 0})
 	return p
@@ -119,8 +119,8 @@ type column struct {
 }
 
 // table shows columns, in their order, of the merged answers; everything else that the answers hold stays out.
-func table(title, unit, description string, columns []column, queries ...query) *panel {
-	p := newPanel("table", title, unit, description, queries).now("table")
+func table(title, description string, columns []column, queries ...query) *panel {
+	p := newPanel("table", title, "none", description, queries).now("table")
 	p.FieldConfig.Defaults.Custom = map[string]any{"align": "left", "filterable": true}
 	p.FieldConfig.Defaults.Color["mode"] = "thresholds"
 	var include []string

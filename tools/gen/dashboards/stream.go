@@ -50,11 +50,9 @@ func stream() dashboard {
 			{8, series("Jobs that exist", "none",
 				"Jobs by mode and phase. "+whereNamespace,
 				existing(`namespace="$namespace"`, itsClass)).stacked().coloured(jobs)},
-			{8, bars("Jobs finished", "none",
-				"Jobs that ended in each step, by outcome. "+whereNamespace,
+			{8, bars("Jobs finished", "Jobs that ended in each step, by outcome. "+whereNamespace,
 				query{`sum by (outcome) (increase(arcane_jobs_finished_total{namespace="$namespace"}[$__interval])` + itsClass + `)`, "{{outcome}}"}).coloured(outcomes).runbook("StreamFailed")},
-			{8, bars("Automatic restarts", "none",
-				"Restarts that the operator made after failures, by the failure's class. "+whereNamespace,
+			{8, bars("Automatic restarts", "Restarts that the operator made after failures, by the failure's class. "+whereNamespace,
 				query{`sum by (failure_class) (increase(arcane_stream_restarts_total{namespace="$namespace"}[$__interval])` + itsClass + `)`, "{{failure_class}}"}).shades(warning).runbook("StreamCrashLooping")},
 		}},
 		row{"", 7, []placed{

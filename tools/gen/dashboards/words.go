@@ -51,10 +51,13 @@ var requestPhases = []coloured{
 }
 
 var outcomes = []coloured{
-	{"succeeded", good}, {"completed", good},
-	{"failed", bad}, {"killed", bad},
-	{"stopped", grey}, {"graceful", good}, {"cancelled", "#B7B7B7"},
-	{"interrupted", warning}, {"vanished", purple},
+	{"succeeded", good},
+	{"completed", good},
+	{"failed", bad},
+	{"stopped", grey},
+	{"cancelled", "#B7B7B7"},
+	{"interrupted", warning},
+	{"vanished", purple},
 }
 
 // reasons for which streams stall most often; others get a colour of the palette.
@@ -64,10 +67,19 @@ var reasons = []coloured{
 
 // jobs are the modes and phases of jobs as legends name them.
 var jobs = []coloured{
-	{"stream, active", good}, {"backfill, active", calm}, {"stream, failed", bad}, {"backfill, failed", "#FF7383"},
-	{"scheduled, active", purple}, {"scheduled, failed", "#C4162A"}, {"scheduled, succeeded", "#D0D0D0"},
-	{"stream, held", yellow}, {"backfill, held", "#F7DD8B"},
-	{"stream, stopping", warning}, {"backfill, stopping", "#FFCB7D"}, {"stream, succeeded", grey}, {"backfill, succeeded", "#B7B7B7"},
+	{"stream, active", good},
+	{"backfill, active", calm},
+	{"stream, failed", bad},
+	{"backfill, failed", "#FF7383"},
+	{"scheduled, active", purple},
+	{"scheduled, failed", "#C4162A"},
+	{"scheduled, succeeded", "#D0D0D0"},
+	{"stream, held", yellow},
+	{"backfill, held", "#F7DD8B"},
+	{"stream, stopping", warning},
+	{"backfill, stopping", "#FFCB7D"},
+	{"stream, succeeded", grey},
+	{"backfill, succeeded", "#B7B7B7"},
 }
 
 // each is a query for each value of a closed label, so that tiles keep their order.
@@ -126,6 +138,10 @@ func quantile(q float64, by, histogram, selector, window string) string {
 
 // modes of a plugin, alone and with what it carries.
 var modes = []coloured{
-	{"stream", good}, {"backfill", calm}, {"stream, change", good}, {"stream, snapshot", "#96D98D"},
-	{"backfill, snapshot", calm}, {"backfill, change", "#8AB8FF"},
+	{"stream", good},
+	{"backfill", calm},
+	{"stream, change", good},
+	{"stream, snapshot", "#96D98D"},
+	{"backfill, snapshot", calm},
+	{"backfill, change", "#8AB8FF"},
 }
