@@ -55,7 +55,7 @@ func promtool(t *testing.T, folder string, args ...string) (string, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), tool, args...) //nolint:gosec // The tests' own arguments.
+	cmd := exec.CommandContext(t.Context(), tool, args...)
 	cmd.Dir = folder
 	out, err := cmd.CombinedOutput()
 	return string(out), err

@@ -52,7 +52,7 @@ func Start(ctx context.Context, folder, target string, rules Groups) (*Server, e
 	if err := os.WriteFile(file, fmt.Appendf(nil, configuration, target), 0o600); err != nil {
 		return nil, fmt.Errorf("configure Prometheus: %w", err)
 	}
-	address, err := FreeAddress()
+	address, err := FreeAddress(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +62,7 @@ func Start(ctx context.Context, folder, target string, rules Groups) (*Server, e
 		return nil, fmt.Errorf("open Prometheus' log: %w", err)
 	}
 	defer log.Close()
-	s.cmd = exec.CommandContext(context.WithoutCancel(ctx), binary, //nolint:gosec // The test's own arguments.
+	s.cmd = exec.CommandContext(context.WithoutCancel(ctx), binary,
 		"--config.file="+file, "--storage.tsdb.path="+filepath.Join(folder, "data"), "--web.listen-address="+address)
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	// It must not stay behind when the test itself is killed.
@@ -78,8 +78,8 @@ func Start(ctx context.Context, folder, target string, rules Groups) (*Server, e
 }
 
 // FreeAddress is one on the loopback that nobody listens on.
-func FreeAddress() (string, error) {
-	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+func FreeAddress(ctx context.Context) (string, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", fmt.Errorf("find a free port: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -34,21 +35,20 @@ var (
 // count is a page of metrics in the making.
 type count struct{ series map[string]float64 }
 
-func (c *count) set(value float64, name string, labels ...string) {
+// named is a series with its labels, which come as names and values in turn.
+func named(name string, labels []string) string {
 	var text []string
-	for i := 0; i < len(labels); i += 2 {
-		text = append(text, fmt.Sprintf("%s=%q", labels[i], labels[i+1]))
+	for pair := range slices.Chunk(labels, 2) {
+		text = append(text, fmt.Sprintf("%s=%q", pair[0], pair[1]))
 	}
-	c.series[name+"{"+strings.Join(text, ",")+"}"] = value
+	return name + "{" + strings.Join(text, ",") + "}"
 }
 
-func (c *count) add(name string, labels ...string) {
-	var text []string
-	for i := 0; i < len(labels); i += 2 {
-		text = append(text, fmt.Sprintf("%s=%q", labels[i], labels[i+1]))
-	}
-	c.series[name+"{"+strings.Join(text, ",")+"}"]++
+func (c *count) set(value float64, name string, labels ...string) {
+	c.series[named(name, labels)] = value
 }
+
+func (c *count) add(name string, labels ...string) { c.series[named(name, labels)]++ }
 
 // byHand reads everything at the API server and counts it.
 func byHand(ctx context.Context, api client.Client) (*count, error) {
@@ -107,9 +107,7 @@ func orNone(class string) string {
 // zeros are there for every value of a closed label.
 func (c *count) zeros(namespace, class string) {
 	zero := func(name string, labels ...string) {
-		labels = append([]string{"namespace", namespace, "stream_class", class}, labels...)
-		c.add(name, labels...)
-		c.series[last(name, labels)]--
+		c.series[named(name, append([]string{"namespace", namespace, "stream_class", class}, labels...))] += 0
 	}
 	for _, phase := range phases {
 		zero("arcane_streams", "phase", phase)
@@ -122,15 +120,6 @@ func (c *count) zeros(namespace, class string) {
 			zero("arcane_stream_jobs", "mode", mode, "phase", phase)
 		}
 	}
-}
-
-func last(name string, labels []string) string {
-	c := &count{series: map[string]float64{}}
-	c.set(0, name, labels...)
-	for series := range c.series {
-		return series
-	}
-	return ""
 }
 
 func (c *count) stream(s *streamingv1.Stream) {

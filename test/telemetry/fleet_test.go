@@ -46,7 +46,7 @@ func gather(ctx SpecContext, w *story.World) {
 	w.Given(ctx, "suspended", given.Suspended)
 	w.Create(ctx, given.Stream(w.Namespace, "idle", free.Name, given.Suspended))
 	w.Await(ctx, func(g Gomega) {
-		seen, err := real.Query(ctx, `count(count by (stream_class) (arcane_jobs_finished_total{stream_class!="none"}))`, time.Now())
+		seen, err := operator.Query(ctx, `count(count by (stream_class) (arcane_jobs_finished_total{stream_class!="none"}))`, time.Now())
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(seen).To(HaveKeyWithValue("{}", 2.0))
 	})

@@ -37,7 +37,8 @@ var empty = map[string]string{
 
 const ofPlugins = "plugins tell it, and the player's pods are no processes"
 
-// queries are those of all panels and all rules.
+// queries are those of all panels and all rules, and each series of the state as it is:
+// some of it is asked for only together with what was before, which cannot be compared.
 func queries() []prometheus.Query {
 	GinkgoHelper()
 	all, err := prometheus.Boards()
@@ -46,6 +47,9 @@ func queries() []prometheus.Query {
 	Expect(err).NotTo(HaveOccurred())
 	for i, r := range rules.All() {
 		all = append(all, prometheus.Query{Name: fmt.Sprintf("rules/%s%s/%d", r.Alert, r.Record, i), Expr: r.Expr})
+	}
+	for _, name := range told {
+		all = append(all, prometheus.Query{Name: "series/" + name, Expr: name})
 	}
 	return all
 }
@@ -81,7 +85,7 @@ func countable(expr string) bool {
 // agree is what the two say differently; nothing where they agree.
 func agree(ctx SpecContext, g Gomega, expr string) prometheus.Answer {
 	at := time.Now()
-	says, err := real.Query(ctx, expr, at)
+	says, err := operator.Query(ctx, expr, at)
 	g.Expect(err).NotTo(HaveOccurred())
 	if !countable(expr) {
 		return says
@@ -119,7 +123,7 @@ func prove(ctx SpecContext, w *story.World) (silent []string, compared, asked in
 func phasesSay(ctx SpecContext, w *story.World, want map[string]streamingv1.StreamPhase) {
 	GinkgoHelper()
 	w.Await(ctx, func(g Gomega) {
-		says, err := real.Query(ctx, fmt.Sprintf("sum by (stream, phase) (arcane_stream_phase{namespace=%q})", w.Namespace), time.Now())
+		says, err := operator.Query(ctx, fmt.Sprintf("sum by (stream, phase) (arcane_stream_phase{namespace=%q})", w.Namespace), time.Now())
 		g.Expect(err).NotTo(HaveOccurred())
 		expected, sums := prometheus.Answer{}, map[string]float64{}
 		for stream, phase := range want {
@@ -127,7 +131,7 @@ func phasesSay(ctx SpecContext, w *story.World, want map[string]streamingv1.Stre
 			sums[string(phase)]++
 		}
 		g.Expect(says).To(Equal(expected))
-		total, err := real.Query(ctx, fmt.Sprintf("sum by (phase) (arcane_streams{namespace=%q})", w.Namespace), time.Now())
+		total, err := operator.Query(ctx, fmt.Sprintf("sum by (phase) (arcane_streams{namespace=%q})", w.Namespace), time.Now())
 		g.Expect(err).NotTo(HaveOccurred())
 		for _, phase := range phases {
 			g.Expect(total).To(HaveKeyWithValue(fmt.Sprintf("{phase=%q}", phase), sums[phase]))

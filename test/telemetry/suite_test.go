@@ -39,8 +39,8 @@ func TestTelemetry(t *testing.T) {
 
 var (
 	stage *story.Stage
-	// real scrapes the operator, counted what is counted by hand.
-	real, counted *prometheus.Server
+	// operator scrapes the operator, counted what is counted by hand.
+	operator, counted *prometheus.Server
 )
 
 var _ = BeforeSuite(func(ctx SpecContext) {
@@ -50,17 +50,17 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	cluster := stage.Cluster
 	admission, err := stage.InstallAdmission(ctx)
 	Expect(err).NotTo(HaveOccurred())
-	address, err := prometheus.FreeAddress()
+	address, err := prometheus.FreeAddress(ctx)
 	Expect(err).NotTo(HaveOccurred())
-	operator := &story.Process{
+	process := &story.Process{
 		Binary: binary, Kubeconfig: cluster.Kubeconfig(), Admission: admission,
 		// The last of two flags of one name counts.
 		Args:    []string{"--metrics-bind-address=" + address, "--metrics-secure=false"},
 		LogFile: filepath.Join(cluster.Dir(), "logs", "arcane-operator.log"),
 	}
-	stage.Operator = operator
-	Expect(operator.Start(ctx)).To(Succeed())
-	DeferCleanup(func(ctx context.Context) { Expect(operator.Stop(ctx)).To(Succeed()) })
+	stage.Operator = process
+	Expect(process.Start(ctx)).To(Succeed())
+	DeferCleanup(func(ctx context.Context) { Expect(process.Stop(ctx)).To(Succeed()) })
 
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	Expect(err).NotTo(HaveOccurred())
@@ -76,7 +76,7 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 			group.Rules[i].For = ""
 		}
 	}
-	real = prometheusOf(ctx, address, rules)
+	operator = prometheusOf(ctx, address, rules)
 	counted = prometheusOf(ctx, listener.Addr().String(), rules)
 })
 
