@@ -138,14 +138,17 @@ var tallies = []struct {
 		c.endsAfter(time.Minute, 3)
 		c.later(10 * time.Second)
 		c.settle()
+		c.endsAfter(time.Minute, 3)
+		c.later(20 * time.Second)
+		c.settle()
 	}, []string{
-		"jobs_finished_total failure_class=none mode=stream outcome=failed 1",
-		"stream_recovery_duration_seconds 1",
-		"stream_recovery_duration_seconds sum 10",
-		"stream_restarts_total failure_class=none 1",
-		"stream_transitions_total from=Failed to=Pending 1",
-		"stream_transitions_total from=Pending to=Running 1",
-		"stream_transitions_total from=Running to=Failed 1",
+		"jobs_finished_total failure_class=none mode=stream outcome=failed 2",
+		"stream_recovery_duration_seconds 2",
+		"stream_recovery_duration_seconds sum 30",
+		"stream_restarts_total failure_class=none 2",
+		"stream_transitions_total from=Failed to=Pending 2",
+		"stream_transitions_total from=Pending to=Running 2",
+		"stream_transitions_total from=Running to=Failed 2",
 		"stream_transitions_total from=Suspended to=Running 1",
 		"stream_transitions_total from=none to=Suspended 1",
 	}},
@@ -186,6 +189,27 @@ var tallies = []struct {
 		"stream_transitions_total from=Backfilling to=Pending 1",
 		"stream_transitions_total from=Pending to=Backfilling 2",
 		"stream_transitions_total from=none to=Pending 1",
+	}},
+	{"its job is deleted by hand, and its pods take their time", suspend, func(c *cluster) {
+		c.settle()
+		c.change(resume)
+		c.settle()
+		j := c.running()
+		j.Finalizers = []string{metav1.FinalizerDeleteDependents}
+		c.must(c.api.Update(c.t.Context(), j))
+		c.must(c.api.Delete(c.t.Context(), j))
+		c.settle()
+		c.later(time.Minute)
+		c.must(c.api.Get(c.t.Context(), client.ObjectKeyFromObject(j), j))
+		j.Finalizers = nil
+		c.must(c.api.Update(c.t.Context(), j))
+		c.settle()
+	}, []string{
+		"jobs_finished_total failure_class=none mode=stream outcome=vanished 1",
+		"stream_transitions_total from=Pending to=Running 1",
+		"stream_transitions_total from=Running to=Pending 1",
+		"stream_transitions_total from=Suspended to=Running 1",
+		"stream_transitions_total from=none to=Suspended 1",
 	}},
 	{"a run of its schedule fails", scheduled, func(c *cluster) {
 		c.settle()
