@@ -87,6 +87,9 @@ func (c *cached) List(_ context.Context, list client.ObjectList, opts ...client.
 	if o := (&client.ListOptions{}).ApplyOptions(opts); o.UnsafeDisableDeepCopy == nil || !*o.UnsafeDisableDeepCopy {
 		c.t.Errorf("a scrape copies all of %T", list)
 	}
+	if !c.many {
+		c.t.Errorf("a scrape copies the outermost layer of all of %T, which the informer holds", list)
+	}
 	return apimeta.SetList(list, c.of(list))
 }
 
