@@ -43,7 +43,7 @@ demo-down: ## Remove all that the demo set up
 test: ## Unit tests, proofs, integration over a real API server and Job controller, the plugins' tests
 	go run ./test/cluster build
 	$(GOTEST) $$(go list ./... | grep -v -e '/test/e2e' -e '/test/model')
-	$(GOTEST) -v ./test/model | grep -v 'OK, passed'
+	$(GOTEST) -v ./test/model | grep -v -e 'OK, passed' -e '=== NAME'
 	cd plugins/postgres && $(GOTEST) ./...
 	cd tools/gen && $(GOTEST) ./...
 	cd test/accepts && $(GOTEST) ./...
@@ -73,7 +73,7 @@ prove: ## The long proofs, whole, with their tables: every step of every scenari
 	go run ./test/cluster build
 	cd test/faults && $(GOTEST) -count=1 -args -all
 	ARCANE_TEST_QUIET=1m $(GOTEST) -count=1 ./test/integration '-ginkgo.focus=The operator at rest'
-	$(GOTEST) -count=1 -v ./test/model -model.steps=10000000 -model.processors=$$(nproc) | grep -v 'OK, passed'
+	$(GOTEST) -count=1 -v ./test/model -model.steps=10000000 -model.processors=$$(nproc) | grep -v -e 'OK, passed' -e '=== NAME'
 
 .PHONY: verify
 verify: ## Regenerate, tidy, vet and lint everything, build all manifests; fails when git then shows a difference
