@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/arcane-streaming/arcane-operator/internal/operator"
 	"github.com/arcane-streaming/arcane-operator/internal/telemetry"
+	"github.com/arcane-streaming/arcane-operator/internal/tracing"
 	"github.com/arcane-streaming/arcane-operator/webhooks/certificate"
 )
 
@@ -33,6 +35,8 @@ type options struct {
 	namespaces      operator.Namespaces
 	logLevel        zapcore.Level
 	printVersion    bool
+	// traces is where they go, nil for nowhere.
+	traces *url.URL
 
 	// namespace and user are the operator's own.
 	namespace string
@@ -67,6 +71,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	f.IntVar(&o.workers, "workers", 16, "`number` of streams that are reconciled at once")
 	f.Func("namespaces", "`names` of the namespaces to serve, separated by commas: the operator then needs rights in these alone, and only reads StreamClasses; default: all namespaces", o.setNamespaces)
 	f.TextVar(&o.logLevel, "log-level", zapcore.InfoLevel, "`level` of the log: debug (also decisions that write nothing), info (each decision that writes, with its rule), warn or error")
+	f.Func("otlp-endpoint", "`URL` of an OpenTelemetry collector that takes OTLP over HTTP, such as http://collector:4318: traces of reconciles are sent there, else none are made; the standard OTEL_ environment variables say the rest", o.setTraces)
 	f.StringVar(&o.namespace, "operator-namespace", "", "`namespace` that the operator runs in: the Secret of a self-signed certificate lies there")
 	f.StringVar(&o.user, "operator-user", "", "`name` of the operator's user at the API server, such as system:serviceaccount:arcane-system:arcane-operator: what it writes passes its own webhooks")
 	webhookFlags(f, &o)
@@ -100,6 +105,13 @@ func (o *options) setNamespaces(list string) error {
 		o.namespaces = append(o.namespaces, name)
 	}
 	return nil
+}
+
+// setTraces reads where traces go.
+func (o *options) setTraces(text string) error {
+	var err error
+	o.traces, err = tracing.Endpoint(text)
+	return err
 }
 
 // webhookFlags are those about admission.

@@ -37,6 +37,26 @@ func TestParseNamespaces(t *testing.T) {
 	}
 }
 
+func TestParseEndpointOfTraces(t *testing.T) {
+	for flags, want := range map[string]string{
+		"--otlp-endpoint=":                                  "",
+		"--otlp-endpoint=http://collector:4318":             "http://collector:4318/v1/traces",
+		"--otlp-endpoint=https://collector/":                "https://collector/v1/traces",
+		"--otlp-endpoint=https://there/otlp":                "https://there/otlp/v1/traces",
+		"--otlp-endpoint=http://[::1]:4318/v1/traces":       "http://[::1]:4318/v1/traces",
+		"--otlp-endpoint=http://collector --otlp-endpoint=": "",
+	} {
+		o, err := parse(append(strings.Fields(flags), "--webhooks=false"), io.Discard)
+		got := ""
+		if o.traces != nil {
+			got = o.traces.String()
+		}
+		if err != nil || got != want {
+			t.Errorf("%s: %q, %v; want %q", flags, got, err, want)
+		}
+	}
+}
+
 func TestParseRefuses(t *testing.T) {
 	for args, want := range map[string]string{
 		"--workers=0":     "must be at least 1",
@@ -50,6 +70,13 @@ func TestParseRefuses(t *testing.T) {
 		"--namespaces=a,,b":        `"" is no name of a namespace`,
 		"--namespaces=Team":        `"Team" is no name of a namespace: a lowercase RFC 1123 label`,
 		"--namespaces=one,two,one": `"one" is named twice`,
+
+		"--otlp-endpoint=collector:4318":     `its scheme is "collector"; it must be http or https`,
+		"--otlp-endpoint=http://":            "it names no host",
+		"--otlp-endpoint=$(COLLECTOR)":       "it must be http or https",
+		"--otlp-endpoint=http://me:pw@there": "OTEL_EXPORTER_OTLP_HEADERS is the place for these",
+		"--otlp-endpoint=https://there/?a=b": "a query or a fragment",
+		"--otlp-endpoint=http://there:%zz":   "it is no URL",
 
 		"--operator-namespace=here": "--operator-user is missing",
 		"--operator-user=me":        "--operator-namespace is missing",
@@ -66,7 +93,7 @@ func TestHelpNamesEveryFlag(t *testing.T) {
 	if _, err := parse([]string{"--help"}, &out); !errors.Is(err, flag.ErrHelp) {
 		t.Errorf("--help: %v", err)
 	}
-	for _, name := range []string{"kubeconfig", "leader-elect", "log-level", "workers", "namespaces", "metrics-bind-address", "per-stream-metrics", "health-probe-bind-address", "version", "webhooks", "webhook-port", "webhook-cert-dir", "self-signed-certificates"} {
+	for _, name := range []string{"kubeconfig", "leader-elect", "log-level", "otlp-endpoint", "workers", "namespaces", "metrics-bind-address", "per-stream-metrics", "health-probe-bind-address", "version", "webhooks", "webhook-port", "webhook-cert-dir", "self-signed-certificates"} {
 		if !strings.Contains(out.String(), "-"+name) {
 			t.Errorf("--help does not speak of --%s", name)
 		}

@@ -28,6 +28,7 @@ import (
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/internal/operator"
 	"github.com/arcane-streaming/arcane-operator/internal/telemetry"
+	"github.com/arcane-streaming/arcane-operator/internal/tracing"
 )
 
 // version is set when the binary is built.
@@ -59,6 +60,12 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return fmt.Errorf("find the cluster: %w", err)
 	}
+	tracer, err := tracing.Start(ctx, o.traces, version, ctrl.Log.WithName("tracing"))
+	if err != nil {
+		return fmt.Errorf("begin to trace: %w", err)
+	}
+	defer tracer.Stop(ctx)
+	tracer.Wrap(cfg)
 	var admission *operator.Admission
 	if o.webhooks {
 		admission = o.admission()
@@ -68,7 +75,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	counters := telemetry.NewCounters()
-	if err := operator.Register(ctx, mgr, o.workers, o.namespaces, counters); err != nil {
+	if err := operator.Register(ctx, mgr, o.workers, o.namespaces, counters, tracer); err != nil {
 		return fmt.Errorf("add the controllers: %w", err)
 	}
 	if admission != nil {

@@ -14,9 +14,12 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/tracing"
 )
 
-func (r *Reconciler) apply(ctx context.Context, w *world, d decision) error {
+func (r *Reconciler) apply(ctx context.Context, w *world, d decision) (err error) {
+	ctx, span := tracing.Step(ctx, "apply")
+	defer func() { span.End(err) }()
 	switch d.does {
 	case own:
 		return r.own(ctx, w)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
@@ -24,6 +25,7 @@ import (
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/internal/telemetry"
+	"github.com/arcane-streaming/arcane-operator/internal/tracing"
 )
 
 const (
@@ -43,6 +45,8 @@ type Options struct {
 	Workers int
 	// Counters are told what has been written; nil ones count nothing.
 	Counters *telemetry.Counters
+	// Tracer tells of reconciles; a nil one tells nothing.
+	Tracer *tracing.Tracer
 }
 
 // Reconciler keeps one request's status true.
@@ -75,7 +79,7 @@ func Register(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		Watches(&v1.Stream{}, later(r.requestsOf), builder.WithPredicates(streamChanged())).
 		Watches(&v1.StreamingJobTemplate{}, later(r.requestsNaming), builder.WithPredicates(specChanged())).
 		WithOptions(controller.Options{MaxConcurrentReconciles: o.Workers}).
-		Complete(r)
+		Complete(o.Tracer.Reconciler("backfillrequest", tracing.Request, r))
 	if err != nil {
 		return fmt.Errorf("build the backfillrequest controller: %w", err)
 	}
@@ -87,7 +91,7 @@ func Register(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		Watches(&v1.BackfillRequest{}, handler.EnqueueRequestsFromMapFunc(s.classOfRequest), builder.WithPredicates(slotsMoved())).
 		Watches(&v1.Stream{}, handler.EnqueueRequestsFromMapFunc(classOfStream), builder.WithPredicates(streamChanged())).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 1}).
-		Complete(s)
+		Complete(o.Tracer.Reconciler("backfillslots", tracing.StreamClass, s))
 	if err != nil {
 		return fmt.Errorf("build the backfillslots controller: %w", err)
 	}
@@ -102,6 +106,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 			return ctrl.Result{}, err
 		}
 		d := decide(w)
+		trace(ctx, w, d)
 		if d.does == nothing {
 			return ctrl.Result{RequeueAfter: d.wake}, nil
 		}
@@ -115,6 +120,21 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		}
 	}
 	return ctrl.Result{}, fmt.Errorf("request %s is not at rest after %d steps", req.NamespacedName, maxSteps)
+}
+
+// trace tells of the decision, also of one that nothing is left to do.
+func trace(ctx context.Context, w *world, d decision) {
+	span := tracing.Of(ctx)
+	span.About(tracing.Stream, w.request.Spec.StreamID)
+	status := w.request.Status
+	if d.does == tell {
+		status = d.status
+	}
+	reason := ""
+	if is := meta.FindStatusCondition(status.Conditions, v1.ConditionReady); is != nil {
+		reason = is.Reason
+	}
+	span.Decided(string(d.does), reason, string(status.Phase))
 }
 
 func keyOf(o client.Object) types.NamespacedName { return client.ObjectKeyFromObject(o) }

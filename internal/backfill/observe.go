@@ -14,6 +14,7 @@ import (
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/internal/definition"
 	"github.com/arcane-streaming/arcane-operator/internal/jobspec"
+	"github.com/arcane-streaming/arcane-operator/internal/tracing"
 )
 
 // world is what was read of a request's world.
@@ -32,7 +33,9 @@ type world struct {
 
 // observe reads the world of a request. It returns nil for one that is not
 // there, or not for long.
-func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName) (*world, error) {
+func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName) (_ *world, err error) {
+	ctx, span := tracing.Step(ctx, "observe")
+	defer func() { span.End(err) }()
 	w := &world{now: r.Clock.Now(), request: &v1.BackfillRequest{}}
 	if err := r.Client.Get(ctx, key, w.request); err != nil {
 		if apierrors.IsNotFound(err) {

@@ -25,6 +25,7 @@ import (
 	"github.com/arcane-streaming/arcane-operator/internal/stream"
 	"github.com/arcane-streaming/arcane-operator/internal/streamclass"
 	"github.com/arcane-streaming/arcane-operator/internal/telemetry"
+	"github.com/arcane-streaming/arcane-operator/internal/tracing"
 )
 
 // Connection is how the operator speaks to the API server: under its own name and
@@ -67,22 +68,23 @@ func Options() (ctrl.Options, error) {
 }
 
 // Register adds the controllers; workers is the number of streams, and of requests,
-// that are reconciled at once; counters are told what they have written, or nil. An operator of some namespaces keeps no status of
-// classes: they are the whole cluster's, and it would count its own streams only.
-func Register(ctx context.Context, mgr ctrl.Manager, workers int, of Namespaces, counters *telemetry.Counters) error {
+// that are reconciled at once; counters are told what they have written, and the
+// tracer of reconciles; both may be nil. An operator of some namespaces keeps no
+// status of classes: they are the whole cluster's, and it would count its own streams only.
+func Register(ctx context.Context, mgr ctrl.Manager, workers int, of Namespaces, counters *telemetry.Counters, tracer *tracing.Tracer) error {
 	if len(of) > 0 {
 		mgr = within{mgr, of}
 	}
-	if err := stream.Register(ctx, mgr, stream.Options{Workers: workers, Counters: counters}); err != nil {
+	if err := stream.Register(ctx, mgr, stream.Options{Workers: workers, Counters: counters, Tracer: tracer}); err != nil {
 		return fmt.Errorf("streams: %w", err)
 	}
-	if err := backfill.Register(ctx, mgr, backfill.Options{Workers: workers, Counters: counters}); err != nil {
+	if err := backfill.Register(ctx, mgr, backfill.Options{Workers: workers, Counters: counters, Tracer: tracer}); err != nil {
 		return fmt.Errorf("backfill requests: %w", err)
 	}
 	if len(of) > 0 {
 		return nil
 	}
-	if err := streamclass.Register(ctx, mgr); err != nil {
+	if err := streamclass.Register(ctx, mgr, tracer); err != nil {
 		return fmt.Errorf("stream classes: %w", err)
 	}
 	return nil

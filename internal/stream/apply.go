@@ -16,6 +16,7 @@ import (
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/internal/jobspec"
 	"github.com/arcane-streaming/arcane-operator/internal/lifecycle"
+	"github.com/arcane-streaming/arcane-operator/internal/tracing"
 )
 
 // pass is one decision being carried out.
@@ -93,7 +94,10 @@ var hands = map[lifecycle.Verb]func(*pass, context.Context) error{
 }
 
 // apply does the verbs and stops at the first that cannot be done.
-func (p *pass) apply(ctx context.Context) error {
+func (p *pass) apply(ctx context.Context) (err error) {
+	ctx, span := tracing.Step(ctx, "apply")
+	defer func() { span.End(err) }()
+	span.Decided(p.decision.Rule, string(p.decision.Reason), string(p.decision.Phase))
 	for _, verb := range p.decision.Do {
 		if err := hands[verb](p, ctx); err != nil {
 			return fmt.Errorf("%s: %w", verb, err)

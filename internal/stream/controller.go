@@ -26,6 +26,7 @@ import (
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/internal/lifecycle"
 	"github.com/arcane-streaming/arcane-operator/internal/telemetry"
+	"github.com/arcane-streaming/arcane-operator/internal/tracing"
 )
 
 // Options of the controller.
@@ -34,6 +35,8 @@ type Options struct {
 	Workers int
 	// Counters are told what has been written; nil ones count nothing.
 	Counters *telemetry.Counters
+	// Tracer tells of reconciles; a nil one tells nothing.
+	Tracer *tracing.Tracer
 }
 
 const (
@@ -97,7 +100,7 @@ func Register(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		Watches(&v1.StreamClass{}, handler.EnqueueRequestsFromMapFunc(r.streamsOfClass), builder.WithPredicates(specChanged())).
 		Watches(&v1.StreamingJobTemplate{}, handler.EnqueueRequestsFromMapFunc(r.streamsOfTemplate), builder.WithPredicates(specChanged())).
 		WithOptions(controller.Options{MaxConcurrentReconciles: o.Workers, ReconciliationTimeout: reconcileTimeout}).
-		Complete(r)
+		Complete(o.Tracer.Reconciler("stream", tracing.Stream, r))
 	if err != nil {
 		return fmt.Errorf("build the stream controller: %w", err)
 	}

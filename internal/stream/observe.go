@@ -21,6 +21,7 @@ import (
 	"github.com/arcane-streaming/arcane-operator/internal/definition"
 	"github.com/arcane-streaming/arcane-operator/internal/jobspec"
 	"github.com/arcane-streaming/arcane-operator/internal/lifecycle"
+	"github.com/arcane-streaming/arcane-operator/internal/tracing"
 )
 
 // world is what was read of one stream's world, and the facts that it folds into.
@@ -70,7 +71,9 @@ func (w *world) wakesAt(at time.Time) bool {
 }
 
 // observe reads the world of a stream. It returns nil for a stream that does not exist.
-func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName) (*world, error) {
+func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName) (_ *world, err error) {
+	ctx, span := tracing.Step(ctx, "observe")
+	defer func() { span.End(err) }()
 	w := &world{now: r.Clock.Now(), stream: &v1.Stream{}}
 	if err := r.Client.Get(ctx, key, w.stream); err != nil {
 		if apierrors.IsNotFound(err) {

@@ -15,10 +15,14 @@ import (
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/internal/lifecycle"
+	"github.com/arcane-streaming/arcane-operator/internal/tracing"
 )
 
 // report patches what is not yet as it should be, and then tells of the decision.
-func (p *pass) report(ctx context.Context) error {
+func (p *pass) report(ctx context.Context) (err error) {
+	ctx, span := tracing.Step(ctx, "report")
+	defer func() { span.End(err) }()
+	span.Decided(p.decision.Rule, string(p.reason()), string(p.decision.Phase))
 	if p.facts.Deleting {
 		p.log(ctx)
 		return nil
@@ -38,15 +42,19 @@ func (p *pass) report(ctx context.Context) error {
 
 // log writes one line for each decision; one that wrote nothing is for those who look closely.
 func (p *pass) log(ctx context.Context) {
-	reason := p.decision.Reason
-	if p.obstacle != nil {
-		reason = p.obstacle.reason
-	}
 	level := 1
 	if p.acted() {
 		level = 0
 	}
-	logf.FromContext(ctx).V(level).Info("decided", "rule", p.decision.Rule, "reason", reason, "phase", p.decision.Phase, "do", p.decision.Do)
+	logf.FromContext(ctx).V(level).Info("decided", "rule", p.decision.Rule, "reason", p.reason(), "phase", p.decision.Phase, "do", p.decision.Do)
+}
+
+// reason is why's word.
+func (p *pass) reason() v1.Reason {
+	if p.obstacle != nil {
+		return p.obstacle.reason
+	}
+	return p.decision.Reason
 }
 
 // why is the reason of the decision, in a word and in a sentence.

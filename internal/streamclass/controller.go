@@ -20,6 +20,7 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/tracing"
 )
 
 // lookAgainAfter is when a class is observed again whose status somebody else
@@ -39,10 +40,10 @@ type Reconciler struct {
 	counted map[string]time.Time
 }
 
-// Register adds the controller and its index to the manager.
+// Register adds the controller and its index to the manager; the tracer may be nil.
 //
 // +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=streamclasses;streams,verbs=list;watch
-func Register(ctx context.Context, mgr ctrl.Manager) error {
+func Register(ctx context.Context, mgr ctrl.Manager, tracer *tracing.Tracer) error {
 	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1.Stream{}, byClass, classOf); err != nil {
 		return fmt.Errorf("index Streams by class: %w", err)
 	}
@@ -57,7 +58,7 @@ func Register(ctx context.Context, mgr ctrl.Manager) error {
 		For(&v1.StreamClass{}, builder.WithPredicates(classChanged())).
 		Watches(&v1.Stream{}, handler.EnqueueRequestsFromMapFunc(classOfStream), builder.WithPredicates(phaseChanged())).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 1}).
-		Complete(r)
+		Complete(tracer.Reconciler("streamclass", tracing.StreamClass, r))
 	if err != nil {
 		return fmt.Errorf("build the streamclass controller: %w", err)
 	}

@@ -77,7 +77,7 @@ func begin(ctx context.Context, w *story.World, name string, over *wire, log *jo
 		return nil, fmt.Errorf("make a manager: %w", err)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	if err := operator.Register(ctx, mgr, 4, nil, nil); err != nil {
+	if err := operator.Register(ctx, mgr, 4, nil, nil, nil); err != nil {
 		cancel()
 		return nil, err
 	}
