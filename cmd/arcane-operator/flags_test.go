@@ -74,7 +74,7 @@ func TestParseRefuses(t *testing.T) {
 		"--otlp-endpoint=collector:4318":     `its scheme is "collector"; it must be http or https`,
 		"--otlp-endpoint=http://":            "it names no host",
 		"--otlp-endpoint=$(COLLECTOR)":       "it must be http or https",
-		"--otlp-endpoint=http://me:pw@there": "OTEL_EXPORTER_OTLP_HEADERS is the place for these",
+		"--otlp-endpoint=http://me@there":    "OTEL_EXPORTER_OTLP_HEADERS is the place for these",
 		"--otlp-endpoint=https://there/?a=b": "a query or a fragment",
 		"--otlp-endpoint=http://there:%zz":   "it is no URL",
 

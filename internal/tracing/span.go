@@ -53,7 +53,7 @@ func (t *traced) Reconcile(ctx context.Context, req ctrl.Request) (result ctrl.R
 		span.SetAttributes(attribute.String(reconcileKey, string(id)))
 	}
 	defer func() { Span{step: span}.End(err) }()
-	return t.Reconciler.Reconcile(ctx, req)
+	return t.Reconciler.Reconcile(ctx, req) //nolint:wrapcheck // It is one reconciler to its controller.
 }
 
 // Span is a step of a reconcile; the zero Span tells nothing.
