@@ -23,7 +23,7 @@ const lookEvery = 2 * time.Second
 // source does not answer is noticed, and judged, by those who need it.
 func (c *consumer) measureLag(ctx context.Context) {
 	l := &c.lag
-	if !l.looked.IsZero() && !l.caught && c.rows == 0 && !c.decoder.open && c.received >= l.end {
+	if !l.looked.IsZero() && !l.caught && c.holds(l.end) {
 		l.caught = true
 		c.Metrics.Lag.InStep(l.looked)
 	}
@@ -40,4 +40,10 @@ func (c *consumer) measureLag(ctx context.Context) {
 		return
 	}
 	*l = lag{looked: now, end: uint64(end)}
+}
+
+// holds tells whether everything up to there is durable: because it was confirmed,
+// which is how it comes about under a steady load, or because nothing waits.
+func (c *consumer) holds(end uint64) bool {
+	return c.confirmed >= end || c.rows == 0 && !c.decoder.open && c.received >= end
 }
