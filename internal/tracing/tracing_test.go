@@ -78,7 +78,7 @@ func TestAReconcileIsATrace(t *testing.T) {
 	if err := reconcileOnce(t, tracer.Reconciler("stream", Stream, steps(broken))); !errors.Is(err, broken) {
 		t.Fatalf("it returns %v", err)
 	}
-	tracer.Stop(t.Context())
+	tracer.Stop(over(t)) // as at the end of an operator
 
 	root := one(t, there, "reconcile stream")
 	const said = " arcane.phase=Running arcane.reason=Streaming arcane.rule=S1"
@@ -276,9 +276,7 @@ func TestTheEndIsBounded(t *testing.T) {
 	if err := reconcileOnce(t, tracer.Reconciler("stream", Stream, steps(nil))); err != nil {
 		t.Fatal(err)
 	}
-	ended, cancel := context.WithCancel(t.Context())
-	cancel()
-	tracer.Stop(ended) // go test's own limit is the failure
+	tracer.Stop(over(t)) // go test's own limit is the failure
 	if l := strings.Join(log(), "\n"); !strings.Contains(l, "the last traces are lost") {
 		t.Errorf("log %q", l)
 	}
@@ -320,6 +318,14 @@ func BenchmarkStepOff(b *testing.B) {
 		span.Decided("S1", "Streaming", "Running")
 		span.End(nil)
 	}
+}
+
+// over is a context that has ended.
+func over(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	return ctx
 }
 
 type nothing struct{}
