@@ -217,7 +217,8 @@ func (b bed) up(name string, node bool) *testbed.Cluster {
 	return c
 }
 
-// probe builds the image that the pods of these tests run.
+// probe builds the image that the pods of these tests run, and names it as somebody
+// at a terminal would: seen from where they are.
 func (b bed) probe() string {
 	b.t.Helper()
 	dir := b.t.TempDir()
@@ -228,7 +229,11 @@ func (b bed) probe() string {
 	b.Expect(err).NotTo(HaveOccurred(), string(out))
 	_, err = pack.Write(pack.Image{Binary: binary, Name: probeImage}, binary+".tar")
 	b.Expect(err).NotTo(HaveOccurred())
-	return binary + ".tar"
+	here, err := os.Getwd()
+	b.Expect(err).NotTo(HaveOccurred())
+	tar, err := filepath.Rel(here, binary+".tar")
+	b.Expect(err).NotTo(HaveOccurred())
+	return tar
 }
 
 func (b bed) client(c *testbed.Cluster) *kubernetes.Clientset {

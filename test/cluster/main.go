@@ -51,7 +51,7 @@ func main() {
 	ctx, release := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:])
 	release()
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+	if exit := (exited{}); errors.As(err, &exit) {
 		os.Exit(max(1, exit.ExitCode()))
 	}
 	if err != nil {
@@ -138,6 +138,9 @@ func load(ctx context.Context, c command) error {
 	return cluster.Load(ctx, c.args[0])
 }
 
+// exited is the end of the user's own command, which has said itself what is wrong.
+type exited struct{ *exec.ExitError }
+
 // execute hands the terminal over; an interrupt reaches the command itself, so it
 // is not ended a second time from here.
 func execute(ctx context.Context, c command) error {
@@ -147,7 +150,11 @@ func execute(ctx context.Context, c command) error {
 	}
 	cmd := cluster.Command(context.WithoutCancel(ctx), c.args[0], c.args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	return cmd.Run()
+	err = cmd.Run()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		return exited{exit}
+	}
+	return err
 }
 
 func status(_ context.Context, c command) error {

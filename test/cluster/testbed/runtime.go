@@ -122,6 +122,11 @@ func (c *Cluster) Load(ctx context.Context, tar string) error {
 	if !c.state.Node {
 		return errors.New("load an image: this cluster has no node of the testbed's")
 	}
+	// Whoever imports it works in a folder of its own.
+	tar, err := filepath.Abs(tar)
+	if err != nil {
+		return fmt.Errorf("load %s: %w", tar, err)
+	}
 	return c.load(ctx, tar)
 }
 
