@@ -4,6 +4,7 @@ package webhooks
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,7 +20,26 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/telemetry"
 )
+
+// TestTheTableHasIt: the page of all metrics names the values that this package tells.
+func TestTheTableHasIt(t *testing.T) {
+	for _, m := range telemetry.Metrics() {
+		if m.Name != DeniedMetric {
+			continue
+		}
+		var rules []string
+		for _, r := range Rules() {
+			rules = append(rules, string(r))
+		}
+		if resource, rule := m.Labels[0], m.Labels[1]; !slices.Equal(resource.Values, Resources()) || !slices.Equal(rule.Values, rules) {
+			t.Errorf("the table has %v and %v", resource.Values, rule.Values)
+		}
+		return
+	}
+	t.Errorf("the table has no %s", DeniedMetric)
+}
 
 func counted(t *testing.T, registry *prometheus.Registry, api *apiServer, req admission.Request) admission.Response {
 	t.Helper()

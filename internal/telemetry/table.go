@@ -311,6 +311,20 @@ var certificateExpiry = Metric{
 	Help: "When the certificate that the webhooks serve runs out, in Unix seconds; 0 while there is none. Absent with --webhooks=false.",
 }
 
+// webhookDenials is told by webhooks, which holds it to these values.
+var webhookDenials = Metric{
+	Name: "arcane_webhook_requests_denied_total", Type: Counter, Since: first, Elsewhere: true,
+	Labels: []Label{
+		{Name: "resource", Values: []string{"streams", "backfillrequests", "streamingjobtemplates", "streamclasses"}},
+		{
+			Name: "rule", Values: []string{"rights", "required", "invalid", "forbidden", "dry_run", "unreadable", "unanswered"},
+			Meaning: "the first rule against it: `rights` to create Jobs or read Secrets are missing; `dry_run`: Kubernetes refuses the Job that would come of it; " +
+				"`unreadable` cannot be decoded; `unanswered` is no fault of whoever writes: what the answer depends on could not be found out",
+		},
+	},
+	Help: "Writes that the webhooks refused, by what was written and by the first rule against it. Absent with --webhooks=false.",
+}
+
 // Group is some metrics under a title.
 type Group struct {
 	Title, Text string
@@ -342,7 +356,7 @@ func Groups() []Group {
 		},
 		{
 			"The operator itself", "",
-			[]*Metric{&leader, &buildInfo, &certificateExpiry},
+			[]*Metric{&leader, &buildInfo, &certificateExpiry, &webhookDenials},
 		},
 	}
 }

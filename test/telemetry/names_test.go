@@ -20,8 +20,6 @@ var elsewhere = []string{
 	"workqueue_depth", "workqueue_longest_running_processor_seconds", "workqueue_queue_duration_seconds",
 	// The process's, and Prometheus' own.
 	"process_cpu_seconds_total", "process_resident_memory_bytes", "scrape_duration_seconds", "scrape_samples_scraped", "ALERTS",
-	// The webhooks'.
-	"arcane_webhook_requests_denied_total",
 	// The plugins'.
 	"arcane_plugin_bytes_total", "arcane_plugin_lag_seconds", "arcane_plugin_rows_total",
 }
