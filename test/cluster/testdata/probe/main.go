@@ -66,11 +66,17 @@ func version() error {
 	return err
 }
 
+// dial tries again for a while: a Service refuses until kube-proxy has heard of a pod
+// that has just become ready.
 func dial(address string) error {
-	conn, err := net.DialTimeout("tcp", address, 10*time.Second)
-	if err != nil {
-		return err
+	for began := time.Now(); ; time.Sleep(200 * time.Millisecond) {
+		conn, err := net.DialTimeout("tcp", address, 10*time.Second)
+		if err == nil {
+			fmt.Println("reached", address)
+			return conn.Close()
+		}
+		if time.Since(began) > 20*time.Second {
+			return err
+		}
 	}
-	fmt.Println("reached", address)
-	return conn.Close()
 }
