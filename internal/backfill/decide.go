@@ -63,7 +63,7 @@ func decide(w *world) decision {
 func (w *world) queued() decision {
 	q := w.request
 	reason, message := w.why()
-	blocked := blocked(w.stream, q) != "" || w.problem != nil || behindFirst(w.stream, q, w.requests)
+	blocked := blocked(w.stream, q) != "" || w.problem != nil || w.stream != nil && behindFirst(w.stream, q, w.found)
 	young := patience - w.now.Sub(q.CreationTimestamp.Time)
 	switch {
 	case recorded(w.stream, q), q.Status.Phase == v1.RequestGranted && !blocked:
@@ -74,6 +74,16 @@ func (w *world) queued() decision {
 		return decision{wake: young}
 	}
 	return w.telling(v1.RequestQueued, reason, message, nil)
+}
+
+// found is a request for the same stream.
+func (w *world) found(uid types.UID) *v1.BackfillRequest {
+	for i := range w.requests {
+		if w.requests[i].UID == uid {
+			return &w.requests[i]
+		}
+	}
+	return nil
 }
 
 // why is what the request waits for, in a word and in a sentence.

@@ -124,12 +124,14 @@ func isNext(s *v1.Stream, q *v1.BackfillRequest, requests []v1.BackfillRequest) 
 // behindFirst tells whether one that nothing of the stream runs before comes before
 // this request: the initial backfill's, or the one that a failure asked for. Whatever
 // that one waits for, this one cannot be served, and has no use for a slot.
-func behindFirst(s *v1.Stream, q *v1.BackfillRequest, requests []v1.BackfillRequest) bool {
+// Found are the open requests, by UID: those of a class may be many.
+func behindFirst(s *v1.Stream, q *v1.BackfillRequest, found func(types.UID) *v1.BackfillRequest) bool {
 	if recorded(s, q) {
 		return false
 	}
-	return slices.ContainsFunc(requests, func(o v1.BackfillRequest) bool {
-		return comesFirst(s, &o) && o.Namespace == q.Namespace && o.Spec.StreamID == q.Spec.StreamID && waiting(s, &o) && inOrder(&o, q) < 0
+	return slices.ContainsFunc([]types.UID{s.Status.InitialRequestUID, s.Status.GapRequestUID}, func(first types.UID) bool {
+		o := found(first)
+		return o != nil && waiting(s, o) && inOrder(o, q) < 0
 	})
 }
 

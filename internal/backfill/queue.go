@@ -88,11 +88,16 @@ func (q *queue) claims(s *v1.Stream, r *v1.BackfillRequest) bool {
 // none has to be given back.
 func (q *queue) candidates() []candidate {
 	occupied, full := q.occupied(), q.free() == 0
+	byUID := make(map[types.UID]*v1.BackfillRequest, len(q.requests))
+	for i := range q.requests {
+		byUID[q.requests[i].UID] = &q.requests[i]
+	}
+	open := func(uid types.UID) *v1.BackfillRequest { return byUID[uid] }
 	var list []candidate
 	for i := range q.requests {
 		r := &q.requests[i]
 		s := q.streamOf(r)
-		if s == nil || !waiting(s, r) || behindFirst(s, r, q.requests) {
+		if s == nil || !waiting(s, r) || behindFirst(s, r, open) {
 			continue
 		}
 		reason := blocked(s, r)

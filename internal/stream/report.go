@@ -174,7 +174,7 @@ var eventful = map[v1.Reason]bool{
 	v1.ReasonJobRefused:          true,
 }
 
-// announce tells of a transition, after it was written: one event and one line in the log.
+// announce tells of a transition, after it was written: one event.
 func (p *pass) announce(before, after *v1.StreamStatus) {
 	reason, message := p.why()
 	was := meta.FindStatusCondition(before.Conditions, v1.ConditionReady)

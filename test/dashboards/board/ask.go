@@ -80,19 +80,19 @@ func promDuration(d time.Duration) string {
 	return strconv.Itoa(int(math.Ceil(d.Seconds()))) + "s"
 }
 
-var placeholder = regexp.MustCompile(`\{\{\s*(\w+)\s*\}\}`)
+var named = regexp.MustCompile(`\{\{\s*(\w+)\s*\}\}`)
 
 // Legend is the name of a series: the labels put into the format.
 func Legend(format string, labels map[string]string) string {
-	return placeholder.ReplaceAllStringFunc(format, func(found string) string {
-		return labels[placeholder.FindStringSubmatch(found)[1]]
+	return named.ReplaceAllStringFunc(format, func(found string) string {
+		return labels[named.FindStringSubmatch(found)[1]]
 	})
 }
 
 // LegendLabels are the labels that a legend names.
 func LegendLabels(format string) []string {
 	var names []string
-	for _, found := range placeholder.FindAllStringSubmatch(format, -1) {
+	for _, found := range named.FindAllStringSubmatch(format, -1) {
 		names = append(names, found[1])
 	}
 	return names
