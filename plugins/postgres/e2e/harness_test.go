@@ -488,3 +488,10 @@ func (s *stream) loseSlot() {
 	})
 	s.exec(`SELECT pg_drop_replication_slot($1)`, s.slot())
 }
+
+func (s *stream) remove(key string) {
+	s.t.Helper()
+	if err := os.Remove(filepath.Join(s.directory(), filepath.FromSlash(key))); err != nil {
+		s.t.Fatal(err)
+	}
+}

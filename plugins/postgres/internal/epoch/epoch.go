@@ -4,10 +4,13 @@ package epoch
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/exit"
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/job"
@@ -46,9 +49,20 @@ func (k Keeper) ForBackfill(ctx context.Context, conn *pgx.Conn) (Position, erro
 		return Position{}, err
 	}
 	if reason == "" {
-		return Position{Epoch: *known, Confirmed: slot.Confirmed, Table: found}, nil
+		return position(*known, want, slot, found), nil
+	}
+	// What a stream had is lost, here or in another sink. A stream that never had
+	// anything, or whose first slot was never finished, has lost nothing.
+	want.Owed = slot != nil
+	if known != nil {
+		want.Owed = known.Ready || known.Owed
 	}
 	return k.begin(ctx, conn, known, want, found, reason)
+}
+
+func position(known, want layout.Epoch, slot *source.Slot, found source.Table) Position {
+	known.PublicationState = want.PublicationState
+	return Position{Epoch: known, Confirmed: slot.Confirmed, Table: found}
 }
 
 // ForStream returns the epoch that streaming continues. Changes that are lost
@@ -63,15 +77,48 @@ func (k Keeper) ForStream(ctx context.Context, conn *pgx.Conn) (Position, error)
 	if err != nil {
 		return Position{}, err
 	}
+	if known != nil && known.Owed {
+		if known.Owed, err = k.owes(ctx, *known); err != nil {
+			return Position{}, err
+		}
+	}
 	switch {
-	case reason == "":
-		return Position{Epoch: *known, Confirmed: slot.Confirmed, Table: found}, nil
 	case known == nil && slot != nil:
-		return Position{}, exit.Gapf("slot %s exists, but the sink has no file of this stream: was the sink changed? A backfill has to fill it", want.Slot)
+		return Position{}, exit.Gapf("slot %s exists, but the sink does not know it: was the sink changed? A backfill has to fill it", want.Slot)
+	case known != nil && known.Owed:
+		return Position{}, exit.Gapf("changes were lost, and the backfill that was to make up for them has not been completed")
+	case reason == "":
+		return position(*known, want, slot, found), nil
 	case known == nil || !known.Ready:
 		return k.begin(ctx, conn, known, want, found, reason)
 	}
 	return Position{}, exit.Gapf("changes are lost: %s; a backfill has to make up for them", reason)
+}
+
+// owes reports whether no backfill of the epoch has been completed yet.
+func (k Keeper) owes(ctx context.Context, known layout.Epoch) (bool, error) {
+	manifests, err := k.manifests(ctx)
+	return !slices.ContainsFunc(manifests, func(m layout.Manifest) bool { return m.Epoch == known.Number }), err
+}
+
+// manifests are those of all completed backfills.
+func (k Keeper) manifests(ctx context.Context) ([]layout.Manifest, error) {
+	keys, err := k.Sink.List(ctx, layout.BackfillsKey)
+	if err != nil {
+		return nil, err
+	}
+	var manifests []layout.Manifest
+	for _, key := range keys {
+		if !layout.IsManifest(key) {
+			continue
+		}
+		var manifest layout.Manifest
+		if err := k.Sink.GetJSON(ctx, key, &manifest); err != nil {
+			return nil, err
+		}
+		manifests = append(manifests, manifest)
+	}
+	return manifests, nil
 }
 
 // look reads what the sink remembers and what the source has now.
@@ -93,6 +140,13 @@ func (k Keeper) look(ctx context.Context, conn *pgx.Conn) (known *layout.Epoch, 
 		Relation:    found.Schema.Relation,
 		Run:         k.Run,
 	}
+	published, err := k.Source.Published(ctx, conn, want.Publication, want.RelationOID)
+	if err != nil {
+		return nil, want, found, err
+	}
+	if published.Whole {
+		want.PublicationState = published.State
+	}
 	var stored layout.Epoch
 	err = k.Sink.GetJSON(ctx, layout.EpochKey, &stored)
 	if errors.Is(err, sink.ErrNotFound) {
@@ -113,7 +167,7 @@ func (k Keeper) continuity(ctx context.Context, conn *pgx.Conn, known *layout.Ep
 	if err != nil {
 		return nil, "", err
 	}
-	publishes, err := k.Source.Publishes(ctx, conn, want.Publication, want.RelationOID)
+	end, err := k.Source.CurrentLSN(ctx, conn)
 	if err != nil {
 		return nil, "", err
 	}
@@ -128,10 +182,16 @@ func (k Keeper) continuity(ctx context.Context, conn *pgx.Conn, known *layout.Ep
 		return slot, "slot " + want.Slot + " was invalidated: the source removed WAL that it still needed (max_slot_wal_keep_size)", nil
 	case !known.SameSource(want):
 		return slot, "the source is another server, database or table than before, or the table was created anew", nil
-	case !publishes:
+	case known.Lost != "":
+		return slot, known.Lost, nil
+	case want.PublicationState == "":
 		return slot, "publication " + want.Publication + " does not exist any more, or leaves out some of the table's changes", nil
-	case slot.Confirmed < known.StartLSN:
-		return slot, "slot " + want.Slot + " is behind the place where this stream created it", nil
+	case known.PublicationState != "" && known.PublicationState != want.PublicationState:
+		return slot, "publication " + want.Publication + " was changed meanwhile and may have left changes out", nil
+	case slot.Confirmed < known.StartLSN || known.Left > end:
+		return slot, "the source was put back to a state from before: its log ends, or its slot stands, where the sink was already past", nil
+	case known.Left != 0 && slot.Confirmed > known.Left:
+		return slot, fmt.Sprintf("slot %s stands at %s, and this sink left it at %s: somebody else has read from it", want.Slot, slot.Confirmed, known.Left), nil
 	}
 	return slot, "", nil
 }
@@ -141,10 +201,11 @@ func (k Keeper) continuity(ctx context.Context, conn *pgx.Conn, known *layout.Ep
 // next job comes here again.
 func (k Keeper) begin(ctx context.Context, conn *pgx.Conn, known *layout.Epoch, want layout.Epoch, found source.Table, reason string) (Position, error) {
 	next := want
-	next.Number = 1
-	if known != nil {
-		next.Number = known.Number + 1
+	last, err := k.lastEpoch(ctx, known)
+	if err != nil {
+		return Position{}, err
 	}
+	next.Number, next.PublicationState = last+1, ""
 	next.CreatedAt = time.Now().UTC().Truncate(time.Second)
 	k.Log.Info("beginning a new run of changes", "epoch", next.Number, "slot", next.Slot, "publication", next.Publication, "reason", reason)
 	// The sink first: where it cannot be written to, a slot would only fill the source's disk.
@@ -162,11 +223,89 @@ func (k Keeper) begin(ctx context.Context, conn *pgx.Conn, known *layout.Epoch, 
 	if err != nil {
 		return Position{}, err
 	}
-	next.StartLSN, next.Ready = start, true
+	published, err := k.Source.Published(ctx, conn, next.Publication, next.RelationOID)
+	if err != nil {
+		return Position{}, err
+	}
+	if !published.Whole {
+		return Position{}, exit.Transientf("publication %s was changed while the slot was created", next.Publication)
+	}
+	next.StartLSN, next.Ready, next.PublicationState = start, true, published.State
 	if err := k.Sink.PutJSON(ctx, layout.EpochKey, next); err != nil {
 		return Position{}, err
 	}
 	return Position{Epoch: next, Confirmed: start, Table: found}, nil
+}
+
+// lastEpoch is the number of the newest run of changes of which the sink has
+// something. A sink that has lost its memory may hold files of an older one still.
+func (k Keeper) lastEpoch(ctx context.Context, known *layout.Epoch) (int, error) {
+	if known != nil {
+		return known.Number, nil
+	}
+	last := 0
+	keys, err := k.Sink.List(ctx, layout.AllChangesKey)
+	if err != nil {
+		return 0, err
+	}
+	for _, key := range keys {
+		if file, ours := layout.ParseChangeFile(key); ours {
+			last = max(last, file.Epoch)
+		}
+	}
+	manifests, err := k.manifests(ctx)
+	for _, manifest := range manifests {
+		last = max(last, manifest.Epoch)
+	}
+	return last, err
+}
+
+// Enter notes that the slot is read from now on. It comes before the first
+// confirmation: how far the slot stands says nothing until Leave.
+func (k Keeper) Enter(ctx context.Context, at Position) error {
+	return k.note(ctx, at, func(stored *layout.Epoch) {
+		stored.Left, stored.Owed, stored.PublicationState = 0, at.Owed, at.PublicationState
+	})
+}
+
+// Leave notes how far the slot has been confirmed, so that the next reader sees whether somebody else has read from it.
+func (k Keeper) Leave(ctx context.Context, at Position, confirmed layout.LSN) error {
+	return k.note(ctx, at, func(stored *layout.Epoch) { stored.Left = confirmed })
+}
+
+// Lose notes a loss that the source does not show by itself, so that the backfill
+// that answers it begins a new run of changes.
+func (k Keeper) Lose(ctx context.Context, at Position, why string) error {
+	return k.note(ctx, at, func(stored *layout.Epoch) { stored.Lost = why })
+}
+
+// note changes what the sink remembers of an epoch, unless another has begun meanwhile.
+func (k Keeper) note(ctx context.Context, at Position, change func(*layout.Epoch)) error {
+	var stored layout.Epoch
+	if err := k.Sink.GetJSON(ctx, layout.EpochKey, &stored); err != nil {
+		return err
+	}
+	if stored.Number != at.Number || !stored.Ready {
+		return exit.Transientf("another job of this stream has begun epoch %d, while this one was in epoch %d", stored.Number, at.Number)
+	}
+	before := stored
+	change(&stored)
+	if stored == before {
+		return nil
+	}
+	return k.Sink.PutJSON(ctx, layout.EpochKey, stored)
+}
+
+// SameServer looks whether a connection leads to the server whose changes the epoch holds.
+func (k Keeper) SameServer(ctx context.Context, replication *pgconn.PgConn, at Position) error {
+	system, err := k.Source.Identify(ctx, replication)
+	if err != nil {
+		return err
+	}
+	if system != at.System {
+		return exit.Gapf("the source is another server than before (%s, it was %s); a backfill has to make up for the changes", system, at.System)
+	}
+	return nil
 }
 
 // StillWhole looks, while a job streams, whether the table is still the one that
@@ -174,7 +313,7 @@ func (k Keeper) begin(ctx context.Context, conn *pgx.Conn, known *layout.Epoch, 
 func (k Keeper) StillWhole(ctx context.Context, conn *pgx.Conn, at Position) error {
 	// The publication first: a table that goes takes its place in the publication
 	// with it, and the message had better say that the table is gone.
-	publishes, err := k.Source.Publishes(ctx, conn, at.Publication, at.RelationOID)
+	published, err := k.Source.Published(ctx, conn, at.Publication, at.RelationOID)
 	if err != nil {
 		return err
 	}
@@ -184,8 +323,10 @@ func (k Keeper) StillWhole(ctx context.Context, conn *pgx.Conn, at Position) err
 		return err
 	case found.OID != at.RelationOID:
 		return exit.Gapf("table %s was dropped and created anew; a backfill has to read it", at.Relation)
-	case !publishes:
+	case !published.Whole:
 		return exit.Gapf("publication %s does not exist any more, or leaves out some of the table's changes; a backfill has to make up for them", at.Publication)
+	case published.State != at.PublicationState:
+		return exit.Gapf("publication %s was changed and may have left changes out; a backfill has to make up for them", at.Publication)
 	}
 	return nil
 }

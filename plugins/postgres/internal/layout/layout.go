@@ -70,6 +70,14 @@ type Epoch struct {
 	StartLSN  LSN       `json:"startLSN"`
 	Run       int64     `json:"run"`
 	CreatedAt time.Time `json:"createdAt"`
+	// PublicationState tells whether the publication is as it was, and was so all the time.
+	PublicationState string `json:"publicationState,omitempty"`
+	// Owed: changes before this epoch are lost, and a backfill that begins in it has to make up for them.
+	Owed bool `json:"owed,omitempty"`
+	// Lost says why changes of this epoch are lost, where the source does not show it.
+	Lost string `json:"lost,omitempty"`
+	// Left is where the last reader confirmed the slot; zero while one reads, and after one that was killed.
+	Left LSN `json:"leftLSN,omitempty"`
 }
 
 // SameSource reports whether two epochs read the same table of the same database through the same slot.
@@ -194,7 +202,10 @@ type ChangeFile struct {
 }
 
 // ChangesKey is the folder of an epoch's changes.
-func ChangesKey(epoch int) string { return fmt.Sprintf("changes/%06d/", epoch) }
+func ChangesKey(epoch int) string { return fmt.Sprintf("%s%06d/", AllChangesKey, epoch) }
+
+// AllChangesKey is the folder of all epochs' changes.
+const AllChangesKey = "changes/"
 
 // SegmentKey is the folder of the changes that begin in the same 4 GiB of WAL:
 // it keeps folders small and lets a restart look at the last one only.

@@ -221,6 +221,28 @@ func (s *Server) signal(signal syscall.Signal) error {
 	}
 }
 
+// Snapshot copies the data of a server that is stopped, and returns what puts them
+// back: as a disk's snapshot is, or a backup of all files.
+func (s *Server) Snapshot(ctx context.Context) (putBack func() error, err error) {
+	kept := s.data + "-kept"
+	if err := s.copyData(ctx, s.data, kept); err != nil {
+		return nil, err
+	}
+	return func() error {
+		if err := os.RemoveAll(s.data); err != nil {
+			return fmt.Errorf("remove the data: %w", err)
+		}
+		return s.copyData(ctx, kept, s.data)
+	}, nil
+}
+
+func (s *Server) copyData(ctx context.Context, from, to string) error {
+	if output, err := exec.CommandContext(ctx, "cp", "-a", from, to).CombinedOutput(); err != nil { //nolint:gosec // a test's own folders
+		return fmt.Errorf("copy the data: %w\n%s", err, output)
+	}
+	return nil
+}
+
 // Bench runs pgbench until ctx ends or it is done.
 func (s *Server) Bench(ctx context.Context, database string, args ...string) error {
 	args = append([]string{"-h", "127.0.0.1", "-p", strconv.Itoa(s.Port), "-U", User}, append(args, database)...)

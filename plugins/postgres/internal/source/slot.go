@@ -87,14 +87,35 @@ func (s Source) Server(ctx context.Context, conn *pgx.Conn) (system string, data
 	if err != nil {
 		return "", 0, err
 	}
-	identity, err := pglogrepl.IdentifySystem(ctx, replication)
-	if err != nil {
-		return "", 0, errors.Join(Judge("identify the server", err), replication.Close(ctx))
+	if system, err = s.Identify(ctx, replication); err != nil {
+		return "", 0, errors.Join(err, replication.Close(ctx))
 	}
 	if err := replication.Close(ctx); err != nil {
 		return "", 0, Judge("close a connection", err)
 	}
-	return identity.SystemID, databaseOID, nil
+	return system, databaseOID, nil
+}
+
+// Identify returns the number that a server has for itself and its standbys.
+func (s Source) Identify(ctx context.Context, replication *pgconn.PgConn) (system string, err error) {
+	identity, err := pglogrepl.IdentifySystem(ctx, replication)
+	if err != nil {
+		return "", Judge("identify the server", err)
+	}
+	return identity.SystemID, nil
+}
+
+// AwaitPrimary refuses a standby for the moment. A stream that was in the middle of
+// its work meets one while another server takes over.
+func (s Source) AwaitPrimary(ctx context.Context, conn *pgx.Conn) error {
+	var recovering bool
+	if err := conn.QueryRow(ctx, `SELECT pg_is_in_recovery()`).Scan(&recovering); err != nil {
+		return Judge("look whether the source is the primary", err)
+	}
+	if recovering {
+		return exit.Transientf("the source is a standby now; a stream needs the primary")
+	}
+	return nil
 }
 
 // oldestVersion is the oldest release that this plugin is made for.

@@ -95,10 +95,24 @@ func (c *consumer) end(ctx context.Context) error {
 		return err
 	}
 	c.tell("stopped")
+	c.leave(ctx)
 	if err := c.wire.finish(ctx); err != nil && exit.Code(err) != exit.Transient {
 		return err
 	}
 	return nil
+}
+
+// leaveTime is how long the sink gets to note where the slot was left.
+const leaveTime = 5 * time.Second
+
+// leave notes it while the slot is still this process's. Without the note nothing is
+// lost: the next reader sees less of what others do.
+func (c *consumer) leave(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, leaveTime)
+	defer cancel()
+	if err := c.Keeper.Leave(ctx, c.at, layout.LSN(c.confirmed)); err != nil {
+		c.Log.Warn("the place where the slot was left is not noted", "error", err.Error())
+	}
 }
 
 func (c *consumer) isDue() bool {
@@ -130,10 +144,11 @@ func (c *consumer) receiveFor(ctx, stopping context.Context) error {
 func (c *consumer) take(ctx context.Context, message received) error {
 	if message.data == nil {
 		// Within a transaction the position says nothing about that transaction's changes.
-		if !c.decoder.open && message.position > c.received {
-			c.received = message.position
+		if c.decoder.open {
+			return nil
 		}
-		return nil
+		c.received = max(c.received, message.position)
+		return c.decoder.passed(message.position)
 	}
 	change, err := c.decoder.decode(ctx, message.data)
 	if c.decoder.end > c.received {

@@ -24,6 +24,8 @@ type decoder struct {
 	oid     uint32
 	key     []string
 	durable layout.Place
+	// awaited: the last durable change is not confirmed and has to be sent again.
+	awaited bool
 
 	schema table.Schema
 	// schemaID is empty until the table's shape has been heard of.
@@ -44,6 +46,7 @@ func newDecoder(conn *pgx.Conn, from source.Source, at epoch.Position, durable l
 		types:   source.NewTypes(conn, from.NativeDecimals),
 		oid:     at.RelationOID,
 		durable: durable,
+		awaited: durable.Seq >= 0 && durable.LSN >= uint64(at.Confirmed),
 	}
 	for _, index := range at.Table.KeyOrder {
 		d.key = append(d.key, at.Table.Schema.Columns[index].Name)
@@ -68,6 +71,7 @@ func (d *decoder) decode(ctx context.Context, data []byte) (*table.Change, error
 	case *pglogrepl.CommitMessage:
 		d.open = false
 		d.end = uint64(message.TransactionEndLSN)
+		return nil, d.passed(d.end)
 	case *pglogrepl.InsertMessage:
 		if message.RelationID == d.oid {
 			return d.change(table.Insert, nil, 0, message.Tuple)
@@ -120,10 +124,30 @@ func (d *decoder) next(change table.Change) (*table.Change, error) {
 	}
 	change.LSN, change.Seq, change.CommitMicros = d.lsn, d.seq, d.micros
 	d.seq++
+	if d.awaited && d.durable == (layout.Place{LSN: change.LSN, Seq: change.Seq}) {
+		d.awaited = false
+	}
+	if d.awaited && change.After(d.durable.LSN, d.durable.Seq) {
+		return nil, d.forgotten()
+	}
 	if !change.After(d.durable.LSN, d.durable.Seq) {
 		return nil, nil //nolint:nilnil // no change is an answer
 	}
 	return &change, nil
+}
+
+// passed hears that everything before a place has been sent.
+func (d *decoder) passed(position uint64) error {
+	if d.awaited && position > d.durable.LSN {
+		return d.forgotten()
+	}
+	return nil
+}
+
+// forgotten: the sink has a change that the source has not. Whatever the source has
+// written at such places since would be taken for what is in a file already.
+func (d *decoder) forgotten() error {
+	return exit.Gapf("the source was put back to a state from before: the sink has a change from %s that the source's log has not; a backfill has to bring the two together", layout.LSN(d.durable.LSN))
 }
 
 func (d *decoder) change(op table.Op, oldTuple *pglogrepl.TupleData, oldType uint8, newTuple *pglogrepl.TupleData) (*table.Change, error) {

@@ -69,6 +69,9 @@ func (s *Stream) run(ctx, stopping context.Context, at epoch.Position, until uin
 	if errors.Is(err, source.ErrStopped) {
 		return nil
 	}
+	if exit.Code(err) == exit.Gap {
+		err = errors.Join(err, s.Keeper.Lose(ctx, at, err.Error()))
+	}
 	return err
 }
 
@@ -79,15 +82,9 @@ func (s *Stream) session(ctx, stopping context.Context, at epoch.Position, until
 		return at.Confirmed, err
 	}
 	defer func() { err = closing(err, catalog.Close(ctx)) }()
-	slot, err := s.Source.FindSlot(ctx, catalog, at.Slot)
-	if err != nil {
+	if at.Confirmed, err = s.confirmed(ctx, catalog, at); err != nil {
 		return at.Confirmed, err
 	}
-	if slot == nil || slot.Lost {
-		return at.Confirmed, exit.Gapf("slot %s is lost; a backfill has to make up for the changes since %s", at.Slot, at.Confirmed)
-	}
-	// A source that crashed may have forgotten the last confirmations; this process has not.
-	at.Confirmed = max(at.Confirmed, slot.Confirmed)
 	durable, err := s.durable(ctx, catalog, at)
 	if err != nil {
 		return at.Confirmed, err
@@ -97,6 +94,9 @@ func (s *Stream) session(ctx, stopping context.Context, at epoch.Position, until
 		return at.Confirmed, err
 	}
 	defer func() { err = closing(err, conn.Close(ctx)) }()
+	if err := s.Keeper.SameServer(ctx, conn, at); err != nil {
+		return at.Confirmed, err
+	}
 
 	c := &consumer{
 		Stream:  s,
@@ -114,6 +114,10 @@ func (s *Stream) session(ctx, stopping context.Context, at epoch.Position, until
 	if err := c.wire.start(ctx, at.Slot, at.Publication); err != nil {
 		return at.Confirmed, err
 	}
+	// The slot is this process's now, so that a former one has noted where it left it.
+	if err := s.Keeper.Enter(ctx, at); err != nil {
+		return at.Confirmed, err
+	}
 	if until != forever {
 		if err := s.Source.Mark(ctx, catalog); err != nil {
 			return at.Confirmed, err
@@ -122,6 +126,23 @@ func (s *Stream) session(ctx, stopping context.Context, at epoch.Position, until
 	s.Log.Info("streaming", "slot", at.Slot, "epoch", at.Epoch.Number, "confirmed", at.Confirmed.String())
 	err = c.consume(ctx, stopping)
 	return layout.LSN(c.confirmed), err
+}
+
+// confirmed is how far the source knows that the sink has come. What this process
+// has confirmed before does not count: a source that crashed may have forgotten it,
+// and one that was put back to an older state goes on from there.
+func (s *Stream) confirmed(ctx context.Context, catalog *pgx.Conn, at epoch.Position) (layout.LSN, error) {
+	if err := s.Source.AwaitPrimary(ctx, catalog); err != nil {
+		return at.Confirmed, err
+	}
+	slot, err := s.Source.FindSlot(ctx, catalog, at.Slot)
+	if err != nil {
+		return at.Confirmed, err
+	}
+	if slot == nil || slot.Lost {
+		return at.Confirmed, exit.Gapf("slot %s is lost; a backfill has to make up for the changes since %s", at.Slot, at.Confirmed)
+	}
+	return slot.Confirmed, nil
 }
 
 // closing keeps the error that matters: a connection that is closed after an error may well fail to.
@@ -153,6 +174,9 @@ func (s *Stream) durable(ctx context.Context, catalog *pgx.Conn, at epoch.Positi
 				last = file.Last
 			}
 		}
+	}
+	if last.LSN >= uint64(end) {
+		return last, exit.Gapf("the source was put back to a state from before: its log ends at %s, and the sink has a change from %s; a backfill has to bring the two together", end, layout.LSN(last.LSN))
 	}
 	return last, nil
 }
