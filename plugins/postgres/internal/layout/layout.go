@@ -93,7 +93,9 @@ type Start struct {
 	LSN LSN `json:"startLSN"`
 	// Schema of all parts: a table that changes its columns meanwhile is read anew.
 	Schema string `json:"schema"`
-	Run    int64  `json:"run"`
+	// Order in which parts follow each other: the key's columns with types and collations.
+	Order string `json:"order,omitempty"`
+	Run   int64  `json:"run"`
 }
 
 // Part is a finished part of a backfill.

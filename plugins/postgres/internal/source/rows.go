@@ -50,8 +50,11 @@ func (s Source) ReadChunk(ctx context.Context, conn *pgx.Conn, want Table, after
 		if err != nil {
 			return err
 		}
-		if found.OID != want.OID || found.Schema.ID() != want.Schema.ID() {
+		if found.OID != want.OID || found.Schema.ID() != want.Schema.ID() || found.Order() != want.Order() {
 			return ErrSchemaChanged
+		}
+		if err := findOperators(ctx, tx, want); err != nil {
+			return err
 		}
 		where, order := s.keyCondition(want, len(after) > 0), strings.Join(keyList(want), ", ")
 		statement := fmt.Sprintf("SELECT %s FROM ONLY %s%s ORDER BY %s LIMIT %d", columnList(want.Schema), s.Relation(), where, order, limit)
@@ -68,19 +71,36 @@ func (s Source) ReadAll(ctx context.Context, tx pgx.Tx, of Table, visit Visit) e
 // ReadKeys reads the rows with these keys within a transaction of the caller's.
 // Keys are texts in the order of the key's index.
 func (s Source) ReadKeys(ctx context.Context, tx pgx.Tx, of Table, keys [][]string, visit Visit) error {
+	if err := findOperators(ctx, tx, of); err != nil {
+		return err
+	}
 	var parameters [][]byte
 	tuples := make([]string, len(keys))
 	for index, key := range keys {
 		places := make([]string, len(key))
 		for place, text := range key {
 			parameters = append(parameters, []byte(text))
-			places[place] = fmt.Sprintf("$%d::%s", len(parameters), of.KeyTypes[place])
+			places[place] = fmt.Sprintf("$%d::%s", len(parameters), of.KeyCasts[place])
 		}
 		tuples[index] = "(" + strings.Join(places, ", ") + ")"
 	}
 	statement := fmt.Sprintf("SELECT %s FROM ONLY %s WHERE (%s) IN (%s)",
 		columnList(of.Schema), s.Relation(), strings.Join(keyList(of), ", "), strings.Join(tuples, ", "))
 	return s.readCursor(ctx, tx, statement, parameters, visit)
+}
+
+// findOperators makes PostgreSQL compare keys as their index does. It looks operators
+// up by name, and does not say that it missed the type's own: a citext is then
+// compared as text, and what its order has between two parts would be passed over.
+func findOperators(ctx context.Context, tx pgx.Tx, of Table) error {
+	path := []string{"pg_catalog"}
+	for _, schema := range of.KeySchemas {
+		path = append(path, Quote(schema))
+	}
+	if _, err := tx.Exec(ctx, "SET LOCAL search_path = "+strings.Join(path, ", ")); err != nil {
+		return Judge("name the schemas of the key's operators", err)
+	}
+	return nil
 }
 
 func columnList(schema table.Schema) string {
@@ -104,9 +124,9 @@ func (s Source) keyCondition(of Table, behind bool) string {
 	if !behind {
 		return ""
 	}
-	places := make([]string, len(of.KeyTypes))
-	for index, name := range of.KeyTypes {
-		places[index] = fmt.Sprintf("$%d::%s", index+1, name)
+	places := make([]string, len(of.KeyCasts))
+	for index, cast := range of.KeyCasts {
+		places[index] = fmt.Sprintf("$%d::%s", index+1, cast)
 	}
 	return fmt.Sprintf(" WHERE (%s) > (%s)", strings.Join(keyList(of), ", "), strings.Join(places, ", "))
 }

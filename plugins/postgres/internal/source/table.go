@@ -21,10 +21,21 @@ type Table struct {
 	Schema table.Schema
 	// KeyOrder are the key's columns in the order of its index, by which the table is read.
 	KeyOrder []int
-	// KeyTypes are PostgreSQL's names of their types.
-	KeyTypes []string
+	// KeyCasts are their types and collations, as SQL casts a text to them.
+	KeyCasts []string
+	// KeySchemas have the operators that compare them.
+	KeySchemas []string
 	// Toasted: values may be stored out of line, and updates that leave them alone do not log them.
 	Toasted bool
+}
+
+// Order names the order in which the table is read. Behind a key is another place in another order.
+func (t Table) Order() string {
+	columns := make([]string, len(t.KeyOrder))
+	for place, index := range t.KeyOrder {
+		columns[place] = Quote(t.Schema.Columns[index].Name) + " " + t.KeyCasts[place]
+	}
+	return strings.Join(columns, ", ")
 }
 
 // Replica identities, as pg_class.relreplident and pgoutput write them.
@@ -64,7 +75,7 @@ func (s Source) Describe(ctx context.Context, conn *pgx.Conn) (Table, error) {
 func (s Source) describe(ctx context.Context, conn *pgx.Conn, found relation) (Table, error) {
 	described := Table{OID: found.oid, Toasted: found.toast}
 	described.Schema.Relation = s.Relation()
-	key, err := s.keyNames(ctx, conn, found)
+	keys, err := s.keys(ctx, conn, found)
 	if err != nil {
 		return Table{}, err
 	}
@@ -74,20 +85,25 @@ func (s Source) describe(ctx context.Context, conn *pgx.Conn, found relation) (T
 		return Table{}, err
 	}
 	for _, attribute := range attributes {
-		attribute.Key = slices.Contains(key, attribute.Name)
+		attribute.Key = slices.ContainsFunc(keys, func(key keyColumn) bool { return key.Name == attribute.Name })
 		column, err := types.Column(ctx, attribute)
 		if err != nil {
 			return Table{}, err
 		}
 		described.Schema.Columns = append(described.Schema.Columns, column)
 	}
-	for _, name := range key {
-		index := described.Schema.Index(name)
+	for _, key := range keys {
+		index := described.Schema.Index(key.Name)
 		if index < 0 {
-			return Table{}, exit.Configf("table %s: its key has the generated column %q, which PostgreSQL does not replicate; choose another key with ALTER TABLE … REPLICA IDENTITY USING INDEX", s.Relation(), name)
+			return Table{}, exit.Configf("table %s: its key has the generated column %q, which PostgreSQL does not replicate; choose another key with ALTER TABLE … REPLICA IDENTITY USING INDEX", s.Relation(), key.Name)
 		}
 		described.KeyOrder = append(described.KeyOrder, index)
-		described.KeyTypes = append(described.KeyTypes, described.Schema.Columns[index].Type)
+		cast := described.Schema.Columns[index].Type
+		if key.Collation != nil {
+			cast += " COLLATE " + *key.Collation
+		}
+		described.KeyCasts = append(described.KeyCasts, cast)
+		described.KeySchemas = append(described.KeySchemas, key.OperatorSchema)
 	}
 	return described, CheckNames(described.Schema)
 }
@@ -126,29 +142,47 @@ func (s Source) lookUp(ctx context.Context, conn *pgx.Conn) (relation, error) {
 	return found, nil
 }
 
-// keyNames are the columns by which changes name a row: the index of the
+// keyColumn is a column of the key, and how its values are put in order.
+type keyColumn struct {
+	Name string
+	// Collation is the column's own, quoted; nil where its type has none.
+	Collation *string
+	// OperatorSchema has the operators of its index. Extensions have theirs anywhere.
+	OperatorSchema string
+}
+
+// keys are the columns by which changes name a row: the index of the
 // replica identity where the user chose one, else the primary key.
-func (s Source) keyNames(ctx context.Context, conn *pgx.Conn, of relation) ([]string, error) {
+func (s Source) keys(ctx context.Context, conn *pgx.Conn, of relation) ([]keyColumn, error) {
 	rows, err := conn.Query(ctx, `
-		SELECT a.attname
+		SELECT a.attname, quote_ident(cn.nspname) || '.' || quote_ident(c.collname), n.nspname
 		FROM pg_index i
-		CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place)
+		CROSS JOIN LATERAL unnest(i.indkey::int2[], i.indclass::oid[]) WITH ORDINALITY AS k(attnum, class, place)
 		JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+		LEFT JOIN pg_collation c ON c.oid = a.attcollation
+		LEFT JOIN pg_namespace cn ON cn.oid = c.collnamespace
+		JOIN pg_opclass o ON o.oid = k.class
+		JOIN pg_amop m ON m.amopfamily = o.opcfamily AND m.amoplefttype = o.opcintype AND m.amoprighttype = o.opcintype AND m.amopstrategy = $3
+		JOIN pg_operator p ON p.oid = m.amopopr
+		JOIN pg_namespace n ON n.oid = p.oprnamespace
 		WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND i.indimmediate AND k.place <= i.indnkeyatts
 		  AND CASE WHEN $2 THEN i.indisreplident ELSE i.indisprimary END
-		ORDER BY k.place`, of.oid, of.identity == string(IdentityIndex))
+		ORDER BY k.place`, of.oid, of.identity == string(IdentityIndex), strategyGreater)
 	if err != nil {
 		return nil, Judge("look the key up", err)
 	}
-	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	keys, err := pgx.CollectRows(rows, pgx.RowToStructByPos[keyColumn])
 	if err != nil {
 		return nil, Judge("look the key up", err)
 	}
-	if len(names) == 0 {
+	if len(keys) == 0 {
 		return nil, exit.Configf("table %s has no primary key (or a deferrable one), and without a key its updates and deletes cannot be followed; add a primary key, or name a unique index with ALTER TABLE … REPLICA IDENTITY USING INDEX", s.Relation())
 	}
-	return names, nil
+	return keys, nil
 }
+
+// strategyGreater is the number of ">" in a B-tree, as all unique indexes are.
+const strategyGreater = 5
 
 // attributes leaves out generated columns, because PostgreSQL does not replicate them.
 func (s Source) attributes(ctx context.Context, conn *pgx.Conn, oid uint32) ([]Attribute, error) {
