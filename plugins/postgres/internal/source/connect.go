@@ -26,17 +26,23 @@ type Source struct {
 // replication connections alike, so that a value reads the same by either way.
 // The time-outs of a role's settings are meant for people, not for a backfill.
 var sessionSettings = map[string]string{
-	"client_encoding":                     "UTF8",
-	"DateStyle":                           "ISO, YMD",
-	"IntervalStyle":                       "iso_8601",
-	"TimeZone":                            "UTC",
-	"extra_float_digits":                  "1",
-	"bytea_output":                        "hex",
-	"xmloption":                           "content",
-	"lc_monetary":                         "C",
+	"client_encoding":    "UTF8",
+	"DateStyle":          "ISO, YMD",
+	"IntervalStyle":      "iso_8601",
+	"TimeZone":           "UTC",
+	"extra_float_digits": "1",
+	"bytea_output":       "hex",
+	"xmloption":          "content",
+	"lc_monetary":        "C",
+	// Names in values (regclass) and of types are written in full, wherever the role would look for them.
+	"search_path":                         "pg_catalog",
+	"quote_all_identifiers":               "off",
 	"statement_timeout":                   "0",
 	"lock_timeout":                        "0",
 	"idle_in_transaction_session_timeout": "0",
+	"idle_session_timeout":                "0",
+	// Without effect on reading, and a publication has to be made.
+	"default_transaction_read_only": "off",
 	// What this program commits itself (a publication, a mark in the log) need not wait for a standby.
 	"synchronous_commit": "local",
 	// Row level security would hide rows from the backfill that replication shows: better an error.
