@@ -495,3 +495,12 @@ func (s *stream) remove(key string) {
 		s.t.Fatal(err)
 	}
 }
+
+// usage is the largest memory that an ended process had, in kB.
+func (p *process) usage() (kB int64, known bool) {
+	usage, known := p.command.ProcessState.SysUsage().(*syscall.Rusage)
+	if !known {
+		return 0, false
+	}
+	return usage.Maxrss, true
+}

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"slices"
+	"unsafe"
 )
 
 // Schema is the shape of a table's rows at one moment.
@@ -108,11 +109,18 @@ func (c Change) After(lsn uint64, seq int64) bool {
 	return c.LSN > lsn || (c.LSN == lsn && c.Seq > seq)
 }
 
-// Size is roughly what a row takes in memory and in a file.
+// rowSize and cellSize are what a row takes in memory beside its texts: a column
+// that is NULL in every row takes no less than a short text.
+const (
+	rowSize  = int(unsafe.Sizeof([]Cell{}))
+	cellSize = int(unsafe.Sizeof(Cell{}))
+)
+
+// Size is what a row takes in memory.
 func Size(cells []Cell) int {
-	size := 8
+	size := rowSize
 	for _, cell := range cells {
-		size += len(cell.Text) + 1
+		size += cellSize + len(cell.Text)
 	}
 	return size
 }
