@@ -41,6 +41,8 @@ type Backfill struct {
 	Patience time.Duration
 	// Metrics are told what is durable.
 	Metrics *metrics.Metrics
+	// DrainEvery is how often the changes are carried while the table is read.
+	DrainEvery time.Duration
 }
 
 // Do runs the backfill to its end, or until stopping is done: then it returns
@@ -98,7 +100,7 @@ func (b *Backfill) attempt(ctx, stopping context.Context) (parts int, err error)
 	if err != nil {
 		return 0, err
 	}
-	w := &work{Backfill: b, conn: conn, at: at}
+	w := &work{Backfill: b, conn: conn, at: at, drained: time.Now()}
 	if err := w.open(ctx, stopping); err != nil {
 		return 0, err
 	}
@@ -119,6 +121,8 @@ type work struct {
 	at    epoch.Position
 	start layout.Start
 	parts []layout.Part
+	// drained is when the changes were last carried.
+	drained time.Time
 }
 
 func (w *work) run(ctx, stopping context.Context) (int, error) {
@@ -127,8 +131,11 @@ func (w *work) run(ctx, stopping context.Context) (int, error) {
 			w.Log.Info("stopping at the end of a part", "parts", len(w.parts))
 			return len(w.parts), exit.ErrInterrupted
 		}
-		if err := w.nextPart(ctx); err != nil {
+		if err := w.nextPart(ctx, stopping); err != nil {
 			return len(w.parts), w.judge(ctx, err)
+		}
+		if err := w.drain(ctx, stopping); err != nil {
+			return len(w.parts), err
 		}
 	}
 	manifest, err := w.settle(ctx, stopping)
@@ -136,6 +143,21 @@ func (w *work) run(ctx, stopping context.Context) (int, error) {
 		return len(w.parts), w.judge(ctx, err)
 	}
 	return len(w.parts), w.complete(ctx, manifest)
+}
+
+// drain carries the changes now and then. They would all be carried in the end, but
+// until then the source had to keep its log, and where it does not keep that much, a
+// large table's backfill lost its slot each time before it was through.
+func (w *work) drain(ctx, stopping context.Context) error {
+	if w.read() || time.Since(w.drained) < w.DrainEvery {
+		return nil
+	}
+	now, err := w.Source.CurrentLSN(ctx, w.conn)
+	if err == nil {
+		err = w.Changes.Drain(ctx, stopping, w.at, uint64(now))
+	}
+	w.drained = time.Now()
+	return err
 }
 
 // judge begins anew where the table's columns have changed: a column that was

@@ -33,14 +33,16 @@ func (b *rowBuffer) isFull() bool { return len(b.rows) >= b.maxRows || b.bytes >
 // Each part is read from a snapshot of its own, later than the one before. That
 // loses nothing: the slot was there before the first of them, so every change
 // since is in the files of changes and is applied to the parts afterwards.
-func (w *work) nextPart(ctx context.Context) error {
+func (w *work) nextPart(ctx, stopping context.Context) error {
+	early, cancel := orStopping(ctx, stopping)
+	defer cancel()
 	part := layout.Part{Number: len(w.parts) + 1, Format: w.Format, Schema: w.start.Schema, Run: w.Run}
 	var after []string
 	if len(w.parts) > 0 {
 		after = w.parts[len(w.parts)-1].LastKey
 	}
 	rows := rowBuffer{maxRows: w.Part.MaxRows, maxBytes: w.Part.MaxBytes}
-	if err := w.Source.ReadChunk(ctx, w.conn, w.at.Table, after, w.Part.MaxRows, rows.add); err != nil {
+	if err := w.Source.ReadChunk(ctx, early, w.conn, w.at.Table, after, w.Part.MaxRows, rows.add); err != nil {
 		return err
 	}
 	part.Rows, part.Last = len(rows.rows), !rows.isFull()

@@ -50,6 +50,8 @@ type options struct {
 	termination string
 	patience    time.Duration
 	checkEvery  time.Duration
+	drainEvery  time.Duration
+	grace       time.Duration
 	metrics     string
 
 	// verify and cleanup, which are also run by people.
@@ -105,6 +107,8 @@ func (p *program) parse(command string, args []string) error {
 	if command == "run" {
 		flags.StringVar(&o.termination, "termination-log", terminationLog, "file for the last words, which Kubernetes shows in the pod's status")
 		flags.DurationVar(&o.checkEvery, "check-every", 30*time.Second, "how often the streaming job looks whether the table is still the same")
+		flags.DurationVar(&o.drainEvery, "drain-every", time.Minute, "how often a backfill writes the changes that have happened meanwhile, so that the source need not keep its log")
+		flags.DurationVar(&o.grace, "grace", 50*time.Second, "how long the end may take after SIGTERM; less than the pod's terminationGracePeriodSeconds, so that it is not killed")
 		flags.StringVar(&o.metrics, "metrics-address", ":9090", "address that serves Prometheus metrics at /metrics; where it cannot be had the job goes on without; empty serves none")
 	} else {
 		flags.StringVar(&o.stream, "stream", "", "file with the Stream as JSON, - for standard input (kubectl get stream NAME -o json); default: STREAMCONTEXT__*")
@@ -141,6 +145,28 @@ func (p *program) stopping(ctx context.Context) (context.Context, context.Cancel
 	return stop, func() {
 		tell()
 		release()
+	}
+}
+
+// errGraceOver ends a job that does not end by itself.
+var errGraceOver = errors.New("asked to stop, and what it waits for")
+
+// within does the work and returns its error. After SIGTERM the work has the grace
+// period; then it is left where it hangs, in a sink that does not answer for one. To
+// be left is like being killed, but the exit code says that nothing is wrong.
+func (p *program) within(stop context.Context, work func() error) error {
+	ended := make(chan error, 1)
+	go func() { ended <- exit.Guard(work) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-stop.Done():
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(p.options.grace):
+		return fmt.Errorf("%w did not end within %s", errGraceOver, p.options.grace)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/backfill"
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/epoch"
+	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/exit"
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/job"
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/metrics"
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/rowfile"
@@ -18,7 +19,7 @@ import (
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/stream"
 )
 
-func (p *program) run(ctx context.Context) (err error) {
+func (p *program) run(ctx context.Context) error {
 	stop, release := p.stopping(ctx)
 	defer release()
 	j, err := job.Read(p.lookup)
@@ -26,6 +27,18 @@ func (p *program) run(ctx context.Context) (err error) {
 		return err
 	}
 	p.log = p.log.With("stream", j.Stream.Namespace+"/"+j.Stream.Name, "run", j.Run)
+	err = p.within(stop, func() error { return p.carry(ctx, stop, j) })
+	switch {
+	case !errors.Is(err, errGraceOver):
+		return err
+	case j.Backfill != nil:
+		return fmt.Errorf("%w; %w", err, exit.ErrInterrupted)
+	}
+	return exit.Transientf("%w; the next job is sent again what is in no file", err)
+}
+
+// carry does what the job is for.
+func (p *program) carry(ctx, stop context.Context, j job.Job) (err error) {
 	files, err := sink.Open(ctx, j.Spec.Sink.Bucket, j.Stream.Directory(j.Spec.Sink.Prefix), p.options.patience)
 	if err != nil {
 		return err
@@ -81,19 +94,20 @@ func (p *program) backfill(j job.Job, files *sink.Sink, changes *stream.Stream) 
 		part.MaxBytes = j.Backfill.Part.MaxBytes
 	}
 	return &backfill.Backfill{
-		Source:   changes.Source,
-		Sink:     files,
-		Keeper:   changes.Keeper,
-		Changes:  changes,
-		Stream:   j.Stream,
-		Request:  *j.Backfill,
-		Run:      j.Run,
-		Format:   changes.Format,
-		Part:     part,
-		Origin:   changes.Origin,
-		Log:      p.log,
-		Patience: p.options.patience,
-		Metrics:  changes.Metrics,
+		Source:     changes.Source,
+		Sink:       files,
+		Keeper:     changes.Keeper,
+		Changes:    changes,
+		Stream:     j.Stream,
+		Request:    *j.Backfill,
+		Run:        j.Run,
+		Format:     changes.Format,
+		Part:       part,
+		Origin:     changes.Origin,
+		Log:        p.log,
+		Patience:   p.options.patience,
+		Metrics:    changes.Metrics,
+		DrainEvery: p.options.drainEvery,
 	}
 }
 
@@ -101,15 +115,16 @@ func (p *program) backfill(j job.Job, files *sink.Sink, changes *stream.Stream) 
 func (p *program) stream(ctx, stop context.Context, changes *stream.Stream) error {
 	var at epoch.Position
 	err := source.Patiently(ctx, stop, p.options.patience, p.log, func() (bool, error) {
-		conn, err := changes.Source.Connect(ctx)
+		// A first slot waits for all that are writing, however long; SIGTERM does not.
+		conn, err := changes.Source.Connect(stop)
 		if err != nil {
 			return false, err
 		}
-		at, err = changes.Keeper.ForStream(ctx, conn)
+		at, err = changes.Keeper.ForStream(stop, conn)
 		return false, errors.Join(err, source.Judge("close a connection", conn.Close(ctx)))
 	})
 	switch {
-	case errors.Is(err, source.ErrStopped):
+	case errors.Is(err, source.ErrStopped), stop.Err() != nil && exit.Code(err) == exit.Transient:
 		// Nothing has been received yet, so nothing is left behind.
 		return nil
 	case err != nil:

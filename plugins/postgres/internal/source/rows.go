@@ -39,11 +39,11 @@ func InTransaction(ctx context.Context, conn *pgx.Conn, f func(pgx.Tx) error) (e
 
 // ReadChunk reads rows in the key's order, behind the key after (from the
 // beginning where that is nil), up to limit rows. The table's columns are
-// locked meanwhile and must be those of want.
-func (s Source) ReadChunk(ctx context.Context, conn *pgx.Conn, want Table, after []string, limit int, visit Visit) error {
+// locked meanwhile and must be those of want. The wait for that lock ends with waiting.
+func (s Source) ReadChunk(ctx, waiting context.Context, conn *pgx.Conn, want Table, after []string, limit int, visit Visit) error {
 	return InTransaction(ctx, conn, func(tx pgx.Tx) error {
 		// The lock comes before the snapshot, so that the snapshot sees the table as the lock holds it.
-		if _, err := tx.Exec(ctx, "LOCK TABLE ONLY "+s.Relation()+" IN ACCESS SHARE MODE"); err != nil {
+		if _, err := tx.Exec(waiting, "LOCK TABLE ONLY "+s.Relation()+" IN ACCESS SHARE MODE"); err != nil {
 			return Judge("lock the table's columns", err)
 		}
 		found, err := s.Describe(ctx, conn)

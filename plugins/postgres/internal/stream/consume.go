@@ -40,6 +40,8 @@ type consumer struct {
 	confirmed uint64
 	total     totals
 	lag       lag
+	// asked: the server wants to hear that all is durable.
+	asked bool
 }
 
 // segment is a run of changes of one schema; it becomes one file.
@@ -77,10 +79,11 @@ func (c *consumer) consume(ctx, stopping context.Context) error {
 				return err
 			}
 		}
+		c.asked = false
 		if err := c.receiveFor(ctx, stopping); err != nil {
 			return err
 		}
-		if err := c.keepUp(ctx); err != nil {
+		if err := c.keepUp(ctx, stopping); err != nil {
 			return err
 		}
 	}
@@ -115,8 +118,11 @@ func (c *consumer) leave(ctx context.Context) {
 	}
 }
 
+// isDue also where the server asks. We tell it where we are more often than it would
+// ever ask; it does so nonetheless when it shuts down, and then it waits until all
+// that it has sent is confirmed.
 func (c *consumer) isDue() bool {
-	return c.rows > 0 && (c.rows >= c.Batch.MaxRows || c.bytes >= c.Batch.MaxBytes || time.Since(c.since) >= time.Duration(c.Batch.MaxAge))
+	return c.rows > 0 && (c.asked || c.rows >= c.Batch.MaxRows || c.bytes >= c.Batch.MaxBytes || time.Since(c.since) >= time.Duration(c.Batch.MaxAge))
 }
 
 // receiveFor takes messages until a beat has passed, a batch is full, or the end is near.
@@ -135,6 +141,7 @@ func (c *consumer) receiveFor(ctx, stopping context.Context) error {
 		if err := c.take(ctx, message); err != nil {
 			return err
 		}
+		c.asked = c.asked || message.answer
 		if message.answer || c.rows >= c.Batch.MaxRows || c.bytes >= c.Batch.MaxBytes || c.received >= c.until || beatCtx.Err() != nil {
 			return nil
 		}
@@ -171,21 +178,31 @@ func (c *consumer) take(ctx context.Context, message received) error {
 	return nil
 }
 
+// lookTime is how long the catalog may take to answer.
+const lookTime = 20 * time.Second
+
 // keepUp tells the server where we are, and us whether the table is still the same.
-func (c *consumer) keepUp(ctx context.Context) error {
+func (c *consumer) keepUp(ctx, stopping context.Context) error {
 	if err := c.confirm(ctx); err != nil {
 		return err
 	}
-	c.measureLag(ctx)
 	if time.Since(c.total.told) >= tellEvery {
 		c.tell("progress")
 	}
-	if time.Since(c.checked) < c.CheckEvery {
+	// A look into the catalog must hold up neither the end nor, for long, the changes.
+	look, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	defer context.AfterFunc(stopping, cancel)()
+	c.measureLag(look)
+	if time.Since(c.checked) < c.CheckEvery || stopping.Err() != nil {
 		return nil
 	}
 	c.checked = time.Now()
-	err := c.Keeper.StillWhole(ctx, c.catalog, c.at)
-	if exit.Code(err) == exit.Gap || exit.Code(err) == exit.Config {
+	err := c.Keeper.StillWhole(look, c.catalog, c.at)
+	switch {
+	case stopping.Err() != nil:
+		return nil
+	case exit.Code(err) == exit.Gap || exit.Code(err) == exit.Config:
 		// What was received before is good, and the next job need not fetch it again.
 		return errors.Join(err, c.flush(ctx), c.confirm(ctx))
 	}
