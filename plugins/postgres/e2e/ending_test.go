@@ -181,12 +181,12 @@ func TestATableThatIsMadeAnewIsAnother(t *testing.T) {
 }
 
 // TestARoleWithFewRights may read the table and replicate, no more; an
-// administrator has made the publication.
+// administrator has made the publication. What it lacks is said before a slot is made.
 func TestARoleWithFewRights(t *testing.T) {
 	t.Parallel()
 	s := newStream(t, server, simple, `INSERT INTO t VALUES (1, 1)`, `CREATE PUBLICATION mine FOR TABLE t`)
 	role := "role_" + s.database
-	s.exec(`CREATE ROLE ` + role + ` LOGIN REPLICATION PASSWORD 'few'`)
+	s.exec(`CREATE ROLE ` + role + ` LOGIN PASSWORD 'few'`)
 	t.Cleanup(func() {
 		_, err := s.db.Exec(context.Background(), `DROP OWNED BY `+role+`; DROP ROLE `+role)
 		if err != nil {
@@ -194,21 +194,26 @@ func TestARoleWithFewRights(t *testing.T) {
 		}
 	})
 	s.env = []string{"PGUSER=" + role, "PGPASSWORD=few"}
-	refused := func(says string) {
+	refused := func(says, wayOut string) {
 		t.Helper()
 		p := s.start("b1")
 		p.want(20)
-		if words := p.lastWords(); !strings.Contains(words, says) {
-			t.Errorf("the termination message is %q; want one about %q", words, says)
+		if words := p.lastWords(); !strings.Contains(words, says) || !strings.Contains(words, wayOut) {
+			t.Errorf("the termination message is %q; want one about %q with %q", words, says, wayOut)
+		}
+		if slots := s.query(`SELECT count(*)::text FROM pg_replication_slots WHERE slot_name = $1`, s.slot()); slots != "0" {
+			t.Error("a slot was made, which fills the source's disk")
 		}
 	}
-	refused("permission denied")
+	refused("replication role", `ALTER ROLE "`+role+`" REPLICATION`)
+	s.exec(`ALTER ROLE ` + role + ` REPLICATION`)
+	refused("may not read", `GRANT SELECT ON "public"."t" TO `+role)
 	s.exec(`GRANT SELECT ON t TO ` + role)
-	refused("permission denied for database")
+	refused("permission denied for database", "spec.source.publication")
 	s.source["publication"] = "mine"
 	s.exec(`ALTER TABLE t ENABLE ROW LEVEL SECURITY`)
 	s.exec(`CREATE POLICY half ON t USING (id % 2 = 0)`)
-	refused("row-level security")
+	refused("row-level security", "BYPASSRLS")
 	s.exec(`ALTER TABLE t DISABLE ROW LEVEL SECURITY`)
 	s.backfill("b1")
 	job := s.start("")

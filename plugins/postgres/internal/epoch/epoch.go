@@ -44,6 +44,9 @@ func (k Keeper) ForBackfill(ctx context.Context, conn *pgx.Conn) (Position, erro
 	if err != nil {
 		return Position{}, err
 	}
+	if err := k.Source.CheckReadable(ctx, conn, found); err != nil {
+		return Position{}, err
+	}
 	slot, reason, err := k.continuity(ctx, conn, known, want)
 	if err != nil {
 		return Position{}, err

@@ -97,6 +97,9 @@ func (s Source) ConnectReplication(ctx context.Context) (*pgconn.PgConn, error) 
 	}
 	config.RuntimeParams["replication"] = "database"
 	conn, err := pgconn.ConnectConfig(ctx, &config.Config)
+	if hasCode(err, codeNoPrivilege) {
+		return nil, exit.Configf("the role may not replicate: %w; ALTER ROLE %s REPLICATION (or what the provider has for it)", err, Quote(config.User))
+	}
 	if err != nil {
 		return nil, Judge("connect to the source for replication", err)
 	}

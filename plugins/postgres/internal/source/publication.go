@@ -89,7 +89,11 @@ func (s Source) EnsurePublication(ctx context.Context, conn *pgx.Conn, own strin
 		"DROP PUBLICATION IF EXISTS " + Quote(own),
 		"CREATE PUBLICATION " + Quote(own) + " FOR TABLE ONLY " + s.Relation(),
 	} {
-		if _, err := conn.Exec(ctx, statement); err != nil {
+		_, err := conn.Exec(ctx, statement)
+		if hasCode(err, codeNoPrivilege) {
+			return exit.Configf("create the publication: %w; let an administrator make one for the table, and name it in spec.source.publication", err)
+		}
+		if err != nil {
 			return Judge("create the publication", err)
 		}
 	}

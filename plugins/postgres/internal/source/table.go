@@ -71,6 +71,27 @@ func (s Source) Describe(ctx context.Context, conn *pgx.Conn) (Table, error) {
 	return Table{}, err
 }
 
+// CheckReadable refuses a table that the role may not read, or not read whole. A
+// backfill asks before it makes a slot, which would fill the source's disk for nothing.
+func (s Source) CheckReadable(ctx context.Context, conn *pgx.Conn, found Table) error {
+	var may, hidden bool
+	var role string
+	err := conn.QueryRow(ctx, `
+		SELECT quote_ident(current_user), has_schema_privilege(relnamespace, 'USAGE') AND has_table_privilege(oid, 'SELECT'), row_security_active(oid)
+		FROM pg_class WHERE oid = $1`, found.OID).Scan(&role, &may, &hidden)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return exit.Transientf("table %s went while it was looked at", s.Relation())
+	case err != nil:
+		return Judge("look at the rights", err)
+	case !may:
+		return exit.Configf("role %s may not read table %s; GRANT USAGE ON SCHEMA %s TO %s; GRANT SELECT ON %s TO %s", role, s.Relation(), Quote(s.Spec.Schema), role, s.Relation(), role)
+	case hidden:
+		return exit.Configf("table %s has row-level security, which would hide rows from the backfill; ALTER ROLE %s BYPASSRLS", s.Relation(), role)
+	}
+	return nil
+}
+
 // describe reads the key and the columns of a table that was found.
 func (s Source) describe(ctx context.Context, conn *pgx.Conn, found relation) (Table, error) {
 	described := Table{OID: found.oid, Toasted: found.toast}
