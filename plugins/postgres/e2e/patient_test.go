@@ -3,6 +3,8 @@ package e2e
 // Tests of what the source may expect of a stream: that it answers, and that it lets go of the log.
 
 import (
+	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -101,4 +103,45 @@ func TestTheReplicaIdentityChangesWhileTheStreamRuns(t *testing.T) {
 		job.terminate()
 		job.want(0)
 	}, `CREATE TABLE t (id int PRIMARY KEY, other text NOT NULL, n int, big text)`, `CREATE UNIQUE INDEX t_other ON t (other)`)
+}
+
+// TestAServerThatIsAStandbyForAWhile is what a stream meets while another takes over.
+func TestAServerThatIsAStandbyForAWhile(t *testing.T) {
+	t.Parallel()
+	own := startServer(t, nil)
+	s := newStream(t, own, simple, `INSERT INTO t VALUES (1, 1)`)
+	s.backfill("b1")
+	job := s.start("")
+	s.exec(`INSERT INTO t VALUES (2, 2)`)
+	s.received()
+	if err := errors.Join(own.Stop(), own.MakeStandby(), own.Resume(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	job.says("the source is a standby now")
+	s.db = connect(t, own.URL(s.database))
+	s.exec(`SELECT pg_promote()`)
+	s.exec(`INSERT INTO t VALUES (3, 3)`)
+	s.verify()
+	job.terminate()
+	job.want(0)
+}
+
+// TestWideRowsAreReadOnce: what does not fit into a part is not fetched for it.
+func TestWideRowsAreReadOnce(t *testing.T) {
+	t.Parallel()
+	const rows = 300
+	s := newStream(t, server, `CREATE TABLE t (id int PRIMARY KEY, big text)`, `ALTER TABLE t ALTER COLUMN big SET STORAGE EXTERNAL`,
+		`INSERT INTO t SELECT i, repeat(md5(i::text), 3000) FROM generate_series(1, `+strconv.Itoa(rows)+`) AS i`)
+	s.target["part"] = map[string]any{"maxBytes": 500_000}
+	s.backfill("b1")
+	if parts := len(s.manifest("b1").Parts); parts < 40 {
+		t.Errorf("%d parts of wide rows, want more", parts)
+	}
+	eventually(t, "the server has counted", func() bool {
+		return s.query(`SELECT (idx_scan >= $1::text::int)::text FROM pg_stat_all_tables WHERE relid = (SELECT reltoastrelid FROM pg_class WHERE oid = 't'::regclass)`, strconv.Itoa(rows)) == "true"
+	})
+	read, err := strconv.Atoi(s.query(`SELECT idx_scan::text FROM pg_stat_all_tables WHERE relid = (SELECT reltoastrelid FROM pg_class WHERE oid = 't'::regclass)`))
+	if err != nil || read > 5*rows {
+		t.Errorf("%d large values were read for %d rows (%v)", read, rows, err)
+	}
 }

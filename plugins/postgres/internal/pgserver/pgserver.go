@@ -243,6 +243,14 @@ func (s *Server) copyData(ctx context.Context, from, to string) error {
 	return nil
 }
 
+// MakeStandby makes a server that is stopped start as a standby, until pg_promote ends that.
+func (s *Server) MakeStandby() error {
+	if err := os.WriteFile(filepath.Join(s.data, "standby.signal"), nil, 0o644); err != nil { //nolint:gosec // postgres removes it
+		return fmt.Errorf("make a standby: %w", err)
+	}
+	return nil
+}
+
 // Bench runs pgbench until ctx ends or it is done.
 func (s *Server) Bench(ctx context.Context, database string, args ...string) error {
 	args = append([]string{"-h", "127.0.0.1", "-p", strconv.Itoa(s.Port), "-U", User}, append(args, database)...)

@@ -20,8 +20,25 @@ var ErrSchemaChanged = errors.New("the table's columns have changed")
 // Visit is called for every row; it returns false when it wants no more.
 type Visit func(row []table.Cell) (more bool, err error)
 
-// fetchRows is how many rows are asked for at a time.
-const fetchRows = 1000
+// fetch asks for as many rows at a time as make about a MiB, because the reader may
+// want no more in the middle of them, and the rest were read for nothing.
+type fetch struct {
+	rows, bytes int
+}
+
+const (
+	firstRows  = 10
+	mostRows   = 1000
+	fetchBytes = 1 << 20
+)
+
+// next is how many rows to ask for after what was fetched.
+func (f fetch) next() int {
+	if f.rows == 0 {
+		return firstRows
+	}
+	return max(1, min(2*f.rows, mostRows, f.rows*fetchBytes/max(1, f.bytes)))
+}
 
 // InTransaction runs f in a read-only transaction with one snapshot.
 func InTransaction(ctx context.Context, conn *pgx.Conn, f func(pgx.Tx) error) (err error) {
@@ -146,14 +163,13 @@ func (s Source) readCursor(ctx context.Context, tx pgx.Tx, statement string, par
 	if _, err := declare.Close(); err != nil {
 		return Judge("read the table", err)
 	}
-	for {
-		count, more, err := fetch(ctx, conn, visit)
-		if err != nil {
+	for fetched, more := (fetch{}), true; more; {
+		want := fetched.next()
+		var err error
+		if fetched, more, err = fetchSome(ctx, conn, want, visit); err != nil {
 			return err
 		}
-		if count < fetchRows || !more {
-			break
-		}
+		more = more && fetched.rows == want
 	}
 	if _, err := tx.Exec(ctx, "CLOSE arcane_rows"); err != nil {
 		return Judge("read the table", err)
@@ -161,21 +177,23 @@ func (s Source) readCursor(ctx context.Context, tx pgx.Tx, statement string, par
 	return nil
 }
 
-func fetch(ctx context.Context, conn *pgconn.PgConn, visit Visit) (count int, more bool, err error) {
+func fetchSome(ctx context.Context, conn *pgconn.PgConn, want int, visit Visit) (fetched fetch, more bool, err error) {
 	// No result formats: everything as text.
-	reader := conn.ExecParams(ctx, fmt.Sprintf("FETCH %d FROM arcane_rows", fetchRows), nil, nil, nil, nil)
+	reader := conn.ExecParams(ctx, fmt.Sprintf("FETCH %d FROM arcane_rows", want), nil, nil, nil, nil)
 	more = true
 	for reader.NextRow() {
-		count++
+		fetched.rows++
 		if !more || err != nil {
 			continue
 		}
-		more, err = visit(textCells(reader.Values()))
+		cells := textCells(reader.Values())
+		fetched.bytes += table.Size(cells)
+		more, err = visit(cells)
 	}
 	if _, closeErr := reader.Close(); closeErr != nil {
-		return count, false, Judge("read the table", closeErr)
+		return fetched, false, Judge("read the table", closeErr)
 	}
-	return count, more, err
+	return fetched, more, err
 }
 
 func textCells(values [][]byte) []table.Cell {
