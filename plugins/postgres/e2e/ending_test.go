@@ -89,6 +89,22 @@ func TestUnusableConfigurationEndsWith20(t *testing.T) {
 // canary is a password that must not be seen anywhere.
 const canary = "hunter2-canary"
 
+// TestASignedURLIsNotShown: the library puts it into its errors, with the key to the bucket.
+func TestASignedURLIsNotShown(t *testing.T) {
+	t.Parallel()
+	s := newStream(t, server, simple)
+	s.target["bucket"] = "azblob://container"
+	s.env = []string{
+		"AZURE_STORAGE_ACCOUNT=account", "AZURE_STORAGE_DOMAIN=127.0.0.1:1", "AZURE_STORAGE_PROTOCOL=http", "AZURE_STORAGE_IS_LOCAL_EMULATOR=true",
+		"AZURE_STORAGE_SAS_TOKEN=sv=2022&se=x&sig=" + canary,
+	}
+	p := s.start("", "--patience=100ms")
+	p.want(2)
+	if words := p.lastWords(); !strings.Contains(words, "connection refused") || strings.Contains(words+p.output.String(), canary) {
+		t.Errorf("the termination message is %q", words)
+	}
+}
+
 func TestAMissingEnvironmentEndsWith20(t *testing.T) {
 	t.Parallel()
 	s := newStream(t, server, simple)

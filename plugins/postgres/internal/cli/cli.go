@@ -40,6 +40,7 @@ type program struct {
 	stdout  io.Writer
 	stderr  io.Writer
 	log     *slog.Logger
+	hide    redactor
 	options options
 }
 
@@ -66,7 +67,9 @@ type options struct {
 
 // Main runs the program and returns its exit code.
 func Main(version string, args []string, lookup job.Lookup, stdout, stderr io.Writer) int {
-	p := &program{version: version, lookup: lookup, stdout: stdout, stderr: stderr}
+	hide := newRedactor(os.Environ())
+	stderr = hide.writer(stderr)
+	p := &program{version: version, lookup: lookup, stdout: stdout, stderr: stderr, hide: hide}
 	command := "run"
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		command, args = args[0], args[1:]
@@ -194,7 +197,7 @@ func (p *program) end(err error) int {
 	if err == nil {
 		return code
 	}
-	text := fmt.Sprintf("%s: %s", codeNames[code], err)
+	text := p.hide.text(fmt.Sprintf("%s: %s", codeNames[code], err))
 	if p.log != nil && code == exit.Interrupted {
 		p.log.Info("interrupted", "exitCode", code)
 	} else {

@@ -2,7 +2,9 @@
 package rowfile
 
 import (
+	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/exit"
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/spec"
@@ -73,6 +75,10 @@ func DecodeChanges(format spec.Format, schema table.Schema, data []byte) ([]tabl
 // unfit is the error for a value that the file's format has no place for. It
 // does not show the value: the text ends in logs and in the stream's status.
 func unfit(column table.Column, err error) error {
+	var number *strconv.NumError
+	if errors.As(err, &number) {
+		err = number.Err
+	}
 	return exit.Configf("column %q (%s) has a value that cannot be written: %w", column.Name, column.Type, err)
 }
 

@@ -156,3 +156,18 @@ func TestWhatParquetCannotHoldIsTheUsersToDecide(t *testing.T) {
 		}
 	}
 }
+
+// TestARefusedValueIsNotShown: the message ends in logs and in the stream's status.
+func TestARefusedValueIsNotShown(t *testing.T) {
+	t.Parallel()
+	for kind, value := range map[table.Kind]string{
+		table.Int32: "424242x", table.Float64: "424242x", table.Date: "424242-xx-01", table.Time: "42:42:42x", table.Timestamp: "294276-12-31 00:42:42",
+		table.TimestampTZ: "424242", table.Bytes: "424242", table.Array: "{424242", table.UUID: "424242x",
+	} {
+		schema := table.Schema{Columns: []table.Column{{Name: "secret", Kind: kind}}}
+		_, err := EncodeRows(spec.Parquet, schema, Origin{}, [][]table.Cell{{table.TextCell(value)}})
+		if exit.Code(err) != exit.Config || strings.Contains(err.Error(), value) {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package table
 // This file reads and writes PostgreSQL's ISO texts of dates and times, in the whole range that PostgreSQL knows.
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -14,6 +15,13 @@ const (
 	microsPerDay    = 86_400 * microsPerSecond
 	infinity        = "infinity"
 	minusInfinity   = "-infinity"
+)
+
+// The errors do not show the value: they end in logs and in the stream's status.
+var (
+	errNoDate      = errors.New("not a date")
+	errNoTime      = errors.New("not a time of day")
+	errNoTimestamp = errors.New("not a timestamp")
 )
 
 // daysOf counts the days from 1970-01-01 to a date of the Gregorian calendar;
@@ -58,13 +66,13 @@ func floorDiv(a, b int64) int64 {
 func parseDays(text string) (int64, error) {
 	parts := strings.Split(text, "-")
 	if len(parts) != 3 {
-		return 0, fmt.Errorf("%q is no date", text)
+		return 0, errNoDate
 	}
 	var numbers [3]int64
 	for index, part := range parts {
 		number, err := strconv.ParseInt(part, 10, 64)
 		if err != nil {
-			return 0, fmt.Errorf("%q is no date: %w", text, err)
+			return 0, errNoDate
 		}
 		numbers[index] = number
 	}
@@ -84,11 +92,11 @@ func eraDays(text string) (int64, error) {
 	year, rest, _ := strings.Cut(text, "-")
 	number, err := strconv.ParseInt(year, 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("%q is no date: %w", text, err)
+		return 0, errNoDate
 	}
 	var month, day int64
 	if _, err := fmt.Sscanf(rest, "%d-%d", &month, &day); err != nil {
-		return 0, fmt.Errorf("%q is no date: %w", text, err)
+		return 0, errNoDate
 	}
 	return daysOf(1-number, month, day), nil
 }
@@ -106,7 +114,7 @@ func ParseDate(text string) (int32, error) {
 		return 0, err
 	}
 	if days <= math.MinInt32 || days >= math.MaxInt32 {
-		return 0, fmt.Errorf("date %s is beyond the range of 32 bits", text)
+		return 0, errors.New("a date beyond the range of 32 bits")
 	}
 	return int32(days), nil
 }
@@ -136,13 +144,13 @@ func ParseTime(text string) (int64, error) {
 	whole, fraction, _ := strings.Cut(text, ".")
 	parts := strings.Split(whole, ":")
 	if len(parts) != 3 || len(fraction) > 6 {
-		return 0, fmt.Errorf("%q is no time of day", text)
+		return 0, errNoTime
 	}
 	var micros int64
 	for _, part := range parts {
 		number, err := strconv.ParseInt(part, 10, 64)
 		if err != nil {
-			return 0, fmt.Errorf("%q is no time of day: %w", text, err)
+			return 0, errNoTime
 		}
 		micros = micros*60 + number
 	}
@@ -152,7 +160,7 @@ func ParseTime(text string) (int64, error) {
 	}
 	number, err := strconv.ParseInt(fraction+strings.Repeat("0", 6-len(fraction)), 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("%q is no time of day: %w", text, err)
+		return 0, errNoTime
 	}
 	return micros + number, nil
 }
@@ -179,7 +187,7 @@ func ParseTimestamp(text string) (int64, error) {
 	rest, before := cutEra(text)
 	date, clock, found := strings.Cut(rest, " ")
 	if !found {
-		return 0, fmt.Errorf("%q is no timestamp", text)
+		return 0, errNoTimestamp
 	}
 	if before {
 		date += " BC"
@@ -194,7 +202,7 @@ func ParseTimestamp(text string) (int64, error) {
 	}
 	// The last 29 years of PostgreSQL's range do not fit when one counts from 1970.
 	if days > math.MaxInt64/microsPerDay-1 {
-		return 0, fmt.Errorf("timestamp %s is beyond the range of 64-bit microseconds since 1970", text)
+		return 0, errors.New("a timestamp beyond the range of 64-bit microseconds since 1970, which is the year 294246")
 	}
 	return days*microsPerDay + micros, nil
 }
