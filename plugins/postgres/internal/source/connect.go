@@ -4,7 +4,9 @@ package source
 import (
 	"context"
 	"fmt"
+	"net"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -55,7 +57,7 @@ func (s Source) config() (*pgx.ConnConfig, error) {
 		fmt.Sprintf("port=%d", s.Spec.Port),
 		"dbname=" + quoteSetting(s.Spec.Database),
 		"sslmode=" + s.Spec.SSLMode,
-		"connect_timeout=10",
+		fmt.Sprintf("connect_timeout=%d", connectTime/time.Second),
 	}
 	if s.Spec.User != "" {
 		settings = append(settings, "user="+quoteSetting(s.Spec.User))
@@ -69,8 +71,29 @@ func (s Source) config() (*pgx.ConnConfig, error) {
 		config.RuntimeParams[name] = value
 	}
 	config.RuntimeParams["application_name"] = s.Application
+	config.DialFunc = dialer.DialContext
+	config.AfterConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
+		if _, err := conn.Exec(ctx, newerSettings).ReadAll(); err != nil {
+			return Judge("set the session up", err)
+		}
+		return nil
+	}
 	return config, nil
 }
+
+// connectTime is how long a server may take to answer at first.
+const connectTime = 10 * time.Second
+
+// dialer notices that the server is gone: by probes while it waits for an answer, and
+// by what stays unacknowledged while it talks, as a stream does all the time.
+var dialer = net.Dialer{
+	Timeout:         connectTime,
+	KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 6},
+	Control:         noticeSilence,
+}
+
+// newerSettings are those that older servers do not know, and would refuse a connection for.
+const newerSettings = `SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout'`
 
 func quoteSetting(value string) string {
 	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(value) + "'"
