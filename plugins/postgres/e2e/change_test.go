@@ -141,6 +141,8 @@ func TestASchemaChangeStartsANewFile(t *testing.T) {
 		s.exec(`ALTER TABLE t ALTER COLUMN id TYPE bigint`)
 		s.exec(`UPDATE t SET id = 5000000000 WHERE id = 104`)
 		s.received()
+		job.says(`the table's columns have changed.*"added":\["extra jsonb"\]`)
+		job.says(`the table's columns have changed.*"gone":\["name text"\]`)
 		job.terminate()
 		job.want(0)
 		if files := s.files("changes"); len(files) != 4 {

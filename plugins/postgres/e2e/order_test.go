@@ -79,3 +79,13 @@ func TestAnOrderThatChangesBetweenTwoRunsMakesTheBackfillBeginAnew(t *testing.T)
 		})
 	}
 }
+
+// TestAColumnThatIsDroppedAndAddedBetweenTwoPartsMakesTheBackfillBeginAnew: the table
+// looks the same, and what is in the parts is gone.
+func TestAColumnThatIsDroppedAndAddedBetweenTwoPartsMakesTheBackfillBeginAnew(t *testing.T) {
+	t.Parallel()
+	s := newStream(t, server, simple, `INSERT INTO t SELECT i, i FROM generate_series(1, 20) AS i`)
+	s.target["part"] = map[string]any{"maxRows": 5}
+	s.hold(`part-000002\.json`, "b1", func() { s.exec(`ALTER TABLE t DROP COLUMN n, ADD COLUMN n int`) })
+	s.checkOnce()
+}

@@ -179,12 +179,12 @@ func (w *work) read() bool {
 
 // open finds out where the former run of this backfill stopped. Its parts count
 // only where changes have been kept without a gap since they were read, and
-// where the table still has the same columns and the same order.
+// where the table still has the same columns in the same order.
 func (w *work) open(ctx, stopping context.Context) error {
-	schema, order := w.at.Table.Schema, w.at.Table.Order()
+	schema, reading := w.at.Table.Schema, w.at.Table.Reading()
 	err := w.Sink.GetJSON(ctx, layout.StartKey(w.Request.Key), &w.start)
 	switch {
-	case err == nil && w.start.Epoch == w.at.Epoch.Number && w.start.Schema == schema.ID() && w.start.Order == order:
+	case err == nil && w.start.Epoch == w.at.Epoch.Number && w.start.Schema == schema.ID() && w.start.Reading == reading:
 		return w.resume(ctx)
 	case err == nil:
 		w.Log.Warn("the parts of the former run do not fit the table any more", "epoch", w.start.Epoch, "nowEpoch", w.at.Epoch.Number)
@@ -207,7 +207,7 @@ func (w *work) open(ctx, stopping context.Context) error {
 	if err := w.Changes.Drain(ctx, stopping, w.at, uint64(now)); err != nil {
 		return err
 	}
-	w.start = layout.Start{Epoch: w.at.Epoch.Number, LSN: now, Schema: schema.ID(), Order: order, Run: w.Run}
+	w.start = layout.Start{Epoch: w.at.Epoch.Number, LSN: now, Schema: schema.ID(), Reading: reading, Run: w.Run}
 	if err := w.Sink.PutNewJSON(ctx, layout.StartKey(w.Request.Key), w.start); err != nil {
 		return w.meet(err)
 	}

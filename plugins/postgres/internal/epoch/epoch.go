@@ -182,7 +182,7 @@ func (k Keeper) continuity(ctx context.Context, conn *pgx.Conn, known *layout.Ep
 	case slot == nil:
 		return nil, "slot " + want.Slot + " does not exist any more", nil
 	case slot.Lost:
-		return slot, "slot " + want.Slot + " was invalidated: the source removed WAL that it still needed (max_slot_wal_keep_size)", nil
+		return slot, "slot " + want.Slot + " was invalidated: the source removed WAL that it still needed (max_slot_wal_keep_size), or nobody read it for too long (idle_replication_slot_timeout)", nil
 	case !known.SameSource(want):
 		return slot, "the source is another server, database or table than before, or the table was created anew", nil
 	case known.Lost != "":

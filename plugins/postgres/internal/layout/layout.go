@@ -93,9 +93,9 @@ type Start struct {
 	LSN LSN `json:"startLSN"`
 	// Schema of all parts: a table that changes its columns meanwhile is read anew.
 	Schema string `json:"schema"`
-	// Order in which parts follow each other: the key's columns with types and collations.
-	Order string `json:"order,omitempty"`
-	Run   int64  `json:"run"`
+	// Reading is how the parts follow each other, and the numbers of their columns.
+	Reading string `json:"reading,omitempty"`
+	Run     int64  `json:"run"`
 }
 
 // Part is a finished part of a backfill.

@@ -67,7 +67,7 @@ func (s Source) ReadChunk(ctx, waiting context.Context, conn *pgx.Conn, want Tab
 		if err != nil {
 			return err
 		}
-		if found.OID != want.OID || found.Schema.ID() != want.Schema.ID() || found.Order() != want.Order() {
+		if found.OID != want.OID || found.Schema.ID() != want.Schema.ID() || found.Reading() != want.Reading() {
 			return ErrSchemaChanged
 		}
 		if err := findOperators(ctx, tx, want); err != nil {

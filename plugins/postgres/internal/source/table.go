@@ -5,6 +5,7 @@ package source
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -25,17 +26,21 @@ type Table struct {
 	KeyCasts []string
 	// KeySchemas have the operators that compare them.
 	KeySchemas []string
+	// Numbers are PostgreSQL's of the columns: one that was dropped and added again under its name has another.
+	Numbers []int16
 	// Toasted: values may be stored out of line, and updates that leave them alone do not log them.
 	Toasted bool
 }
 
-// Order names the order in which the table is read. Behind a key is another place in another order.
-func (t Table) Order() string {
+// Reading names what a table's parts have in common beside their schema: the order of
+// the key, for behind a key is another place in another order, and the columns
+// themselves.
+func (t Table) Reading() string {
 	columns := make([]string, len(t.KeyOrder))
 	for place, index := range t.KeyOrder {
 		columns[place] = Quote(t.Schema.Columns[index].Name) + " " + t.KeyCasts[place]
 	}
-	return strings.Join(columns, ", ")
+	return fmt.Sprintf("%s of columns %v", strings.Join(columns, ", "), t.Numbers)
 }
 
 // Replica identities, as pg_class.relreplident and pgoutput write them.
@@ -112,6 +117,7 @@ func (s Source) describe(ctx context.Context, conn *pgx.Conn, found relation) (T
 			return Table{}, err
 		}
 		described.Schema.Columns = append(described.Schema.Columns, column)
+		described.Numbers = append(described.Numbers, attribute.Number)
 	}
 	for _, key := range keys {
 		index := described.Schema.Index(key.Name)
@@ -208,7 +214,7 @@ const strategyGreater = 5
 // attributes leaves out generated columns, because PostgreSQL does not replicate them.
 func (s Source) attributes(ctx context.Context, conn *pgx.Conn, oid uint32) ([]Attribute, error) {
 	rows, err := conn.Query(ctx, `
-		SELECT attname, atttypid, atttypmod FROM pg_attribute
+		SELECT attname, atttypid, atttypmod, attnum FROM pg_attribute
 		WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
 		ORDER BY attnum`, oid)
 	if err != nil {
@@ -216,7 +222,7 @@ func (s Source) attributes(ctx context.Context, conn *pgx.Conn, oid uint32) ([]A
 	}
 	attributes, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Attribute, error) {
 		var attribute Attribute
-		err := row.Scan(&attribute.Name, &attribute.TypeOID, &attribute.Modifier)
+		err := row.Scan(&attribute.Name, &attribute.TypeOID, &attribute.Modifier, &attribute.Number)
 		return attribute, err //nolint:wrapcheck // judged below
 	})
 	if err != nil {

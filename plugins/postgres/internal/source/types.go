@@ -18,6 +18,8 @@ type Attribute struct {
 	TypeOID  uint32
 	Modifier int32
 	Key      bool
+	// Number is the catalog's; the replication protocol does not tell it.
+	Number int16
 }
 
 // Types looks types up once.

@@ -29,10 +29,13 @@ type consumer struct {
 	decoder *decoder
 	checked time.Time
 
-	batch []segment
-	rows  int
-	bytes int
-	since time.Time
+	// schema is that of the last change.
+	schema   table.Schema
+	schemaID string
+	batch    []segment
+	rows     int
+	bytes    int
+	since    time.Time
 
 	// received: everything before it has been received. It stands still while a transaction is open.
 	received uint64
@@ -167,6 +170,7 @@ func (c *consumer) take(ctx context.Context, message received) error {
 	if c.rows == 0 {
 		c.since = time.Now()
 	}
+	c.noticeColumns()
 	last := len(c.batch) - 1
 	if last < 0 || c.batch[last].schemaID != c.decoder.schemaID {
 		c.batch = append(c.batch, segment{schema: c.decoder.schema, schemaID: c.decoder.schemaID})
@@ -176,6 +180,24 @@ func (c *consumer) take(ctx context.Context, message received) error {
 	c.rows++
 	c.bytes += table.Size(change.Cells) + table.Size(change.OldKey)
 	return nil
+}
+
+// noticeColumns says on the log that the columns have changed: what ALTER TABLE does
+// to rows that are there is in no change, and only the user knows whether it did.
+func (c *consumer) noticeColumns() {
+	if c.schemaID == c.decoder.schemaID {
+		return
+	}
+	first, before := c.schemaID == "", c.schema
+	c.schema, c.schemaID = c.decoder.schema, c.decoder.schemaID
+	if first {
+		return
+	}
+	added, gone := c.schema.Difference(before), before.Difference(c.schema)
+	if len(added)+len(gone) > 0 {
+		c.Log.Warn("the table's columns have changed; where that gave values to rows that were there (a default, another type, another name), make a BackfillRequest",
+			"added", added, "gone", gone, "schema", c.schemaID)
+	}
 }
 
 // lookTime is how long the catalog may take to answer.

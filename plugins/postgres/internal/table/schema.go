@@ -56,6 +56,18 @@ func (s Schema) Index(name string) int {
 	return slices.IndexFunc(s.Columns, func(column Column) bool { return column.Name == name })
 }
 
+// Difference lists the columns that a schema has and another has not, with their types.
+func (s Schema) Difference(other Schema) []string {
+	columns := []string{}
+	for _, column := range s.Columns {
+		index := other.Index(column.Name)
+		if index < 0 || other.Columns[index].Type != column.Type {
+			columns = append(columns, column.Name+" "+column.Type)
+		}
+	}
+	return columns
+}
+
 // State says what is known about a cell.
 type State uint8
 
