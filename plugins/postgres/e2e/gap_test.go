@@ -172,13 +172,13 @@ func TestASourceThatWasPutBackHasForgottenWhatTheSinkHas(t *testing.T) {
 	s.wantGap("the source")
 	s.wantGap("the source")
 	s.heal()
-	if epoch := s.manifestOf(); epoch < 2 {
+	if epoch := s.epoch(); epoch < 2 {
 		t.Errorf("the backfill belongs to epoch %d, in which changes are lost", epoch)
 	}
 }
 
-// manifestOf is the epoch that the slot's file names.
-func (s *stream) manifestOf() int {
+// epoch is the one that the slot's file names.
+func (s *stream) epoch() int {
 	s.t.Helper()
 	var epoch layout.Epoch
 	s.read(layout.EpochKey, &epoch)
@@ -195,11 +195,14 @@ func TestASinkThatLostItsMemoryBeginsBehindWhatItHolds(t *testing.T) {
 	s.verify()
 	job.terminate()
 	job.want(0)
-	s.remove(layout.EpochKey)
-	s.wantGap("was the sink changed?")
-	s.exec(`UPDATE t SET n = 2`)
-	s.heal()
-	if s.manifestOf() != 2 {
-		t.Errorf("epoch %d follows epoch 1", s.manifestOf())
+	for epoch, lose := range []func(){func() {}, s.loseSlot} {
+		s.remove(layout.EpochKey)
+		lose()
+		s.exec(`UPDATE t SET n = n + 1`)
+		s.wantGap("was the sink changed?")
+		s.heal()
+		if s.epoch() != epoch+2 {
+			t.Errorf("epoch %d follows epoch %d", s.epoch(), epoch+1)
+		}
 	}
 }

@@ -56,9 +56,10 @@ func (k Keeper) ForBackfill(ctx context.Context, conn *pgx.Conn) (Position, erro
 	}
 	// What a stream had is lost, here or in another sink. A stream that never had
 	// anything, or whose first slot was never finished, has lost nothing.
-	want.Owed = slot != nil
 	if known != nil {
 		want.Owed = known.Ready || known.Owed
+	} else if want.Owed, err = k.hadSomething(ctx, slot); err != nil {
+		return Position{}, err
 	}
 	return k.begin(ctx, conn, known, want, found, reason)
 }
@@ -85,9 +86,15 @@ func (k Keeper) ForStream(ctx context.Context, conn *pgx.Conn) (Position, error)
 			return Position{}, err
 		}
 	}
+	had := false
+	if known == nil {
+		if had, err = k.hadSomething(ctx, slot); err != nil {
+			return Position{}, err
+		}
+	}
 	switch {
-	case known == nil && slot != nil:
-		return Position{}, exit.Gapf("slot %s exists, but the sink does not know it: was the sink changed? A backfill has to fill it", want.Slot)
+	case had:
+		return Position{}, exit.Gapf("the sink does not know slot %s, but there is one, or the sink has older files: was the sink changed? A backfill has to fill it", want.Slot)
 	case known != nil && known.Owed:
 		return Position{}, exit.Gapf("changes were lost, and the backfill that was to make up for them has not been completed")
 	case reason == "":
@@ -96,6 +103,16 @@ func (k Keeper) ForStream(ctx context.Context, conn *pgx.Conn) (Position, error)
 		return k.begin(ctx, conn, known, want, found, reason)
 	}
 	return Position{}, exit.Gapf("changes are lost: %s; a backfill has to make up for them", reason)
+}
+
+// hadSomething reports whether a stream that its sink does not know has been here
+// before, or elsewhere: its slot says so, or files.
+func (k Keeper) hadSomething(ctx context.Context, slot *source.Slot) (bool, error) {
+	if slot != nil {
+		return true, nil
+	}
+	last, err := k.lastEpoch(ctx, nil)
+	return last > 0, err
 }
 
 // owes reports whether no backfill of the epoch has been completed yet.
