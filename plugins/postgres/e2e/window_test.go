@@ -49,7 +49,7 @@ func TestRowsThatMoveBehindTheBackfill(t *testing.T) {
 			s.exec(`UPDATE t SET big = ` + big + ` WHERE id = 1.5`)
 		})
 		settled := s.manifest("b1").Settled
-		if settled == nil || settled.Rows < 4 {
+		if len(settled) == 0 || settled[0].Rows < 4 {
 			s.t.Fatalf("the rows that moved were not read once more: %+v", settled)
 		}
 		job := s.start("")
@@ -59,6 +59,29 @@ func TestRowsThatMoveBehindTheBackfill(t *testing.T) {
 		s.verify()
 		job.terminate()
 		job.want(0)
+	}, toasted, `INSERT INTO t SELECT i, 0, `+big+` || i FROM generate_series(1, 20) AS i`)
+}
+
+// TestManyRowsThatMovedAreReadInParts: they need not fit into memory together.
+func TestManyRowsThatMovedAreReadInParts(t *testing.T) {
+	t.Parallel()
+	inBothFormats(t, func(s *stream) {
+		s.target["part"] = map[string]any{"maxRows": 5}
+		s.hold(`part-000001\.json`, "b1", func() { s.exec(`UPDATE t SET id = id - 100 WHERE id > 5`) })
+		settled, rows := s.manifest("b1").Settled, 0
+		for _, part := range settled {
+			rows += part.Rows
+			if part.Rows > 5 {
+				s.t.Errorf("a part has %d rows", part.Rows)
+			}
+		}
+		if len(settled) != 3 || rows != 15 {
+			s.t.Errorf("%d rows were read once more, in %d parts", rows, len(settled))
+		}
+		if left := s.files("backfill/b1"); len(left) != 2+2*len(s.parts("b1"))-1+len(settled) {
+			s.t.Errorf("files are left, or missing: %v", left)
+		}
+		s.checkOnce()
 	}, toasted, `INSERT INTO t SELECT i, 0, `+big+` || i FROM generate_series(1, 20) AS i`)
 }
 

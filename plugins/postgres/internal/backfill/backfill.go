@@ -289,8 +289,8 @@ func (w *work) removeLeftovers(ctx context.Context, manifest layout.Manifest) er
 		keep[part.File] = true
 		keep[layout.PartKey(w.Request.Key, part.Number)] = true
 	}
-	if manifest.Settled != nil {
-		keep[manifest.Settled.File] = true
+	for _, part := range manifest.Settled {
+		keep[part.File] = true
 	}
 	keys, err := w.Sink.List(ctx, layout.BackfillKey(w.Request.Key))
 	if err != nil {

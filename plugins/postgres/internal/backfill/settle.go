@@ -4,6 +4,7 @@ package backfill
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -11,6 +12,7 @@ import (
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/layout"
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/metrics"
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/source"
+	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/table"
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/view"
 )
 
@@ -49,8 +51,16 @@ func (w *work) settle(ctx, stopping context.Context) (layout.Manifest, error) {
 	return manifest, err
 }
 
-func (w *work) unsettled(ctx context.Context, until uint64) ([]map[string]string, error) {
-	return view.NewReader(w.Sink).Unsettled(ctx, w.start.Epoch, uint64(w.start.LSN), until)
+func (w *work) unsettled(ctx context.Context, until uint64) ([][]string, error) {
+	return view.NewReader(w.Sink).Unsettled(ctx, w.start.Epoch, uint64(w.start.LSN), until, w.keyNames())
+}
+
+func (w *work) keyNames() []string {
+	names := make([]string, 0, len(w.at.Table.KeyOrder))
+	for _, index := range w.at.Table.KeyOrder {
+		names = append(names, w.at.Table.Schema.Columns[index].Name)
+	}
+	return names
 }
 
 // settledKeys is how many rows are asked for at once.
@@ -71,31 +81,35 @@ func (w *work) readSettled(ctx, stopping context.Context, tx pgx.Tx, manifest *l
 	if err != nil {
 		return err
 	}
-	var rows rowBuffer
-	rows.maxRows, rows.maxBytes = len(unsettled)+1, 1<<62
-	for begin := 0; begin < len(unsettled); begin += settledKeys {
-		keys := make([][]string, 0, settledKeys)
-		for _, key := range unsettled[begin:min(begin+settledKeys, len(unsettled))] {
-			var texts []string
-			for _, index := range found.KeyOrder {
-				texts = append(texts, key[found.Schema.Columns[index].Name])
+	rows := rowBuffer{maxRows: w.Part.MaxRows, maxBytes: w.Part.MaxBytes}
+	for keys := range slices.Chunk(unsettled, settledKeys) {
+		err := w.Source.ReadKeys(ctx, tx, found, keys, func(row []table.Cell) (bool, error) {
+			if more, err := rows.add(row); more || err != nil {
+				return true, err
 			}
-			keys = append(keys, texts)
-		}
-		if err := w.Source.ReadKeys(ctx, tx, found, keys, rows.add); err != nil {
+			return true, w.writeSettled(ctx, &rows, manifest)
+		})
+		if err != nil {
 			return err
 		}
 	}
+	return w.writeSettled(ctx, &rows, manifest)
+}
+
+// writeSettled makes what was gathered a part: many rows may have moved, and they need not all fit into memory.
+func (w *work) writeSettled(ctx context.Context, rows *rowBuffer, manifest *layout.Manifest) error {
 	if len(rows.rows) == 0 {
 		return nil
 	}
-	part := layout.Part{Format: w.Format, Schema: w.start.Schema, Rows: len(rows.rows), Run: w.Run}
+	part := layout.Part{Number: len(manifest.Settled) + 1, Format: w.Format, Schema: w.start.Schema, Rows: len(rows.rows), Run: w.Run}
 	part.File = layout.SettledFile(w.Request.Key, w.Run, nonce(), w.Format)
-	if part.Bytes, err = w.writeRows(ctx, part.File, rows); err != nil {
+	var err error
+	if part.Bytes, err = w.writeRows(ctx, part.File, *rows); err != nil {
 		return err
 	}
+	rows.rows, rows.bytes = nil, 0
 	w.Metrics.Wrote(metrics.Snapshot, part.Rows, part.Bytes)
-	manifest.Settled = &part
+	manifest.Settled = append(manifest.Settled, part)
 	return nil
 }
 
@@ -112,15 +126,13 @@ func (w *work) manifest() layout.Manifest {
 		System:     w.at.System,
 		Database:   w.Source.Spec.Database,
 		Relation:   w.at.Relation,
+		Key:        w.keyNames(),
 		StartLSN:   w.start.LSN,
 		// The time is for people; everything else goes by LSN.
 		CompletedAt: time.Now().UTC().Truncate(time.Second),
 	}
 	if !w.Request.Scheduled {
 		manifest.BackfillUID = w.Request.Key
-	}
-	for _, index := range w.at.Table.KeyOrder {
-		manifest.Key = append(manifest.Key, w.at.Table.Schema.Columns[index].Name)
 	}
 	for _, part := range w.parts {
 		if part.Rows > 0 {

@@ -137,7 +137,7 @@ type Manifest struct {
 	// Parts are upserted in their order, then the changes from StartLSN to
 	// EndLSN, then Settled, then all further changes.
 	Parts   []Part `json:"parts"`
-	Settled *Part  `json:"settled,omitempty"`
+	Settled []Part `json:"settled,omitempty"`
 
 	Rows        int       `json:"rows"`
 	Bytes       int       `json:"bytes"`

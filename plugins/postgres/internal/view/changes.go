@@ -147,23 +147,26 @@ func (r *Reader) eachPartRow(ctx context.Context, part layout.Part, visit func(*
 }
 
 // Unsettled lists the keys of rows in the range whose content the parts and the
-// changes alone do not tell, as leavesUnsettled says.
-func (r *Reader) Unsettled(ctx context.Context, epoch int, from, until uint64) ([]map[string]string, error) {
-	var keys []map[string]string
+// changes alone do not tell, as leavesUnsettled says. A key has the columns' texts in
+// the order of their names here.
+func (r *Reader) Unsettled(ctx context.Context, epoch int, from, until uint64, names []string) ([][]string, error) {
+	var keys [][]string
 	seen := map[string]bool{}
 	err := r.EachChange(ctx, epoch, from, until, func(schema *table.Schema, change table.Change) error {
 		if !leavesUnsettled(change) {
 			return nil
 		}
-		key := map[string]string{}
-		var cells []table.Cell
-		for _, index := range schema.KeyColumns() {
-			key[schema.Columns[index].Name] = change.Cells[index].Text
-			cells = append(cells, change.Cells[index])
+		cells := make([]table.Cell, len(names))
+		texts := make([]string, len(names))
+		for place, name := range names {
+			// A change of other columns belongs to a table that has changed, and is read anew.
+			if index := schema.Index(name); index >= 0 {
+				cells[place], texts[place] = change.Cells[index], change.Cells[index].Text
+			}
 		}
 		if text := table.KeyText(cells); !seen[text] {
 			seen[text] = true
-			keys = append(keys, key)
+			keys = append(keys, texts)
 		}
 		return nil
 	})

@@ -50,8 +50,8 @@ func (r *Reader) Build(ctx context.Context, manifest *layout.Manifest, until uin
 	if err := r.EachChange(ctx, manifest.Epoch, uint64(manifest.StartLSN), uint64(manifest.EndLSN), v.apply); err != nil {
 		return nil, err
 	}
-	if manifest.Settled != nil {
-		if err := r.eachPartRow(ctx, *manifest.Settled, v.put); err != nil {
+	for _, part := range manifest.Settled {
+		if err := r.eachPartRow(ctx, part, v.put); err != nil {
 			return nil, err
 		}
 	}
