@@ -252,6 +252,7 @@ func TestASlotWhoseMakingWasCutShortIsMadeAnew(t *testing.T) {
 		job := s.start(next)
 		job.says("beginning a new run of changes")
 		if next == "" {
+			job.says(`"msg":"streaming"`)
 			job.terminate()
 		}
 		job.want(0)
