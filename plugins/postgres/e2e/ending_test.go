@@ -239,6 +239,48 @@ func TestARoleWithFewRights(t *testing.T) {
 	job.want(0)
 }
 
+// TestAPasswordThatIsChangedMeanwhile: the next pod reads the new one from the Secret,
+// so that a job that was let in before does not call for the user.
+func TestAPasswordThatIsChangedMeanwhile(t *testing.T) {
+	t.Parallel()
+	s := newStream(t, server, simple, `INSERT INTO t SELECT i, 0 FROM generate_series(1, 20) AS i`)
+	role := "role_" + s.database
+	s.exec(`CREATE ROLE ` + role + ` SUPERUSER LOGIN PASSWORD 'before'`)
+	t.Cleanup(func() {
+		if _, err := s.db.Exec(context.Background(), `REASSIGN OWNED BY `+role+` TO CURRENT_USER; DROP ROLE `+role); err != nil {
+			t.Error(err)
+		}
+	})
+	password := "before"
+	change := func() {
+		t.Helper()
+		password += "x"
+		s.exec(`ALTER ROLE ` + role + ` PASSWORD '` + password + `'`)
+		s.exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1`, role)
+	}
+	s.target["part"] = map[string]any{"maxRows": 5}
+	s.misbehave(envHold+`=part-000002\.json`, "PGUSER="+role, "PGPASSWORD="+password)
+	job := s.start("b1", "--patience=1s")
+	s.holding()
+	change()
+	s.release()
+	job.want(2)
+	s.behave()
+	s.env = []string{"PGUSER=" + role, "PGPASSWORD=" + password}
+	s.backfill("b1")
+	job = s.start("", "--patience=1s")
+	s.received()
+	change()
+	job.want(2)
+	if words := job.lastWords(); !strings.Contains(words, "password authentication failed") {
+		t.Errorf("the termination message is %q", words)
+	}
+	// The next job has never been let in.
+	s.start("").want(20)
+	s.env = []string{"PGUSER=" + role, "PGPASSWORD=" + password}
+	s.checkOnce()
+}
+
 // TestASlotWhoseMakingWasCutShortIsMadeAnew: nobody knows what it has seen.
 func TestASlotWhoseMakingWasCutShortIsMadeAnew(t *testing.T) {
 	t.Parallel()

@@ -52,8 +52,8 @@ func TestKilledManyTimesWhileRowsMove(t *testing.T) {
 		s.target["part"] = map[string]any{"maxRows": 150}
 		script := s.script(
 			`\set a random(1, 3000)`+"\n"+`\set b random(1, 3000)`+"\n"+`UPDATE t SET n = n + 1 WHERE id = :a`,
-			`DELETE FROM t WHERE id = :b`,
-			`UPDATE t SET id = :b WHERE id = :a`,
+			// In one transaction: between the two, another might take the key.
+			`BEGIN`, `DELETE FROM t WHERE id = :b`, `UPDATE t SET id = :b WHERE id = :a`, `COMMIT`,
 			`UPDATE t SET big = md5(random()::text) || big WHERE id = :b % 100`,
 			`INSERT INTO t SELECT :a, 0, string_agg(md5(random()::text || x), '') FROM generate_series(1, 80) AS x ON CONFLICT DO NOTHING`,
 		)

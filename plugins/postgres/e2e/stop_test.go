@@ -87,7 +87,8 @@ func TestSIGTERMWhileTheSinkHangs(t *testing.T) {
 // TestSIGTERMWhileACatalogQueryHangs: what has been received is written all the same.
 func TestSIGTERMWhileACatalogQueryHangs(t *testing.T) {
 	t.Parallel()
-	s := newStream(t, server, simple)
+	// A server of its own: others would wait until the backend takes notice of what they do.
+	s := newStream(t, startServer(t, nil), simple)
 	s.target["batch"] = map[string]any{"maxAge": "1h"}
 	s.backfill("b1")
 	job := s.start("")

@@ -49,11 +49,15 @@ type Backfill struct {
 // exit.ErrInterrupted at the end of a part, and the next run with the same
 // request goes on behind that part.
 func (b *Backfill) Do(ctx, stopping context.Context) error {
-	parts := -1
+	parts, letIn := -1, false
 	err := source.Patiently(ctx, stopping, b.Patience, b.Log, func() (bool, error) {
 		before := parts
 		var err error
-		parts, err = b.attempt(ctx, stopping)
+		if parts, err = b.attempt(ctx, stopping); letIn {
+			err = source.LetInBefore(err)
+		}
+		// It has read something, so it was let in.
+		letIn = letIn || parts > 0
 		return parts != before, err
 	})
 	if errors.Is(err, source.ErrStopped) {

@@ -87,6 +87,16 @@ func isTLS(err error) bool {
 		strings.Contains(err.Error(), "server refused TLS connection")
 }
 
+// LetInBefore judges an error of connecting where the same password did before. It was
+// changed meanwhile, and the next process is given the new one.
+func LetInBefore(err error) error {
+	var answer *pgconn.PgError
+	if errors.As(err, &answer) && strings.HasPrefix(answer.Code, classAuthorization) {
+		return exit.Transientf("the source lets this job in no more: %s", err.Error())
+	}
+	return err
+}
+
 // hasCode reports whether PostgreSQL answered with one of these codes.
 func hasCode(err error, codes ...string) bool {
 	var answer *pgconn.PgError

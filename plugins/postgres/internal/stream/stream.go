@@ -79,7 +79,7 @@ func (s *Stream) run(ctx, stopping context.Context, at epoch.Position, until uin
 func (s *Stream) session(ctx, stopping context.Context, at epoch.Position, until uint64) (confirmed layout.LSN, err error) {
 	catalog, err := s.Source.Connect(ctx)
 	if err != nil {
-		return at.Confirmed, err
+		return at.Confirmed, source.LetInBefore(err)
 	}
 	defer func() { err = closing(err, catalog.Close(ctx)) }()
 	if at.Confirmed, err = s.confirmed(ctx, catalog, at); err != nil {
@@ -91,7 +91,7 @@ func (s *Stream) session(ctx, stopping context.Context, at epoch.Position, until
 	}
 	conn, err := s.Source.ConnectReplication(ctx)
 	if err != nil {
-		return at.Confirmed, err
+		return at.Confirmed, source.LetInBefore(err)
 	}
 	defer func() { err = closing(err, conn.Close(ctx)) }()
 	if err := s.Keeper.SameServer(ctx, conn, at); err != nil {
