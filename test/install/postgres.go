@@ -99,11 +99,6 @@ func (d *Database) Query(ctx context.Context, sql string) (string, error) {
 	return d.query(ctx, sql)
 }
 
-// Admin is Query as the superuser.
-func (d *Database) Admin(ctx context.Context, sql string) (string, error) {
-	return d.query(ctx, sql, "PGUSER="+superuser)
-}
-
 func (d *Database) query(ctx context.Context, sql string, environment ...string) (string, error) {
 	cmd := d.Command(ctx, "psql", "--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1", "--command="+sql)
 	cmd.Env = append(cmd.Env, environment...)

@@ -159,13 +159,6 @@ func (s *Server) Query(ctx context.Context, expr string, at time.Time) (Answer, 
 	return answer, nil
 }
 
-// Names are all metrics that have been scraped or recorded.
-func (s *Server) Names(ctx context.Context) ([]string, error) {
-	var names []string
-	err := s.get(ctx, "/api/v1/label/__name__/values", &names)
-	return names, err
-}
-
 func labelsOf(metric map[string]string) string {
 	var text []string
 	for _, name := range slices.Sorted(maps.Keys(metric)) {
