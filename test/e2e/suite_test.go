@@ -48,18 +48,10 @@ var (
 func stage() *story.Stage { return theStage }
 
 var _ = BeforeSuite(func(ctx SpecContext) {
-	slot, err := story.TakeSlot(ctx, "e2e")
-	Expect(err).NotTo(HaveOccurred())
-	DeferCleanup(slot.Release)
-	// What an earlier run left behind when it was killed is of no use to this one.
-	Expect(testbed.Down(ctx, slot.Name)).To(Succeed())
-	cluster, err := testbed.Up(ctx, testbed.Options{Name: slot.Name, Node: true, Progress: GinkgoWriter})
-	Expect(err).NotTo(HaveOccurred())
-	DeferCleanup(func(ctx context.Context) {
-		Expect(install.StopPostgres(ctx, cluster)).To(Succeed())
-		Expect(cluster.Down(ctx)).To(Succeed())
-	})
+	cluster := story.RaiseCluster(ctx, "e2e", true)
+	DeferCleanup(func(ctx context.Context) { Expect(install.StopPostgres(ctx, cluster)).To(Succeed()) })
 	Expect(cluster.Load(ctx, filepath.Join(story.Root(), "bin", "plugin-scripted.tar"))).To(Succeed())
+	var err error
 	asked, err = law.NewAuditLog(cluster.AuditLog(), "")
 	Expect(err).NotTo(HaveOccurred())
 	Expect(install.Operator(ctx, cluster, GinkgoWriter)).To(Succeed())

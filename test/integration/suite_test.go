@@ -4,18 +4,10 @@
 package integration_test
 
 import (
-	"context"
-	"os"
-	"path/filepath"
 	"testing"
-	"time"
 
 	. "github.com/onsi/ginkgo/v2"
-	. "github.com/onsi/gomega"
 
-	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
-
-	"github.com/arcane-streaming/arcane-operator/test/cluster/testbed"
 	"github.com/arcane-streaming/arcane-operator/test/story"
 )
 
@@ -24,17 +16,10 @@ import (
 const processes = 4
 
 func TestIntegration(t *testing.T) {
-	story.DependOn(t, "api", "cmd", "config", "internal")
-	// Here and not in the suite, which hides what its processes print: a first build takes minutes.
-	if err := testbed.BuildAll(t.Context(), os.Stderr); err != nil {
-		t.Fatal(err)
-	}
+	story.Prepare(t, "api", "cmd", "config", "internal")
 	if story.Spread(t, processes) {
 		return
 	}
-	RegisterFailHandler(Fail)
-	ctrllog.SetLogger(GinkgoLogr)
-	SetDefaultEventuallyTimeout(20 * time.Second)
 	RunSpecs(t, "Integration")
 }
 
@@ -44,21 +29,10 @@ var theStage *story.Stage
 func stage() *story.Stage { return theStage }
 
 var _ = SynchronizedBeforeSuite(func(ctx SpecContext) []byte {
-	folder, err := os.MkdirTemp("", "arcane-integration-")
-	Expect(err).NotTo(HaveOccurred())
-	DeferCleanup(os.RemoveAll, folder)
-	binary, err := story.BuildOperator(ctx, folder, GinkgoWriter)
-	Expect(err).NotTo(HaveOccurred())
-	return []byte(binary)
+	return []byte(story.Build(ctx))
 }, func(ctx SpecContext, binary []byte) {
 	theStage = story.Raise(ctx, "integration")
-	cluster := theStage.Cluster
-	operator := &story.Process{
-		Binary: string(binary), Kubeconfig: cluster.Kubeconfig(),
-		LogFile: filepath.Join(cluster.Dir(), "logs", "arcane-operator.log"),
-	}
-	theStage.Operator = operator
-	DeferCleanup(func(ctx context.Context) { Expect(operator.Stop(ctx)).To(Succeed()) })
+	theStage.Employ(string(binary), nil)
 })
 
 var _ = Describe("On a control plane with played pods", func() {

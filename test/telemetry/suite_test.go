@@ -7,32 +7,22 @@ import (
 	"context"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
-
-	"github.com/arcane-streaming/arcane-operator/test/cluster/testbed"
 	"github.com/arcane-streaming/arcane-operator/test/prometheus"
 	"github.com/arcane-streaming/arcane-operator/test/story"
 )
 
 func TestTelemetry(t *testing.T) {
-	story.DependOn(t, "api", "cmd", "config", "internal", "webhooks")
+	story.Prepare(t, "api", "cmd", "config", "internal", "webhooks")
 	if _, err := prometheus.Tool("prometheus"); err != nil {
 		t.Fatal(err)
 	}
-	// Here and not in the suite, which hides what its processes print: a first build takes minutes.
-	if err := testbed.BuildAll(t.Context(), os.Stderr); err != nil {
-		t.Fatal(err)
-	}
-	RegisterFailHandler(Fail)
-	ctrllog.SetLogger(GinkgoLogr)
+	// A Prometheus has to scrape, and its rules to be evaluated.
 	SetDefaultEventuallyTimeout(30 * time.Second)
 	RunSpecs(t, "Telemetry")
 }
@@ -44,23 +34,14 @@ var (
 )
 
 var _ = BeforeSuite(func(ctx SpecContext) {
-	binary, err := story.BuildOperator(ctx, GinkgoT().TempDir(), GinkgoWriter)
-	Expect(err).NotTo(HaveOccurred())
+	binary := story.Build(ctx)
 	stage = story.Raise(ctx, "telemetry")
-	cluster := stage.Cluster
 	admission, err := stage.InstallAdmission(ctx)
 	Expect(err).NotTo(HaveOccurred())
 	address, err := prometheus.FreeAddress(ctx)
 	Expect(err).NotTo(HaveOccurred())
-	process := &story.Process{
-		Binary: binary, Kubeconfig: cluster.Kubeconfig(), Admission: admission,
-		// The last of two flags of one name counts.
-		Args:    []string{"--metrics-bind-address=" + address, "--metrics-secure=false"},
-		LogFile: filepath.Join(cluster.Dir(), "logs", "arcane-operator.log"),
-	}
-	stage.Operator = process
+	process := stage.Employ(binary, admission, "--metrics-bind-address="+address, "--metrics-secure=false")
 	Expect(process.Start(ctx)).To(Succeed())
-	DeferCleanup(func(ctx context.Context) { Expect(process.Stop(ctx)).To(Succeed()) })
 
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	Expect(err).NotTo(HaveOccurred())

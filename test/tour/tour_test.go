@@ -13,33 +13,20 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
-
-	"github.com/arcane-streaming/arcane-operator/test/cluster/testbed"
 	"github.com/arcane-streaming/arcane-operator/test/given"
 	"github.com/arcane-streaming/arcane-operator/test/page"
 	"github.com/arcane-streaming/arcane-operator/test/story"
 )
 
-// cluster is the tour's own control plane.
-const cluster = "tour"
-
 func TestTour(t *testing.T) {
-	if err := testbed.BuildAll(t.Context(), os.Stderr); err != nil {
-		t.Fatal(err)
-	}
-	RegisterFailHandler(Fail)
-	ctrllog.SetLogger(GinkgoLogr)
-	SetDefaultEventuallyTimeout(20 * time.Second)
+	story.Prepare(t)
 	RunSpecs(t, "Tour")
 }
 
@@ -50,27 +37,9 @@ var (
 )
 
 var _ = BeforeSuite(func(ctx SpecContext) {
-	folder, err := os.MkdirTemp("", "arcane-tour-")
-	Expect(err).NotTo(HaveOccurred())
-	DeferCleanup(os.RemoveAll, folder)
-	binary, err := story.BuildOperator(ctx, folder, GinkgoWriter)
-	Expect(err).NotTo(HaveOccurred())
-	Expect(testbed.Down(ctx, cluster)).To(Succeed())
-	plane, err := testbed.Up(ctx, testbed.Options{Name: cluster, Progress: GinkgoWriter})
-	Expect(err).NotTo(HaveOccurred())
-	DeferCleanup(func(ctx context.Context) { Expect(plane.Down(ctx)).To(Succeed()) })
-	theStage, err = story.NewStage(plane)
-	Expect(err).NotTo(HaveOccurred())
-	theStage.Patience = 30 * time.Second
-	Expect(theStage.InstallKinds(ctx)).To(Succeed())
-	Expect(theStage.Play(ctx)).To(Succeed())
-	DeferCleanup(func() { Expect(theStage.Player.Stop()).To(Succeed()) })
-	operator := &story.Process{
-		Binary: binary, Kubeconfig: plane.Kubeconfig(),
-		LogFile: filepath.Join(plane.Dir(), "logs", "arcane-operator.log"),
-	}
-	theStage.Operator = operator
-	DeferCleanup(func(ctx context.Context) { Expect(operator.Stop(ctx)).To(Succeed()) })
+	binary := story.Build(ctx)
+	theStage = story.Raise(ctx, "tour")
+	theStage.Employ(binary, nil)
 })
 
 var _ = ReportAfterSuite("write the page", func(report Report) {

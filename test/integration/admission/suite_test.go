@@ -7,8 +7,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -18,22 +16,13 @@ import (
 	. "github.com/onsi/gomega"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
-	"github.com/arcane-streaming/arcane-operator/test/cluster/testbed"
 	"github.com/arcane-streaming/arcane-operator/test/given"
 	"github.com/arcane-streaming/arcane-operator/test/story"
 )
 
 func TestAdmission(t *testing.T) {
-	story.DependOn(t, "api", "cmd", "config", "internal", "webhooks")
-	// Here and not in the suite, which hides what its processes print: a first build takes minutes.
-	if err := testbed.BuildAll(t.Context(), os.Stderr); err != nil {
-		t.Fatal(err)
-	}
-	RegisterFailHandler(Fail)
-	ctrllog.SetLogger(GinkgoLogr)
-	SetDefaultEventuallyTimeout(20 * time.Second)
+	story.Prepare(t, "api", "cmd", "config", "internal", "webhooks")
 	RunSpecs(t, "Admission")
 }
 
@@ -69,11 +58,8 @@ func enter(ctx context.Context) *story.World {
 }
 
 var _ = BeforeSuite(func(ctx SpecContext) {
-	folder := GinkgoT().TempDir()
-	binary, err := story.BuildOperator(ctx, folder, GinkgoWriter)
-	Expect(err).NotTo(HaveOccurred())
+	binary := story.Build(ctx)
 	stage = story.Raise(ctx, "admission")
-	cluster := stage.Cluster
 	admission, err := stage.InstallAdmission(ctx)
 	Expect(err).NotTo(HaveOccurred())
 	Expect(selectNamespaces(ctx)).To(Succeed())
@@ -83,15 +69,8 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	metricsAddress = listener.Addr().String()
 	Expect(listener.Close()).To(Succeed())
 	webhookAddress = net.JoinHostPort("127.0.0.1", strconv.Itoa(admission.Port))
-	operator = &story.Process{
-		Binary: binary, Kubeconfig: cluster.Kubeconfig(), Admission: admission,
-		// The last of two flags of one name counts.
-		Args:    []string{"--metrics-bind-address=" + metricsAddress},
-		LogFile: filepath.Join(cluster.Dir(), "logs", "arcane-operator.log"),
-	}
-	stage.Operator = operator
+	operator = stage.Employ(binary, admission, "--metrics-bind-address="+metricsAddress)
 	Expect(operator.Start(ctx)).To(Succeed())
-	DeferCleanup(func(ctx context.Context) { Expect(operator.Stop(ctx)).To(Succeed()) })
 })
 
 // selectNamespaces makes webhooks and policy leave out the namespaces that are labelled so.
