@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -290,6 +291,19 @@ var (
 	variable    = regexp.MustCompile(`var-([a-z]+)=`)
 )
 
+// runbooks are the alerts that have a page, in order.
+func runbooks(t *testing.T) (alerts []string) {
+	t.Helper()
+	pages, err := filepath.Glob("../../docs/runbooks/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range pages {
+		alerts = append(alerts, strings.TrimSuffix(filepath.Base(page), ".md"))
+	}
+	return alerts
+}
+
 func TestLinksLeadSomewhere(t *testing.T) {
 	all := boards(t)
 	var runs []string
@@ -313,7 +327,7 @@ func TestLinksLeadSomewhere(t *testing.T) {
 		}
 	}
 	slices.Sort(runs)
-	if got, want := slices.Compact(runs), slices.Sorted(slices.Values(runbooks)); !slices.Equal(got, want) {
+	if got, want := slices.Compact(runs), runbooks(t); !slices.Equal(got, want) {
 		t.Errorf("runbooks that panels lead to: %v, want %v", got, want)
 	}
 }
@@ -392,8 +406,9 @@ func TestPhasesHaveTheNumbersOfTheirNames(t *testing.T) {
 			if !maps.Equal(numbers, names) {
 				t.Errorf("the query says %v, the names are %v", numbers, names)
 			}
-			if got := slices.Sorted(maps.Values(names)); !slices.Equal(got, slices.Sorted(slices.Values(phases))) {
-				t.Errorf("phases %v, want %v", got, phases)
+			got, want := slices.Sorted(maps.Values(names)), slices.Sorted(slices.Values(operators["arcane_stream_phase"]["phase"]))
+			if !slices.Equal(got, want) {
+				t.Errorf("phases %v, want %v", got, want)
 			}
 		})
 	}
