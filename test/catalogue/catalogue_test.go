@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/test/sentences"
 )
 
 const folder = "../integration/admission"
@@ -111,26 +112,26 @@ func TestEverySentenceIsHeard(t *testing.T) {
 		heard = append(heard, c.Again)
 	}
 	all := strings.Join(heard, "\n")
-	sentences := 0
+	count := 0
 	for _, at := range []string{"validation", "definition", "jobspec"} {
 		for _, s := range sentencesOf(t, filepath.Join("../../internal", at)) {
-			sentences++
+			count++
 			if found := pattern(s.text).MatchString(all); found == (unheard[s.text] != "") {
 				t.Errorf("%s: %q: heard: %t", s.at, s.text, found)
 			}
 		}
 	}
-	if sentences < 60 {
-		t.Errorf("only %d sentences were found", sentences)
+	if count < 60 {
+		t.Errorf("only %d sentences were found", count)
 	}
-	t.Logf("%d sentences", sentences)
+	t.Logf("%d sentences", count)
 }
 
 // sentence is a text in the source that can be told to a user.
 type sentence struct{ at, text string }
 
-// sentencesOf are the texts of three words or more in a package's source, less what
-// only an error or a panic of the program itself says.
+// sentencesOf are the sentences in a package's source, less what only an error or a
+// panic of the program itself says.
 func sentencesOf(t *testing.T, folder string) []sentence {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(folder, "*.go"))
@@ -148,7 +149,7 @@ func sentencesOf(t *testing.T, folder string) []sentence {
 			t.Fatal(err)
 		}
 		ast.Inspect(tree, func(n ast.Node) bool {
-			if call, ok := n.(*ast.CallExpr); ok && inward(call) {
+			if call, ok := n.(*ast.CallExpr); ok && sentences.Inward(call) {
 				return false
 			}
 			text, ok := n.(*ast.BasicLit)
@@ -159,24 +160,13 @@ func sentencesOf(t *testing.T, folder string) []sentence {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if told := strings.TrimSpace(fieldFirst.ReplaceAllString(value, "")); strings.Count(told, " ") >= 2 {
+			if sentences.Is(fieldFirst.ReplaceAllString(value, "")) {
 				all = append(all, sentence{set.Position(text.Pos()).String(), value})
 			}
 			return true
 		})
 	}
 	return all
-}
-
-// inward tells whether what a call is given is told to nobody outside.
-func inward(call *ast.CallExpr) bool {
-	switch f := call.Fun.(type) {
-	case *ast.SelectorExpr:
-		return f.Sel.Name == "Errorf"
-	case *ast.Ident:
-		return f.Name == "panic"
-	}
-	return false
 }
 
 var (

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/arcane-streaming/arcane-operator/test/sentences"
 )
 
 // rule is a place at which the pure core refuses something, warns of something, or
@@ -117,7 +119,7 @@ func placeOf(nodes []ast.Node) (condition ast.Expr, found bool) {
 	case *ast.FuncDecl:
 		return nil, true // Whoever asks this function passes on what it says.
 	case *ast.CallExpr:
-		return nil, inward(n)
+		return nil, sentences.Inward(n)
 	case *ast.IfStmt:
 		if below == n.Body {
 			return n.Cond, true
@@ -182,21 +184,9 @@ func inBlock(above []ast.Node) bool {
 	return false
 }
 
-// sentence is a text of three words or more.
 func sentence(n *ast.BasicLit) bool {
 	text, err := strconv.Unquote(n.Value)
-	return err == nil && n.Kind == token.STRING && strings.Count(strings.TrimSpace(text), " ") >= 2
-}
-
-// inward tells whether what a call is given is told to nobody outside.
-func inward(call *ast.CallExpr) bool {
-	switch f := call.Fun.(type) {
-	case *ast.SelectorExpr:
-		return f.Sel.Name == "Errorf"
-	case *ast.Ident:
-		return f.Name == "panic"
-	}
-	return false
+	return err == nil && n.Kind == token.STRING && sentences.Is(text)
 }
 
 // withSwitches is the source with the switch of each rule, numbered from number on.
