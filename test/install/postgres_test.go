@@ -1,5 +1,7 @@
 package install
 
+// This file tests what is found out about the machine before a server is started.
+
 import (
 	"os"
 	"path/filepath"

@@ -1,5 +1,7 @@
 package page_test
 
+// This file holds docs/lifecycle.md to having all of its parts printed.
+
 import (
 	"os"
 	"regexp"

@@ -1,5 +1,7 @@
 package page_test
 
+// This file tests how a printed part is replaced.
+
 import (
 	"testing"
 

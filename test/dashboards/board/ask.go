@@ -1,5 +1,7 @@
 package board
 
+// This file asks what a dashboard asks as Grafana would: its variables filled in, its steps chosen.
+
 import (
 	"math"
 	"regexp"

@@ -1,11 +1,11 @@
 package picture
 
+// This file finds the marks of axes.
+
 import (
 	"math"
 	"time"
 )
-
-// This file finds the marks of axes.
 
 // valueMarks are about n round values from 0 or below up to at least most; durations are round in their own way.
 func valueMarks(least, most float64, n int, unit string) []float64 {

@@ -1,5 +1,7 @@
 package picture
 
+// This file finds the colour and the text of a value, as Grafana does: override, mapping, threshold, palette.
+
 import (
 	"encoding/json"
 	"image/color"
@@ -8,8 +10,6 @@ import (
 
 	"github.com/arcane-streaming/arcane-operator/test/dashboards/board"
 )
-
-// This file finds the colour and the text of a value, as Grafana does: override, mapping, threshold, palette.
 
 // palette is the beginning of Grafana's classic one.
 var palette = []string{

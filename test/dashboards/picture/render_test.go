@@ -1,5 +1,7 @@
 package picture
 
+// This file draws dashboards with the answers of a server of its own.
+
 import (
 	"encoding/json"
 	"image"

@@ -1,5 +1,7 @@
 package picture
 
+// This file draws values over time: lines, piled up areas, bars.
+
 import (
 	"image/color"
 	"math"
@@ -7,8 +9,6 @@ import (
 
 	"github.com/arcane-streaming/arcane-operator/test/dashboards/board"
 )
-
-// This file draws values over time: lines, piled up areas, bars.
 
 type chart struct {
 	page     *sheet

@@ -1,5 +1,7 @@
 package picture
 
+// This file is the paper: rectangles, lines and text in pixels from the upper left, drawn at twice their size.
+
 import (
 	"fmt"
 	"image"
@@ -11,8 +13,6 @@ import (
 	"golang.org/x/image/font"
 	"golang.org/x/image/font/opentype"
 )
-
-// This file is the paper: rectangles, lines and text in pixels from the upper left, drawn at twice their size.
 
 const density = 2
 

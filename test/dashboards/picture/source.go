@@ -1,5 +1,7 @@
 package picture
 
+// This file asks Prometheus what a panel shows.
+
 import (
 	"context"
 	"fmt"
@@ -15,8 +17,6 @@ import (
 
 	"github.com/arcane-streaming/arcane-operator/test/dashboards/board"
 )
-
-// This file asks Prometheus what a panel shows.
 
 // source is a Prometheus with what was chosen to look at.
 type source struct {

@@ -1,5 +1,7 @@
 package picture
 
+// This file draws tables: the answers merged by their labels, the chosen columns in their order.
+
 import (
 	"cmp"
 	"encoding/json"
@@ -9,8 +11,6 @@ import (
 
 	"github.com/arcane-streaming/arcane-operator/test/dashboards/board"
 )
-
-// This file draws tables: the answers merged by their labels, the chosen columns in their order.
 
 // cell is a text, or a number in its unit.
 type cell struct {

@@ -1,13 +1,13 @@
 package picture
 
+// This file draws numbers of one moment: tiles and bars.
+
 import (
 	"image/color"
 	"math"
 
 	"github.com/arcane-streaming/arcane-operator/test/dashboards/board"
 )
-
-// This file draws numbers of one moment: tiles and bars.
 
 func drawTiles(page *sheet, in box, p board.Panel, answers []answer) {
 	width := in.w / float64(len(answers))

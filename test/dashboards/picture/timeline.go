@@ -1,5 +1,7 @@
 package picture
 
+// This file draws states over time, a line for each series.
+
 import (
 	"fmt"
 	"image/color"
@@ -9,8 +11,6 @@ import (
 
 	"github.com/arcane-streaming/arcane-operator/test/dashboards/board"
 )
-
-// This file draws states over time, a line for each series.
 
 func drawTimeline(page *sheet, in box, p board.Panel, answers []answer, w board.Window, step time.Duration) {
 	const lowest, highest = 14.0, 60.0

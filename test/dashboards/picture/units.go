@@ -1,12 +1,12 @@
 package picture
 
+// This file writes numbers in Grafana's units.
+
 import (
 	"math"
 	"strconv"
 	"strings"
 )
-
-// This file writes numbers in Grafana's units.
 
 type scale struct {
 	factor float64

@@ -1,8 +1,8 @@
 package main
 
-import "maps"
-
 // This file makes panels: one constructor for each type, and what can be said of a panel on top of that.
+
+import "maps"
 
 var prometheus = &datasource{Type: "prometheus", UID: "${datasource}"}
 

@@ -1,11 +1,11 @@
 package main
 
+// This file holds the words and colours that all dashboards share.
+
 import (
 	"fmt"
 	"strings"
 )
-
-// This file holds the words and colours that all dashboards share.
 
 const (
 	// Of the selection in the variables: series that know the namespace, that only know the class, and one stream's own.
