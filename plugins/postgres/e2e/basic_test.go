@@ -1,5 +1,7 @@
 package e2e
 
+// This file follows a table from its backfill on, in each format.
+
 import (
 	"testing"
 )

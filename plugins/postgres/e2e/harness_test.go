@@ -1,5 +1,7 @@
 package e2e
 
+// This file is what the tests stand on: a stream of a table of its own, and the program as a process.
+
 import (
 	"bytes"
 	"context"

@@ -1,5 +1,7 @@
 package job
 
+// This file reads jobs as the operator describes them to a pod.
+
 import (
 	"maps"
 	"regexp"

@@ -1,5 +1,7 @@
 package layout
 
+// This file tests that names of files say what is in them.
+
 import (
 	"slices"
 	"strings"

@@ -1,5 +1,7 @@
 package rowfile
 
+// This file reads back what was written, in each format.
+
 import (
 	"reflect"
 	"strings"

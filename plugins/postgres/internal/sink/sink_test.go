@@ -1,5 +1,7 @@
 package sink
 
+// This file tests what is promised to those who write to a bucket and read from it.
+
 import (
 	"errors"
 	"fmt"

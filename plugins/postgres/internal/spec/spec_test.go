@@ -1,5 +1,7 @@
 package spec
 
+// This file reads specs: what is left out, and what is refused.
+
 import (
 	"strings"
 	"testing"

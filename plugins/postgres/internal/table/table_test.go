@@ -1,5 +1,7 @@
 package table
 
+// This file tests that values are read as PostgreSQL means them.
+
 import (
 	"encoding/json"
 	"math"
