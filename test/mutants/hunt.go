@@ -1,6 +1,6 @@
 package main
 
-// This file goes through the mutants, one after the other, and says what became of each.
+// This file goes through the mutants and says what became of each.
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -42,20 +43,25 @@ func hunt(ctx context.Context, root string, mutants []mutant, out io.Writer) (er
 	if err := control(ctx, root, folder, mutants, out); err != nil {
 		return err
 	}
-	caught := 0
-	for i, m := range mutants {
+	var caught atomic.Int32
+	err = inOrder(len(mutants), out, func(i int, out io.Writer) error {
+		m := mutants[i]
 		fmt.Fprintf(out, "%d. %s\n   %s\n", i+1, m.name, m.harm)
 		noticed, err := try(ctx, root, overlays[i], m, out)
 		if err != nil {
 			return fmt.Errorf("mutant %q: %w", m.name, err)
 		}
 		if noticed {
-			caught++
+			caught.Add(1)
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
-	fmt.Fprintf(out, "%d of %d mutants caught in %s.\n", caught, len(mutants), spent(began))
-	if caught < len(mutants) || len(mutants) == 0 {
-		return fmt.Errorf("%d of %d mutants were not caught", len(mutants)-caught, len(mutants))
+	fmt.Fprintf(out, "%d of %d mutants caught in %s.\n", caught.Load(), len(mutants), spent(began))
+	if missed := len(mutants) - int(caught.Load()); missed > 0 || len(mutants) == 0 {
+		return fmt.Errorf("%d of %d mutants were not caught", missed, len(mutants))
 	}
 	return nil
 }
@@ -92,26 +98,28 @@ func control(ctx context.Context, root, folder string, mutants []mutant, out io.
 	if err != nil {
 		return err
 	}
-	ran := map[string]bool{}
+	var suites []suite
 	for _, m := range mutants {
 		for _, s := range m.suites {
-			if ran[s.name] {
-				continue
+			if !slices.ContainsFunc(suites, func(o suite) bool { return o.name == s.name }) {
+				suites = append(suites, s)
 			}
-			ran[s.name] = true
-			s.args = append(slices.Clone(s.args), s.brief...)
-			began := time.Now()
-			c, err := runSuite(ctx, root, overlay, s)
-			if err != nil {
-				return fmt.Errorf("without a bug: %w", err)
-			}
-			if c != nil {
-				return fmt.Errorf("suite %s fails also without a bug, so it proves nothing: %s: %s", s.name, c.test, c.message)
-			}
-			fmt.Fprintf(out, "   suite %s passes (%s)\n", s.name, spent(began))
 		}
 	}
-	return nil
+	return inOrder(len(suites), out, func(i int, out io.Writer) error {
+		s := suites[i]
+		s.args = append(slices.Clone(s.args), s.brief...)
+		began := time.Now()
+		c, err := runSuite(ctx, root, overlay, s)
+		if err != nil {
+			return fmt.Errorf("without a bug: %w", err)
+		}
+		if c != nil {
+			return fmt.Errorf("suite %s fails also without a bug, so it proves nothing: %s: %s", s.name, c.test, c.message)
+		}
+		fmt.Fprintf(out, "   suite %s passes (%s)\n", s.name, spent(began))
+		return nil
+	})
 }
 
 // try asks a mutant's suites until one notices.

@@ -13,7 +13,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -22,9 +21,6 @@ var core = []string{"internal/validation", "internal/definition", "internal/jobs
 
 // judges are the packages whose tests are asked, in this order.
 var judges = []string{"test/catalogue", "internal/validation", "internal/jobspec", "internal/definition", "webhooks"}
-
-// hands is how many rules are off at a time, each in processes of its own.
-const hands = 2
 
 // switchAll switches off every rule, one at a time. The error says which of them nobody missed.
 func switchAll(ctx context.Context, root string, packages, tests []string, excused map[string]string, out io.Writer) (err error) {
@@ -49,20 +45,7 @@ func switchAll(ctx context.Context, root string, packages, tests []string, excus
 		return fmt.Errorf("without a rule switched off a test fails, so nothing is proven: %s", by)
 	}
 	noticed := make([]string, len(rules))
-	var all sync.WaitGroup
-	next := make(chan int)
-	for range hands {
-		all.Go(func() {
-			for i := range next {
-				noticed[i] = askAll(ctx, root, folder, tests, i+1)
-			}
-		})
-	}
-	for i := range rules {
-		next <- i
-	}
-	close(next)
-	all.Wait()
+	sideBySide(len(rules), func(i int) { noticed[i] = askAll(ctx, root, folder, tests, i+1) })
 	if ctx.Err() != nil {
 		return fmt.Errorf("switch off the rules: %w", ctx.Err())
 	}
