@@ -7,12 +7,13 @@ package v1
 import (
 	"flag"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/arcane-streaming/arcane-operator/test/page"
 )
 
 var update = flag.Bool("update", false, "write docs/reference/reasons.md anew")
@@ -99,17 +100,5 @@ func writeEvents(b *strings.Builder) {
 
 // TestReasonsPageIsFresh holds the page against meanings.go.
 func TestReasonsPageIsFresh(t *testing.T) {
-	path := filepath.Join("..", "..", "docs", "reference", "reasons.md")
-	if *update {
-		if err := os.WriteFile(path, []byte(reasonsPage()), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	page, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(page) != reasonsPage() {
-		t.Error("docs/reference/reasons.md is not what meanings.go says: run make generate")
-	}
+	page.HoldWhole(t, filepath.Join("..", "..", "docs", "reference", "reasons.md"), reasonsPage(), *update)
 }

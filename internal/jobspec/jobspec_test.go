@@ -20,6 +20,7 @@ import (
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/internal/definition"
+	"github.com/arcane-streaming/arcane-operator/test/page"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -114,19 +115,7 @@ func TestGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden := filepath.Join("testdata", name+".golden.yaml")
-			if *update {
-				if err := os.WriteFile(golden, got, 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !bytes.Equal(got, want) {
-				t.Errorf("%s differs; look at it and run with -update if it is meant\n%s", golden, got)
-			}
+			page.HoldWhole(t, filepath.Join("testdata", name+".golden.yaml"), string(got), *update)
 		})
 	}
 }

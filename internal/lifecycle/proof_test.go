@@ -6,11 +6,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
 	"runtime"
 	"slices"
 	"sync"
 	"testing"
+
+	"github.com/arcane-streaming/arcane-operator/test/page"
 )
 
 var update = flag.Bool("update", false, "write TABLE.md and the printed parts of docs/lifecycle.md anew")
@@ -97,18 +98,7 @@ func TestEveryPartIsNeeded(t *testing.T) {
 
 // TestTableIsFresh holds TABLE.md against the rules.
 func TestTableIsFresh(t *testing.T) {
-	if *update {
-		if err := os.WriteFile("TABLE.md", []byte(Table()), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	page, err := os.ReadFile("TABLE.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(page) != Table() {
-		t.Error("TABLE.md is not what rules.go says: run make generate")
-	}
+	page.HoldWhole(t, "TABLE.md", Table(), *update)
 }
 
 func judgeAll(table []rule, all []Observation) error {

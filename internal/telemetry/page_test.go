@@ -7,7 +7,6 @@ package telemetry
 import (
 	"flag"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -19,6 +18,8 @@ import (
 	// They register their metrics when they are imported.
 	_ "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/arcane-streaming/arcane-operator/test/page"
 )
 
 var update = flag.Bool("update", false, "write docs/metrics.md anew")
@@ -192,19 +193,7 @@ func writeCosts(b *strings.Builder) {
 
 // TestMetricsPageIsFresh holds the page against the table.
 func TestMetricsPageIsFresh(t *testing.T) {
-	path := filepath.Join("..", "..", "docs", "metrics.md")
-	if *update {
-		if err := os.WriteFile(path, []byte(metricsPage()), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	page, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(page) != metricsPage() {
-		t.Error("docs/metrics.md is not what the table says: run make generate")
-	}
+	page.HoldWhole(t, filepath.Join("..", "..", "docs", "metrics.md"), metricsPage(), *update)
 }
 
 // TestTheLibrariesHaveThoseMetrics asks the libraries to register the metrics that the page names.

@@ -3,6 +3,7 @@
 package law
 
 import (
+	"slices"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -208,46 +209,29 @@ func (w *world) trusted(j *job) bool {
 }
 
 func (w *world) succeededPod(j *job) *pod {
-	for _, p := range w.pods {
-		if p.job == j.object.UID && p.succeeded {
-			return p
-		}
-	}
-	return nil
+	return first(w.pods, func(p *pod) bool { return p.job == j.object.UID && p.succeeded })
 }
 
 func (w *world) streamByUID(uid types.UID) *stream {
-	for _, s := range w.streams {
-		if s.object.UID == uid {
-			return s
-		}
-	}
-	return nil
+	return first(w.streams, func(s *stream) bool { return s.object.UID == uid })
 }
 
 func (w *world) request(uid types.UID) *request {
-	for _, r := range w.requests {
-		if r.object.UID == uid {
-			return r
-		}
-	}
-	return nil
+	return first(w.requests, func(r *request) bool { return r.object.UID == uid })
 }
 
 func (w *world) job(uid types.UID) *job {
-	for _, j := range w.jobs {
-		if j.object.UID == uid {
-			return j
-		}
-	}
-	return nil
+	return first(w.jobs, func(j *job) bool { return j.object.UID == uid })
 }
 
 func (w *world) pod(uid types.UID) *pod {
-	for _, p := range w.pods {
-		if p.object.UID == uid {
-			return p
-		}
+	return first(w.pods, func(p *pod) bool { return p.object.UID == uid })
+}
+
+// first is the first of these that is so; nil where none is.
+func first[T any](all []*T, so func(*T) bool) *T {
+	if i := slices.IndexFunc(all, so); i >= 0 {
+		return all[i]
 	}
 	return nil
 }

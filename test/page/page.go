@@ -1,5 +1,5 @@
-// Package page holds the printed parts of hand-written pages fresh. A part stands
-// between two markers and is written by whoever knows what it says.
+// Package page holds printed pages fresh, and the printed parts of hand-written ones. A
+// part stands between two markers and is written by whoever knows what it says.
 package page
 
 import (
@@ -33,6 +33,23 @@ func Hold(t *testing.T, path, part, text string, update bool) {
 	}
 	if err := os.WriteFile(path, []byte(fresh), 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// HoldWhole fails the test where the page is not the text; with update it writes it first.
+func HoldWhole(t *testing.T, path, text string, update bool) {
+	t.Helper()
+	if update {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(raw) != text {
+		t.Errorf("%s is not fresh: run make generate, or this test with -update, if what is printed now is meant:\n%s", path, text)
 	}
 }
 
