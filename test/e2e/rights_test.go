@@ -41,20 +41,26 @@ func whole() bool {
 	return len(suite.FocusStrings)+len(suite.SkipStrings)+len(suite.FocusFiles)+len(suite.SkipFiles) == 0 && suite.LabelFilter == ""
 }
 
-// expectRights compares what was granted with what was asked for. A run of some of the
-// specs cannot tell which right is needed by none of them.
-func expectRights(ctx context.Context, asked *law.AuditLog) {
+// operatorAsked are the requests of the operator's service account in this process's cluster.
+func operatorAsked() []law.Request {
 	GinkgoHelper()
-	manifests, err := theStage.Render(ctx, "default")
-	Expect(err).NotTo(HaveOccurred())
-	rights, err := law.RightsOf(manifests, install.OperatorNamespace, install.OperatorDeployment)
-	Expect(err).NotTo(HaveOccurred())
 	all, err := asked.Next()
 	Expect(err).NotTo(HaveOccurred())
 	own := slices.DeleteFunc(all, func(r law.Request) bool { return r.User.Name != story.OperatorUser })
 	for _, r := range own {
 		Expect(r.ByOperator()).To(BeTrue(), "only the operator acts as its service account: %s by %s", r, r.UserAgent)
 	}
+	return own
+}
+
+// expectRights compares what was granted with what was asked for. A run of some of the
+// specs cannot tell which right is needed by none of them.
+func expectRights(ctx context.Context, own []law.Request) {
+	GinkgoHelper()
+	manifests, err := theStage.Render(ctx, "default")
+	Expect(err).NotTo(HaveOccurred())
+	rights, err := law.RightsOf(manifests, install.OperatorNamespace, install.OperatorDeployment)
+	Expect(err).NotTo(HaveOccurred())
 	unused, beyond := law.Compare(rights, own)
 	Expect(beyond).To(BeEmpty(), "forbidden, or let through by somebody else's rights")
 	if !whole() {

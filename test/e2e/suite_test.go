@@ -14,28 +14,37 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"k8s.io/client-go/dynamic"
-	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
-	"github.com/arcane-streaming/arcane-operator/test/cluster/testbed"
 	"github.com/arcane-streaming/arcane-operator/test/install"
 	"github.com/arcane-streaming/arcane-operator/test/law"
 	"github.com/arcane-streaming/arcane-operator/test/story"
 )
 
+// nodes is how many processes tell stories, each on a node of its own: they wait for
+// kubelets and pods most of the time.
+const nodes = 2
+
 func TestE2E(t *testing.T) {
-	// Here and not in the suite, which hides what it prints: a first build takes minutes.
-	if err := testbed.BuildAll(t.Context(), os.Stderr); err != nil {
-		t.Fatal(err)
+	story.Prepare(t)
+	// Ginkgo's command starts this program in the folder of its binary.
+	t.Chdir(story.Root())
+	if suite, _ := GinkgoConfiguration(); suite.ParallelTotal == 1 {
+		makeImages(t)
 	}
-	// The images are those of the source as it is now, however this test was started.
+	if story.Spread(t, nodes) {
+		return
+	}
+	RunSpecs(t, "On real pods")
+}
+
+// makeImages packs the source as it is now, however this test was started.
+func makeImages(t *testing.T) {
+	t.Helper()
 	images := exec.CommandContext(t.Context(), "make", "--no-print-directory", "image")
 	images.Dir, images.Stdout, images.Stderr = story.Root(), os.Stderr, os.Stderr
 	if err := images.Run(); err != nil {
 		t.Fatalf("make image: %v", err)
 	}
-	RegisterFailHandler(Fail)
-	ctrllog.SetLogger(GinkgoLogr)
-	RunSpecs(t, "On real pods")
 }
 
 var (
@@ -43,11 +52,16 @@ var (
 	theEyes  *eyes
 	// asked is the audit log from before the operator's first start.
 	asked *law.AuditLog
+	// accounts is the folder in which each process lays down what it has seen.
+	accounts string
 )
 
 func stage() *story.Stage { return theStage }
 
-var _ = BeforeSuite(func(ctx SpecContext) {
+var _ = SynchronizedBeforeSuite(func() []byte {
+	return []byte(GinkgoT().TempDir())
+}, func(ctx SpecContext, folder []byte) {
+	accounts = string(folder)
 	cluster := story.RaiseCluster(ctx, "e2e", true)
 	DeferCleanup(func(ctx context.Context) { Expect(install.StopPostgres(ctx, cluster)).To(Succeed()) })
 	Expect(cluster.Load(ctx, filepath.Join(story.Root(), "bin", "plugin-scripted.tar"))).To(Succeed())
@@ -71,13 +85,20 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 })
 
 // What is true of the run as a whole.
-var _ = AfterSuite(func(ctx SpecContext) {
+var _ = SynchronizedAfterSuite(func(ctx SpecContext) {
 	if theStage == nil || theStage.Operator == nil {
 		return // The suite has failed before it began.
 	}
 	Expect(theStage.Operator.Stop(ctx)).To(Succeed())
-	theEyes.expectHidden()
-	expectRights(ctx, asked)
+	read, found := theEyes.close()
+	layDown(account{Asked: operatorAsked(), Read: read, Found: found})
+}, func(ctx SpecContext) {
+	if theStage == nil || theStage.Operator == nil {
+		return
+	}
+	all := gather()
+	expectHidden(all.Read, all.Found)
+	expectRights(ctx, all.Asked)
 })
 
 var _ = Describe("On a node with the scripted plugin", func() {

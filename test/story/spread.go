@@ -31,6 +31,9 @@ func Spread(t *testing.T, processes int) bool {
 	if given, err := strconv.Atoi(os.Getenv(processesEnv)); err == nil {
 		processes = given
 	}
+	if os.Getenv("CLUSTER") == "existing" {
+		processes = 1 // A user's cluster has one operator.
+	}
 	if suite.ParallelTotal > 1 || processes <= 1 {
 		return false
 	}
