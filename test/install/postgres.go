@@ -23,10 +23,10 @@ import (
 const (
 	// DatabasePort is where the server listens inside the cluster's network.
 	DatabasePort = 5432
-	// DatabaseName is the database that streams read.
-	DatabaseName = "shop"
-	// DatabaseUser owns that database's tables and may replicate, and is no superuser.
-	DatabaseUser = "arcane"
+	// databaseName is the database that streams read.
+	databaseName = "shop"
+	// databaseUser owns that database's tables and may replicate, and is no superuser.
+	databaseUser = "arcane"
 
 	superuser = "postgres"
 	// account is the operating system's user that the server runs as: PostgreSQL
@@ -62,7 +62,7 @@ func Postgres(ctx context.Context, cluster *testbed.Cluster, progress io.Writer)
 		return nil, fmt.Errorf("start PostgreSQL: %w", err)
 	}
 	if err := d.furnish(ctx); err != nil {
-		return nil, fmt.Errorf("make the database %s: %w", DatabaseName, err)
+		return nil, fmt.Errorf("make the database %s: %w", databaseName, err)
 	}
 	return d, nil
 }
@@ -77,7 +77,7 @@ func StopPostgres(ctx context.Context, cluster *testbed.Cluster) error {
 // Host is the server's address inside the cluster's network.
 func (d *Database) Host() string { return d.cluster.NodeIP() }
 
-// Password of DatabaseUser.
+// Password of databaseUser.
 func (d *Database) Password() string { return d.password }
 
 // Command prepares one of PostgreSQL's client programs, such as pgbench, or any
@@ -88,12 +88,12 @@ func (d *Database) Command(ctx context.Context, program string, args ...string) 
 		program = filepath.Join(d.programs, program)
 	}
 	cmd := d.cluster.Command(ctx, program, args...)
-	cmd.Env = append(cmd.Env, "PGHOST="+d.Host(), "PGPORT="+strconv.Itoa(DatabasePort), "PGDATABASE="+DatabaseName,
-		"PGUSER="+DatabaseUser, "PGPASSWORD="+d.password, "PGSSLMODE=disable", "PGCONNECT_TIMEOUT=10")
+	cmd.Env = append(cmd.Env, "PGHOST="+d.Host(), "PGPORT="+strconv.Itoa(DatabasePort), "PGDATABASE="+databaseName,
+		"PGUSER="+databaseUser, "PGPASSWORD="+d.password, "PGSSLMODE=disable", "PGCONNECT_TIMEOUT=10")
 	return cmd
 }
 
-// Query runs SQL as DatabaseUser and returns what it prints: a line for each row,
+// Query runs SQL as databaseUser and returns what it prints: a line for each row,
 // columns parted by |.
 func (d *Database) Query(ctx context.Context, sql string) (string, error) {
 	return d.query(ctx, sql)
@@ -274,14 +274,14 @@ func (d *Database) await(ctx context.Context, ended <-chan string) error {
 // furnish makes the database and its owner, each only if it is missing.
 func (d *Database) furnish(ctx context.Context) error {
 	role := fmt.Sprintf("DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '%[1]s') THEN "+
-		"CREATE ROLE %[1]s LOGIN REPLICATION PASSWORD '%[2]s'; END IF; END $$", DatabaseUser, d.password)
+		"CREATE ROLE %[1]s LOGIN REPLICATION PASSWORD '%[2]s'; END IF; END $$", databaseUser, d.password)
 	if _, err := d.query(ctx, role, "PGUSER="+superuser, "PGDATABASE=postgres"); err != nil {
 		return err
 	}
-	known, err := d.query(ctx, fmt.Sprintf("SELECT 1 FROM pg_database WHERE datname = '%s'", DatabaseName), "PGUSER="+superuser, "PGDATABASE=postgres")
+	known, err := d.query(ctx, fmt.Sprintf("SELECT 1 FROM pg_database WHERE datname = '%s'", databaseName), "PGUSER="+superuser, "PGDATABASE=postgres")
 	if err != nil || known != "" {
 		return err
 	}
-	_, err = d.query(ctx, fmt.Sprintf("CREATE DATABASE %s OWNER %s", DatabaseName, DatabaseUser), "PGUSER="+superuser, "PGDATABASE=postgres")
+	_, err = d.query(ctx, fmt.Sprintf("CREATE DATABASE %s OWNER %s", databaseName, databaseUser), "PGUSER="+superuser, "PGDATABASE=postgres")
 	return err
 }

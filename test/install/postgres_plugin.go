@@ -26,10 +26,10 @@ import (
 const (
 	// PostgresClass is the StreamClass of the postgres plugin.
 	PostgresClass = "postgres"
-	// SinkClaim is the PersistentVolumeClaim that the plugin's templates mount.
-	SinkClaim = "arcane-sink"
-	// CredentialsSecret holds the environment by which the plugin logs in.
-	CredentialsSecret = "postgres-credentials" //nolint:gosec // the Secret's name, which is none
+	// sinkClaim is the PersistentVolumeClaim that the plugin's templates mount.
+	sinkClaim = "arcane-sink"
+	// credentialsSecret holds the environment by which the plugin logs in.
+	credentialsSecret = "postgres-credentials" //nolint:gosec // the Secret's name, which is none
 
 	// pluginUser is whom the plugin's pods run as.
 	pluginUser = 65532
@@ -90,8 +90,8 @@ func Slot(s *streamingv1.Stream) string {
 // written each second rather than each ten, because somebody is watching.
 func (p *Plugin) Stream(name, table string) (*streamingv1.Stream, error) {
 	source, err := json.Marshal(map[string]any{
-		"host": p.database.Host(), "port": DatabasePort, "database": DatabaseName, "table": table, "sslMode": "disable",
-		"credentials": map[string]any{"name": CredentialsSecret},
+		"host": p.database.Host(), "port": DatabasePort, "database": databaseName, "table": table, "sslMode": "disable",
+		"credentials": map[string]any{"name": credentialsSecret},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("build a stream: %w", err)
@@ -182,8 +182,8 @@ func (p *Plugin) apply(ctx context.Context, input io.Reader, what string) error 
 func (p *Plugin) credentials() *corev1.Secret {
 	return &corev1.Secret{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
-		ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, Name: CredentialsSecret},
-		StringData: map[string]string{"PGUSER": DatabaseUser, "PGPASSWORD": p.database.Password()},
+		ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, Name: credentialsSecret},
+		StringData: map[string]string{"PGUSER": databaseUser, "PGPASSWORD": p.database.Password()},
 	}
 }
 
@@ -199,7 +199,7 @@ func (p *Plugin) volume() *corev1.PersistentVolume {
 			Capacity:                      corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("10Gi")},
 			AccessModes:                   []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
 			PersistentVolumeReclaimPolicy: corev1.PersistentVolumeReclaimRetain,
-			ClaimRef:                      &corev1.ObjectReference{APIVersion: "v1", Kind: "PersistentVolumeClaim", Namespace: p.namespace, Name: SinkClaim},
+			ClaimRef:                      &corev1.ObjectReference{APIVersion: "v1", Kind: "PersistentVolumeClaim", Namespace: p.namespace, Name: sinkClaim},
 			PersistentVolumeSource:        corev1.PersistentVolumeSource{Local: &corev1.LocalVolumeSource{Path: p.SinkFolder()}},
 			NodeAffinity: &corev1.VolumeNodeAffinity{Required: &corev1.NodeSelector{
 				NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchExpressions: []corev1.NodeSelectorRequirement{anyNode}}},
@@ -212,7 +212,7 @@ func (p *Plugin) claim() *corev1.PersistentVolumeClaim {
 	var none string
 	return &corev1.PersistentVolumeClaim{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "PersistentVolumeClaim"},
-		ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, Name: SinkClaim},
+		ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, Name: sinkClaim},
 		Spec: corev1.PersistentVolumeClaimSpec{
 			AccessModes:      []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
 			StorageClassName: &none,
