@@ -23,6 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/test/jsontree"
 )
 
 // kind is what the store and the caches are divided by.
@@ -130,7 +131,7 @@ func (s *store) patch(o client.Object, data []byte, status bool) error {
 	if current == nil {
 		return missing(o.GetName())
 	}
-	patch := decoded(data)
+	patch := jsontree.Decoded(data)
 	if m, ok := patch["metadata"].(map[string]any); ok {
 		if uid, ok := m["uid"]; ok && uid != string(current.GetUID()) {
 			return conflict(o.GetName(), "another UID")
@@ -145,20 +146,20 @@ func (s *store) patch(o client.Object, data []byte, status bool) error {
 	} else {
 		delete(patch, "status")
 	}
-	merged := encoded(merge(decoded(encoded(current)), patch))
+	merged := jsontree.Encoded(jsontree.Merged(jsontree.Decoded(jsontree.Encoded(current)), patch))
 	next := emptied(current)
 	if err := json.Unmarshal(merged, next); err != nil {
 		panic(err)
 	}
 	next.SetResourceVersion(current.GetResourceVersion())
-	if slices.Equal(encoded(next), encoded(current)) {
+	if slices.Equal(jsontree.Encoded(next), jsontree.Encoded(current)) {
 		return json.Unmarshal(merged, o)
 	}
 	if !status {
 		next.SetGeneration(current.GetGeneration() + 1)
 	}
 	s.put(k, o.GetName(), next)
-	return json.Unmarshal(encoded(next), o)
+	return json.Unmarshal(jsontree.Encoded(next), o)
 }
 
 // remove deletes with preconditions: a Job in the foreground, a pod with its grace.
@@ -208,7 +209,7 @@ func (o objects) get(name string, into client.Object) error {
 	if current == nil {
 		return missing(name)
 	}
-	return json.Unmarshal(encoded(current), into)
+	return json.Unmarshal(jsontree.Encoded(current), into)
 }
 
 // list copies all objects out that carry the labels and stand in the index.
@@ -253,41 +254,6 @@ func emptied(o client.Object) client.Object {
 		return &corev1.Pod{}
 	}
 	return &v1.BackfillRequest{}
-}
-
-func encoded(v any) []byte {
-	data, err := json.Marshal(v)
-	if err != nil {
-		panic(err)
-	}
-	return data
-}
-
-func decoded(data []byte) map[string]any {
-	tree := map[string]any{}
-	if err := json.Unmarshal(data, &tree); err != nil {
-		panic(err)
-	}
-	return tree
-}
-
-// merge is RFC 7386.
-func merge(into, patch map[string]any) map[string]any {
-	for k, v := range patch {
-		object, isObject := v.(map[string]any)
-		was, wasObject := into[k].(map[string]any)
-		switch {
-		case v == nil:
-			delete(into, k)
-		case isObject && wasObject:
-			into[k] = merge(was, object)
-		case isObject:
-			into[k] = merge(map[string]any{}, object)
-		default:
-			into[k] = v
-		}
-	}
-	return into
 }
 
 // operator is one process: its caches, which may lag, and its connection, which may break.

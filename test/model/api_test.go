@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/test/jsontree"
 )
 
 const (
@@ -148,7 +149,7 @@ func (s *store) patch(o client.Object, data []byte, status bool) error {
 	if current == nil {
 		return missing(o.GetName())
 	}
-	tree := decoded(data)
+	tree := jsontree.Decoded(data)
 	metadata, _ := tree["metadata"].(map[string]any)
 	if uid, ok := metadata["uid"]; ok && uid != string(current.GetUID()) {
 		return conflict(o.GetName(), "another UID")
@@ -198,11 +199,11 @@ func (s *store) update(o *batchv1.CronJob) error {
 	}
 	next := copyOf(current)
 	next.Labels, next.Annotations, next.OwnerReferences = maps.Clone(o.Labels), maps.Clone(o.Annotations), o.OwnerReferences
-	if !bytes.Equal(encoded(current.Spec), encoded(o.Spec)) {
+	if !bytes.Equal(jsontree.Encoded(current.Spec), jsontree.Encoded(o.Spec)) {
 		o.Spec.DeepCopyInto(&next.Spec)
 		next.Generation++
 	}
-	if !bytes.Equal(encoded(current), encoded(next)) {
+	if !bytes.Equal(jsontree.Encoded(current), jsontree.Encoded(next)) {
 		s.put(crons, o.Name, next)
 	}
 	next.DeepCopyInto(o)

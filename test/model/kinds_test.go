@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/test/jsontree"
 )
 
 // kind is what the store and the caches are divided by.
@@ -130,18 +131,18 @@ func statusOf(o client.Object) any {
 
 // mergeInto applies a JSON merge patch to a section, and tells whether that changed it.
 func mergeInto[T any](section *T, patch any) bool {
-	before := encoded(section)
+	before := jsontree.Encoded(section)
 	object, ok := patch.(map[string]any)
 	if !ok {
 		return false
 	}
-	after := encoded(merge(decoded(before), object))
+	after := jsontree.Encoded(jsontree.Merged(jsontree.Decoded(before), object))
 	var next T
 	if err := json.Unmarshal(after, &next); err != nil {
 		panic(err)
 	}
 	*section = next
-	return !slices.Equal(before, encoded(section))
+	return !slices.Equal(before, jsontree.Encoded(section))
 }
 
 // mergeSection is mergeInto for what specOf and statusOf return.
@@ -161,39 +162,4 @@ func mergeSection(section, patch any) bool {
 		return mergeInto(s, patch)
 	}
 	panic(fmt.Sprintf("nobody patches a %T", section))
-}
-
-func encoded(v any) []byte {
-	data, err := json.Marshal(v)
-	if err != nil {
-		panic(err)
-	}
-	return data
-}
-
-func decoded(data []byte) map[string]any {
-	tree := map[string]any{}
-	if err := json.Unmarshal(data, &tree); err != nil {
-		panic(err)
-	}
-	return tree
-}
-
-// merge is RFC 7386.
-func merge(into, patch map[string]any) map[string]any {
-	for k, v := range patch {
-		object, isObject := v.(map[string]any)
-		was, wasObject := into[k].(map[string]any)
-		switch {
-		case v == nil:
-			delete(into, k)
-		case isObject && wasObject:
-			into[k] = merge(was, object)
-		case isObject:
-			into[k] = merge(map[string]any{}, object)
-		default:
-			into[k] = v
-		}
-	}
-	return into
 }

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/test/jsontree"
 )
 
 // truth is what really happened, which no operator can see.
@@ -227,7 +228,7 @@ func (w *world) judgeEdit(was, is *v1.BackfillRequest) {
 	}
 	spec := *was.Spec.DeepCopy()
 	spec.Completed = is.Spec.Completed
-	if !bytes.Equal(encoded(spec), encoded(is.Spec)) || was.Spec.Completed && !is.Spec.Completed {
+	if !bytes.Equal(jsontree.Encoded(spec), jsontree.Encoded(is.Spec)) || was.Spec.Completed && !is.Spec.Completed {
 		w.fail("I4: the operator changed the spec of request %s", is.Name)
 	}
 	a := maps.Clone(is.Annotations)
