@@ -339,6 +339,7 @@ func TestEveryStoryEndsWell(t *testing.T) {
 
 // TestAWriteIsLost tells each story once for every write and either fault.
 func TestAWriteIsLost(t *testing.T) {
+	t.Parallel()
 	told := 0
 	for _, story := range stories {
 		free := newCluster(t, orders(edits(story.given)...)...)
@@ -347,6 +348,7 @@ func TestAWriteIsLost(t *testing.T) {
 			for _, f := range []fault{dropped, replyLost} {
 				told++
 				t.Run(fmt.Sprintf("%s/%d %s/%d", story.name, n+1, free.writes[n], f), func(t *testing.T) {
+					t.Parallel()
 					c := newCluster(t, orders(edits(story.given)...)...)
 					c.faultAt, c.fault = n+1, f
 					story.tell(c)
