@@ -18,9 +18,11 @@ import (
 // account is what one process has seen, or all of them.
 type account struct {
 	// Asked are the requests of the operator's service account.
-	Asked []law.Request
-	// Read counts what was searched for values of Secrets, and Found what showed one, by where.
-	Read, Found map[string]int
+	Asked []law.Request `json:"asked"`
+	// Read counts what was searched for values of Secrets, by where.
+	Read map[string]int `json:"read"`
+	// Found counts what showed one.
+	Found map[string]int `json:"found"`
 }
 
 // layDown leaves a process's account for whoever gathers them.
