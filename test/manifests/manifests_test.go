@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"reflect"
@@ -52,18 +53,27 @@ func installs(t *testing.T) map[string]string {
 var rendered = sync.OnceValues(func() (map[string]string, error) {
 	all := map[string]string{}
 	for _, name := range []string{"default", "with-cert-manager", "namespaced"} {
-		var failure bytes.Buffer
 		// All tests share what the first of them renders, so it is not done in that one's context.
-		cmd := exec.CommandContext(context.Background(), filepath.Join(story.Root(), "tools", "run"), "gen", "kustomize", "build", filepath.Join(story.Root(), "config", name))
-		cmd.Stderr = &failure
-		out, err := cmd.Output()
+		manifests, err := render(context.Background(), filepath.Join(story.Root(), "config", name))
 		if err != nil {
-			return nil, fmt.Errorf("render config/%s: %w\n%s", name, err, failure.String())
+			return nil, err
 		}
-		all[name] = string(out)
+		all[name] = manifests
 	}
 	return all, nil
 })
+
+// render is what kustomize makes of a folder.
+func render(ctx context.Context, folder string) (string, error) {
+	var failure bytes.Buffer
+	cmd := exec.CommandContext(ctx, filepath.Join(story.Root(), "tools", "run"), "gen", "kustomize", "build", folder)
+	cmd.Stderr = &failure
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("render %s: %w\n%s", folder, err, failure.String())
+	}
+	return string(out), nil
+}
 
 // objects are those of a kind.
 func objects[T any](t *testing.T, manifests, kind string) []T {
@@ -288,5 +298,39 @@ func TestNamespacedNamesItsNamespacesEverywhere(t *testing.T) {
 	policy := only[admissionregistrationv1.ValidatingAdmissionPolicyBinding](t, all["namespaced"], "ValidatingAdmissionPolicyBinding")
 	if policy.Spec.MatchResources == nil || !reflect.DeepEqual(policy.Spec.MatchResources.NamespaceSelector, want) {
 		t.Errorf("the policy is bound to %v", policy.Spec.MatchResources)
+	}
+}
+
+// TestAnotherNamespaceIsWrittenOnce: an install in another namespace is this one with
+// that name in every place, also within texts and in what other folders add.
+func TestAnotherNamespaceIsWrittenOnce(t *testing.T) {
+	story.DependOn(t, "config", "tools/gen")
+	config := filepath.Join(t.TempDir(), "config")
+	if err := os.CopyFS(config, os.DirFS(filepath.Join(story.Root(), "config"))); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(config, "default", "kustomization.yaml")
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if line := "\nnamespace: " + system + "\n"; strings.Count(string(content), line) != 1 {
+		t.Fatalf("config/default does not name its namespace")
+	}
+	if err := os.WriteFile(file, bytes.Replace(content, []byte("namespace: "+system), []byte("namespace: elsewhere"), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"default", "with-cert-manager", "with-prometheus", "namespaced"} {
+		here, err := render(t.Context(), filepath.Join(story.Root(), "config", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		there, err := render(t.Context(), filepath.Join(config, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(here, system) || there != strings.ReplaceAll(here, system, "elsewhere") {
+			t.Errorf("config/%s in another namespace is not the same with another name", name)
+		}
 	}
 }
