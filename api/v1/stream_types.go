@@ -154,20 +154,29 @@ type RestartSpec struct {
 	// HealthyAfter is how long a job must have run to count as healthy: the back-off
 	// and the count of restarts then begin anew. Default 10m.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s')",message="spec.restart.healthyAfter: must be longer than 0s, for example 10m"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,9})?(h|m|s|ms|us|µs|ns))+$')",message="spec.restart.healthyAfter: must be a duration such as 10m or 1h30m"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^([0-9]{1,6}([.][0-9]{1,9})?(h|m|s|ms|us|µs|ns))+$') || duration(self) > duration('0s')",message="spec.restart.healthyAfter: must be longer than 0s, for example 10m"
 	HealthyAfter *metav1.Duration `json:"healthyAfter,omitempty"`
 }
 
 // BackoffSpec is a pause that doubles from initial to max.
-// +kubebuilder:validation:XValidation:rule="!has(self.initial) || !has(self.max) || duration(self.initial) <= duration(self.max)",message="spec.restart.backoff.initial: must not be longer than max; lower initial or raise max"
+// +kubebuilder:validation:XValidation:rule="!has(self.initial) || !has(self.max) || !self.initial.matches('^([0-9]{1,6}([.][0-9]{1,9})?(h|m|s|ms|us|µs|ns))+$') || !self.max.matches('^([0-9]{1,6}([.][0-9]{1,9})?(h|m|s|ms|us|µs|ns))+$') || duration(self.initial) <= duration(self.max)",message="spec.restart.backoff.initial: must not be longer than max; lower initial or raise max"
 type BackoffSpec struct {
 	// Initial pause. Default 10s.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s')",message="spec.restart.backoff.initial: must be at least 1s"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,9})?(h|m|s|ms|us|µs|ns))+$')",message="spec.restart.backoff.initial: must be a duration such as 10m or 1h30m"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^([0-9]{1,6}([.][0-9]{1,9})?(h|m|s|ms|us|µs|ns))+$') || duration(self) >= duration('1s')",message="spec.restart.backoff.initial: must be at least 1s; lengthen it or remove it for the default of 10s"
 	Initial *metav1.Duration `json:"initial,omitempty"`
 	// Max is the longest pause. Default 10m.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s')",message="spec.restart.backoff.max: must be at least 1s"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,9})?(h|m|s|ms|us|µs|ns))+$')",message="spec.restart.backoff.max: must be a duration such as 10m or 1h30m"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^([0-9]{1,6}([.][0-9]{1,9})?(h|m|s|ms|us|µs|ns))+$') || duration(self) >= duration('1s')",message="spec.restart.backoff.max: must be at least 1s; lengthen it or remove it for the default of 10m"
 	Max *metav1.Duration `json:"max,omitempty"`
 }
 
