@@ -76,8 +76,8 @@ func (a *apiServer) create(_ context.Context, _ client.WithWatch, o client.Objec
 	return nil
 }
 
-// newServer has a class that reads a Secret, a template and a stream.
-func newServer(t testing.TB, api *apiServer) *server {
+// newServer has a class that reads a Secret, a template and a stream, beside other objects.
+func newServer(t testing.TB, api *apiServer, objects ...client.Object) *server {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1.AddToScheme} {
@@ -85,11 +85,15 @@ func newServer(t testing.TB, api *apiServer) *server {
 			t.Fatal(err)
 		}
 	}
+	objects = append(objects, given.Class("pg", "std", given.SecretRefs("source.credentials")), given.Template(namespace, "std"), stream())
+	cache := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...)
+	for _, i := range indexed {
+		cache.WithIndex(i.object, i.field, i.values)
+	}
 	return &server{
-		user: operator,
-		cache: fake.NewClientBuilder().WithScheme(scheme).WithObjects(
-			given.Class("pg", "std", given.SecretRefs("source.credentials")), given.Template(namespace, "std"), stream()).Build(),
-		live: fake.NewClientBuilder().WithScheme(scheme).WithInterceptorFuncs(interceptor.Funcs{Create: api.create}).Build(),
+		user:  operator,
+		cache: cache.Build(),
+		live:  fake.NewClientBuilder().WithScheme(scheme).WithInterceptorFuncs(interceptor.Funcs{Create: api.create}).Build(),
 	}
 }
 

@@ -48,11 +48,11 @@ func (s *server) aroundRequest(ctx context.Context, q *v1.BackfillRequest) (arou
 		return around, err
 	}
 	var list v1.BackfillRequestList
-	if err := s.cache.List(ctx, &list, client.InNamespace(q.Namespace), client.UnsafeDisableDeepCopy); err != nil {
+	if err := s.cache.List(ctx, &list, client.InNamespace(q.Namespace), client.MatchingFields{byStreamID: q.Spec.StreamID}, client.UnsafeDisableDeepCopy); err != nil {
 		return around, fmt.Errorf("look up the other requests: %w", err)
 	}
 	for _, other := range list.Items {
-		if other.Spec.StreamID == q.Spec.StreamID && other.Name != q.Name {
+		if other.Name != q.Name {
 			around.Others = append(around.Others, other)
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/internal/validation"
@@ -52,22 +51,16 @@ func (s *server) tryTemplate(ctx context.Context, t *v1.StreamingJobTemplate, _ 
 
 // aroundTemplate finds the streams whose jobs are built from the template.
 func (s *server) aroundTemplate(ctx context.Context, t *v1.StreamingJobTemplate) (around validation.TemplateSurroundings, err error) {
-	var streams v1.StreamList
-	if err := s.cache.List(ctx, &streams, client.UnsafeDisableDeepCopy); err != nil {
-		return around, fmt.Errorf("look up the streams that use the template: %w", err)
-	}
-	var classes v1.StreamClassList
-	if err := s.cache.List(ctx, &classes, client.UnsafeDisableDeepCopy); err != nil {
-		return around, fmt.Errorf("look up the classes that name the template: %w", err)
-	}
-	byName := make(map[string]*v1.StreamClass, len(classes.Items))
-	for i := range classes.Items {
-		byName[classes.Items[i].Name] = &classes.Items[i]
+	streams, err := s.namers(ctx, t)
+	if err != nil {
+		return around, err
 	}
 	own := v1.TemplateReference{Namespace: t.Namespace, Name: t.Name}
-	for i := range streams.Items {
-		stream := &streams.Items[i]
-		class := byName[stream.Spec.StreamClass]
+	for _, stream := range streams {
+		class, err := s.class(ctx, stream.Spec.StreamClass)
+		if err != nil {
+			return around, err
+		}
 		streaming, backfill := validation.Templates(stream, class)
 		if streaming != nil && *streaming == own || backfill != nil && *backfill == own {
 			around.Users = append(around.Users, validation.TemplateUser{Stream: stream, Class: class})

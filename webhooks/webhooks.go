@@ -8,6 +8,7 @@ package webhooks
 // This file puts the adapters onto the server.
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -40,7 +41,7 @@ type server struct {
 	denials denials
 }
 
-// Register serves the webhooks of all kinds on the manager's webhook server.
+// Register adds the indexes, and serves the webhooks of all kinds on the manager's webhook server.
 //
 // +kubebuilder:webhook:path=/default/streams,mutating=true,name=default.streams.streaming.sneaksanddata.com,groups=streaming.sneaksanddata.com,resources=streams,versions=v1,verbs=create;update,failurePolicy=fail,matchPolicy=Equivalent,sideEffects=None,timeoutSeconds=5,reinvocationPolicy=IfNeeded,admissionReviewVersions=v1
 // +kubebuilder:webhook:path=/default/backfillrequests,mutating=true,name=default.backfillrequests.streaming.sneaksanddata.com,groups=streaming.sneaksanddata.com,resources=backfillrequests,versions=v1,verbs=create;update,failurePolicy=fail,matchPolicy=Equivalent,sideEffects=None,timeoutSeconds=5,reinvocationPolicy=IfNeeded,admissionReviewVersions=v1
@@ -49,7 +50,7 @@ type server struct {
 // +kubebuilder:webhook:path=/validate/backfillrequests,mutating=false,name=validate.backfillrequests.streaming.sneaksanddata.com,groups=streaming.sneaksanddata.com,resources=backfillrequests,versions=v1,verbs=create;update,failurePolicy=fail,matchPolicy=Equivalent,sideEffects=None,timeoutSeconds=5,admissionReviewVersions=v1
 // +kubebuilder:webhook:path=/validate/streamingjobtemplates,mutating=false,name=validate.streamingjobtemplates.streaming.sneaksanddata.com,groups=streaming.sneaksanddata.com,resources=streamingjobtemplates,versions=v1,verbs=create;update,failurePolicy=fail,matchPolicy=Equivalent,sideEffects=None,timeoutSeconds=5,admissionReviewVersions=v1
 // +kubebuilder:webhook:path=/validate/streamclasses,mutating=false,name=validate.streamclasses.streaming.sneaksanddata.com,groups=streaming.sneaksanddata.com,resources=streamclasses,versions=v1,verbs=create;update,failurePolicy=fail,matchPolicy=Equivalent,sideEffects=None,timeoutSeconds=5,admissionReviewVersions=v1
-func Register(mgr ctrl.Manager, o Options) error {
+func Register(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	// Of its own: the manager's client would wait until its cache has seen what a dry run made.
 	live, err := client.New(mgr.GetConfig(), client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(), HTTPClient: mgr.GetHTTPClient()})
 	if err != nil {
@@ -57,6 +58,9 @@ func Register(mgr ctrl.Manager, o Options) error {
 	}
 	denials, err := newDenials(o.Metrics)
 	if err != nil {
+		return err
+	}
+	if err := indexes(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
 	s := &server{user: o.User, cache: mgr.GetClient(), live: live, denials: denials}

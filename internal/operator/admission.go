@@ -44,7 +44,7 @@ func (a *Admission) ServeCertificate(c *tls.Config) { c.GetCertificate = a.serve
 
 // Register adds the webhooks, and what keeps their certificate, to the manager.
 func (a *Admission) Register(ctx context.Context, mgr ctrl.Manager) error {
-	if err := webhooks.Register(mgr, webhooks.Options{User: a.User, Metrics: metrics.Registry}); err != nil {
+	if err := webhooks.Register(ctx, mgr, webhooks.Options{User: a.User, Metrics: metrics.Registry}); err != nil {
 		return fmt.Errorf("webhooks: %w", err)
 	}
 	if err := mgr.AddReadyzCheck("webhooks", mgr.GetWebhookServer().StartedChecker()); err != nil {
