@@ -31,6 +31,8 @@ type Schema struct {
 	validator *validate.SchemaValidator
 	// shape is nil where the schema is more than plain.
 	shape *shape
+	// fields that it names.
+	fields *fields
 }
 
 // SchemaOf reads the schema of a class; nil where it has none, or one that cannot be read.
@@ -72,7 +74,7 @@ func compile(class *v1.StreamClass) (*Schema, []*Problem) {
 	if path := unevaluated(s, schemaField); path != "" {
 		return nil, invalid(path, "rules in CEL are not evaluated here; remove them and let the plugin check")
 	}
-	return &Schema{validator: validate.NewSchemaValidator(s.ToKubeOpenAPI(), nil, "", strfmt.Default), shape: shapeOf(s)}, nil
+	return &Schema{validator: validate.NewSchemaValidator(s.ToKubeOpenAPI(), nil, "", strfmt.Default), shape: shapeOf(s), fields: fieldsOf(s)}, nil
 }
 
 // unevaluated is the path of the first rule in CEL. A rule that looks as if it

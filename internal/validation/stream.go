@@ -41,6 +41,9 @@ func Stream(old, new *v1.Stream, around StreamSurroundings) (warnings []string, 
 	}
 	v.problems(problems...)
 	v.problems(jobProblems(d, around, problems)...)
+	if unknown := definition.Unknown(new, around.Class, around.Schema); len(unknown) > 0 {
+		v.warn(fmt.Sprintf("%s: not in the schema of StreamClass %s, so its plugin may know nothing of it; correct the name if it is misspelt", few(unknown), new.Spec.StreamClass))
+	}
 	if d.PodFailurePolicy != nil {
 		v.undisrupted(d.PodFailurePolicy, "spec.podFailurePolicy")
 	}
