@@ -7,9 +7,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
+	"strings"
 	"syscall"
 	"text/tabwriter"
 
@@ -75,6 +77,7 @@ func run(ctx context.Context, args []string) error {
 	}
 	c, err := parse(args[0], args[1:])
 	if errors.Is(err, flag.ErrHelp) {
+		fmt.Print(usage)
 		return nil
 	}
 	if err != nil {
@@ -86,26 +89,32 @@ func run(ctx context.Context, args []string) error {
 func parse(verb string, args []string) (command, error) {
 	var c command
 	flags := flag.NewFlagSet(verb, flag.ContinueOnError)
-	flags.Usage = func() { fmt.Fprint(flags.Output(), usage) }
+	// What is wrong is said once, by main; the usage is for who asks for it.
+	flags.SetOutput(io.Discard)
 	flags.StringVar(&c.name, "name", testbed.DefaultName, "which cluster")
 	if verb == "up" {
 		flags.BoolVar(&c.node, "node", false, "with a node")
 	}
 	if err := flags.Parse(args); err != nil {
-		return c, err
+		return c, fmt.Errorf("%s: %w (see --help)", verb, err)
 	}
 	c.args = flags.Args()
-	wanted := map[string]int{"load": 1}[verb]
-	if verb == "exec" {
-		if len(c.args) == 0 {
-			return c, errors.New("exec: which command? (exec -- CMD…)")
-		}
-		return c, nil
+	return c, c.complete(verb)
+}
+
+// complete tells whether the verb has got what it works on, and nothing else.
+func (c command) complete(verb string) error {
+	switch given := len(c.args); {
+	case verb == "exec" && given == 0:
+		return errors.New("exec: which command? (exec -- CMD…)")
+	case verb == "load" && given == 0:
+		return errors.New("load: which file? (load FILE)")
+	case verb == "load" && given > 1:
+		return fmt.Errorf("load: one file, and flags before it, not %q (see --help)", strings.Join(c.args, " "))
+	case verb != "exec" && verb != "load" && given > 0:
+		return fmt.Errorf("%s: what is %q? (see --help)", verb, strings.Join(c.args, " "))
 	}
-	if len(c.args) != wanted {
-		return c, fmt.Errorf("%s takes %d arguments, not %d; flags come first (see --help)", verb, wanted, len(c.args))
-	}
-	return c, nil
+	return nil
 }
 
 func up(ctx context.Context, c command) error {
@@ -117,7 +126,16 @@ func up(ctx context.Context, c command) error {
 	return nil
 }
 
-func down(ctx context.Context, c command) error { return testbed.Down(ctx, c.name) }
+func down(ctx context.Context, c command) error {
+	existing, err := testbed.UseExisting()
+	if err != nil {
+		return err
+	}
+	if existing {
+		return errors.New("CLUSTER=existing: a cluster of yours is not ended here; unset CLUSTER to end one of the testbed's")
+	}
+	return testbed.Down(ctx, c.name)
+}
 
 func build(ctx context.Context, _ command) error { return testbed.BuildAll(ctx, os.Stderr) }
 

@@ -3,17 +3,43 @@
 package testbed
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// useExisting looks at CLUSTER alone: a KUBECONFIG that happens to be set must
-// never lead a test into somebody's real cluster.
-func useExisting() bool { return os.Getenv("CLUSTER") == "existing" }
+// UseExisting looks at CLUSTER alone: a KUBECONFIG that happens to be set must
+// never lead a test into somebody's real cluster. Another value is refused, because
+// whoever mistypes this one means a cluster of theirs.
+func UseExisting() (bool, error) {
+	switch value := os.Getenv("CLUSTER"); value {
+	case "":
+		return false, nil
+	case "existing":
+		return true, nil
+	default:
+		return false, fmt.Errorf("CLUSTER=%s: only CLUSTER=existing is known; without it the testbed starts a cluster of its own", value)
+	}
+}
+
+// reachable is the existing cluster, if it answers.
+func reachable(ctx context.Context) (*Cluster, error) {
+	c, err := existing()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	if err := c.apiServerReady(ctx); err != nil {
+		return nil, fmt.Errorf("CLUSTER=existing: the cluster of KUBECONFIG %s: %w", c.config, err)
+	}
+	return c, nil
+}
 
 func existing() (*Cluster, error) {
 	path := os.Getenv("KUBECONFIG")

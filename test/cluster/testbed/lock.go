@@ -25,14 +25,14 @@ func (c *Cluster) lockPath() string { return filepath.Join(cacheFolder(), "locks
 // It calls waiting once if it has to wait. Whoever holds the lock may remove the file.
 func lockFile(ctx context.Context, path string, waiting func()) (func(), error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, fmt.Errorf("lock: %w", err)
+		return nil, cacheUnusable(err)
 	}
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
 	for {
 		release, err := tryLock(path)
 		if err != nil {
-			return nil, fmt.Errorf("lock %s: %w", path, err)
+			return nil, cacheUnusable(err)
 		}
 		if release != nil {
 			return release, nil
@@ -47,6 +47,12 @@ func lockFile(ctx context.Context, path string, waiting func()) (func(), error) 
 		case <-ticker.C:
 		}
 	}
+}
+
+// cacheUnusable says what can be done where no lock can be written: all of them are
+// in the cache.
+func cacheUnusable(err error) error {
+	return fmt.Errorf("write to the cache folder %s (XDG_CACHE_HOME names another one): %w", cacheFolder(), err)
 }
 
 // tryLock returns nothing where somebody else has the lock.

@@ -52,7 +52,7 @@ var namePattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,22}[a-z0-9])?$`)
 
 func validName(name string) error {
 	if !namePattern.MatchString(name) {
-		return fmt.Errorf("cluster name %q: want 1 to 24 lower-case letters, digits and dashes", name)
+		return fmt.Errorf("cluster name %q: want 1 to 24 lower-case letters, digits and dashes, no dash first or last", name)
 	}
 	return nil
 }
@@ -69,8 +69,10 @@ func Up(ctx context.Context, o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	if useExisting() {
-		return existing()
+	if use, err := UseExisting(); err != nil {
+		return nil, err
+	} else if use {
+		return reachable(ctx)
 	}
 	c, err := locate(o.Name)
 	if err != nil {
@@ -103,7 +105,9 @@ func Find(name string) (*Cluster, error) {
 	if err := validName(name); err != nil {
 		return nil, err
 	}
-	if useExisting() {
+	if use, err := UseExisting(); err != nil {
+		return nil, err
+	} else if use {
 		return existing()
 	}
 	c, err := locate(name)

@@ -6,6 +6,8 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +16,7 @@ import (
 	. "github.com/onsi/gomega"
 	"golang.org/x/mod/modfile"
 	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/yaml"
 )
 
@@ -93,8 +96,9 @@ func TestAFolderThatTheNodeCoversIsRefused(t *testing.T) {
 func TestAnExistingClusterIsUsedOnlyWhenAskedFor(t *testing.T) {
 	g := NewWithT(t)
 	isolate(t)
-	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
-	g.Expect(os.WriteFile(kubeconfig, []byte("apiVersion: v1\nkind: Config\n"), 0o600)).To(Succeed())
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer server.Close()
+	kubeconfig := kubeconfigOf(t, server.URL)
 	t.Setenv("KUBECONFIG", kubeconfig)
 	_, err := Find("arcane")
 	g.Expect(err).To(MatchError(ErrNotRunning), "KUBECONFIG alone")
@@ -108,9 +112,43 @@ func TestAnExistingClusterIsUsedOnlyWhenAskedFor(t *testing.T) {
 	g.Expect(c.Down(t.Context())).To(Succeed())
 	g.Expect(kubeconfig).To(BeAnExistingFile())
 
+	server.Close()
+	_, err = Up(t.Context(), Options{})
+	g.Expect(err).To(MatchError(And(ContainSubstring(kubeconfig), ContainSubstring("connection refused"))))
+
 	t.Setenv("KUBECONFIG", "")
 	_, err = Up(t.Context(), Options{})
 	g.Expect(err).To(MatchError(ContainSubstring("KUBECONFIG")))
+
+	t.Setenv("CLUSTER", "exisiting")
+	_, err = Up(t.Context(), Options{})
+	g.Expect(err).To(MatchError(ContainSubstring("CLUSTER=exisiting")))
+	_, err = Find("arcane")
+	g.Expect(err).To(MatchError(ContainSubstring("only CLUSTER=existing")))
+}
+
+// kubeconfigOf writes a kubeconfig that leads to a server.
+func kubeconfigOf(t *testing.T, server string) string {
+	t.Helper()
+	config := clientcmdapi.NewConfig()
+	config.Clusters["mine"] = &clientcmdapi.Cluster{Server: server}
+	config.Contexts["mine"] = &clientcmdapi.Context{Cluster: "mine"}
+	config.CurrentContext = "mine"
+	path := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := clientcmd.WriteToFile(*config, path); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestACacheThatCannotBeWrittenIsNamed(t *testing.T) {
+	g := NewWithT(t)
+	isolate(t)
+	inTheWay := filepath.Join(t.TempDir(), "file")
+	g.Expect(os.WriteFile(inTheWay, nil, 0o600)).To(Succeed())
+	t.Setenv("XDG_CACHE_HOME", inTheWay)
+	_, err := Up(t.Context(), Options{})
+	g.Expect(err).To(MatchError(And(ContainSubstring(filepath.Join(inTheWay, "arcane")), ContainSubstring("XDG_CACHE_HOME"))))
 }
 
 // rendered is a cluster whose files are written and of which nothing runs.
