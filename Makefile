@@ -31,8 +31,13 @@ help: ## Say what there is
 
 ##@ See it work
 .PHONY: demo
-demo: image ## A PostgreSQL table through backfill and streaming, on real Kubernetes on this machine
+demo: demo-check image ## A PostgreSQL table through backfill and streaming, on real Kubernetes on this machine
 	go run ./test/demo up
+
+# Whom the demo cannot serve is told before minutes of building.
+.PHONY: demo-check
+demo-check:
+	go run ./test/demo check
 
 .PHONY: demo-down
 demo-down: ## Remove all that the demo set up

@@ -29,6 +29,7 @@ const usage = `Shows Arcane at work on a Kubernetes cluster of its own on this m
   verify   compare source and sink of the demo's stream once more, also while pgbench writes
   cleanup  drop replication slots and publications whose stream has been deleted
   down     remove all: cluster, PostgreSQL and folders
+  check    say what keeps the demo from running here, before anything is built for it
 `
 
 // clusterName keeps the demo's cluster apart from everybody else's.
@@ -58,6 +59,7 @@ func main() {
 func run(ctx context.Context, args []string) error {
 	commands := map[string]func(context.Context, *console) error{
 		"up": up, "write": write, "verify": verify, "cleanup": cleanup, "down": down,
+		"check": check,
 	}
 	if len(args) != 1 || commands[args[0]] == nil {
 		fmt.Print(usage)
@@ -67,6 +69,14 @@ func run(ctx context.Context, args []string) error {
 		return errors.New("one of the commands above is needed")
 	}
 	return commands[args[0]](ctx, newConsole(os.Stdout))
+}
+
+// check comes before minutes of building.
+func check(context.Context, *console) error {
+	if err := refuse(); err != nil {
+		return err
+	}
+	return testbed.CheckNode()
 }
 
 // write lets pgbench write until it is interrupted, which is a good end.
@@ -145,8 +155,8 @@ func find(ctx context.Context, out *console) (*demo, error) {
 // cluster's network and removes everything in the end: neither is for a cluster of
 // the user's.
 func refuse() error {
-	if os.Getenv("CLUSTER") == "existing" {
-		return errors.New("the demo uses a cluster of its own: run it without CLUSTER=existing")
+	if os.Getenv("CLUSTER") != "" {
+		return errors.New("the demo uses a cluster of its own: run it without CLUSTER in the environment")
 	}
 	if os.Geteuid() != 0 {
 		return errors.New("the demo needs root: its node has namespaces, mounts and control groups of its own")

@@ -24,15 +24,20 @@ var tools = [][2]string{
 	{"modprobe", "kmod"},
 }
 
-// installPackages gets what is missing where it can, and else says in one message
-// what to install.
+// packagesWithinReach says in one message what to install, where it cannot be
+// installed from here.
+func packagesWithinReach() error {
+	if missing := missingPackages(); len(missing) > 0 && !hasAPT() {
+		return fmt.Errorf("a node needs these Debian packages, or what your distribution calls them: %s", strings.Join(missing, " "))
+	}
+	return nil
+}
+
+// installPackages gets what is missing.
 func installPackages(ctx context.Context, progress io.Writer) error {
 	missing := missingPackages()
 	if len(missing) == 0 {
 		return nil
-	}
-	if !hasAPT() {
-		return fmt.Errorf("a node needs these Debian packages, or what your distribution calls them: %s", strings.Join(missing, " "))
 	}
 	fmt.Fprintf(progress, "installing %s\n", strings.Join(missing, " "))
 	install := append([]string{"install", "-y", "--no-install-recommends"}, missing...)
