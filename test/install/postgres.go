@@ -237,6 +237,7 @@ func (d *Database) launch(ctx context.Context) error {
 	cmd := d.inside(context.WithoutCancel(ctx), "postgres", args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = newSession()
+	testbed.KeepToOurselves()
 	if err := cmd.Start(); err != nil {
 		return err
 	}

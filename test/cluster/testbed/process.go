@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +19,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -72,6 +75,7 @@ func (c *Cluster) start(p part) error {
 		cmd.ExtraFiles = []*os.File{listener}
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: p.clone}
+	KeepToOurselves()
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", p.name, err)
 	}
@@ -86,6 +90,14 @@ func (c *Cluster) start(p part) error {
 		close(l.ended)
 	}()
 	return nil
+}
+
+// KeepToOurselves keeps what this program was handed at its start, such as the lock of
+// flock or a pipe of make's, from processes that outlive it: they would hold it for as
+// long as they run. Go closes only the files that it has opened itself.
+func KeepToOurselves() {
+	// A kernel older than 5.11 refuses, and hands on what it always has.
+	_ = unix.CloseRange(3, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC)
 }
 
 // commandLine leads a part into its namespaces and its control group first.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
+	"golang.org/x/sys/unix"
 )
 
 // sleeper starts a process that does nothing, in a session of its own.
@@ -35,6 +37,32 @@ func sleeper(t *testing.T, env ...string) *exec.Cmd {
 func alive(cmd *exec.Cmd) bool {
 	_, ok := lookUp(cmd.Process.Pid)
 	return ok
+}
+
+func TestAPartHoldsNothingThatWeWereHanded(t *testing.T) {
+	g := NewWithT(t)
+	isolate(t)
+	// As flock and make hand theirs on: open, and not closed when another program is run.
+	handed, err := os.Open(os.DevNull)
+	g.Expect(err).NotTo(HaveOccurred())
+	defer handed.Close()
+	_, err = unix.FcntlInt(handed.Fd(), unix.F_SETFD, 0)
+	g.Expect(err).NotTo(HaveOccurred())
+	c, err := locate("handed")
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(os.MkdirAll(filepath.Dir(c.LogFile("sleep")), 0o755)).To(Succeed())
+	g.Expect(c.start(part{name: "sleep", path: "sleep", args: []string{"300"}})).To(Succeed())
+	defer func() {
+		g.Expect(c.killMarked(context.WithoutCancel(t.Context()), func(string) bool { return true })).To(Succeed())
+	}()
+	// The kernel closes files a moment after the process has become the other program.
+	g.Eventually(func() ([]os.DirEntry, error) {
+		pid, err := c.PID("sleep")
+		if err != nil {
+			return nil, err
+		}
+		return os.ReadDir(filepath.Join("/proc", strconv.Itoa(pid), "fd"))
+	}).Should(HaveLen(3), "standard input, output and errors")
 }
 
 func TestOnlyMarkedProcessesAreTheClusters(t *testing.T) {
