@@ -5,9 +5,9 @@ IMG ?= localhost/arcane-operator:dev
 # The folder of config/ that is deployed: default, with-cert-manager, namespaced.
 CONFIG ?= default
 export CONFIG
-# The images that come beside it are named by the registry and tag of IMG.
-POSTGRES_IMG ?= $(dir $(IMG))arcane-plugin-postgres:$(lastword $(subst :, ,$(notdir $(IMG))))
-SCRIPTED_IMG ?= $(dir $(IMG))arcane-plugin-scripted:$(lastword $(subst :, ,$(notdir $(IMG))))
+# The plugin's image is named by the registry and tag of IMG. That of the tests' plugin goes nowhere, so it keeps its name.
+POSTGRES_IMG ?= $(filter-out ./,$(dir $(IMG)))arcane-plugin-postgres:$(lastword $(subst :, ,$(notdir $(IMG))))
+SCRIPTED_IMG := localhost/arcane-plugin-scripted:dev
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # Static, without paths of this machine, and the same from a checkout as from the Dockerfile, which has no .git.

@@ -23,10 +23,13 @@ import (
 const (
 	OperatorNamespace  = "arcane-system"
 	OperatorDeployment = "arcane-operator"
+
+	// operatorImage is where the Deployment names its image.
+	operatorImage = "/spec/template/spec/containers/0/image"
 )
 
 // Operator loads the operator's image, as `make image` packs it, applies
-// config/default and waits until the Deployment is ready. Where an older image
+// config/default with that image and waits until the Deployment is ready. Where an older image
 // runs already, it is replaced.
 func Operator(ctx context.Context, cluster *testbed.Cluster, progress io.Writer) error {
 	root, err := checkout()
@@ -34,10 +37,15 @@ func Operator(ctx context.Context, cluster *testbed.Cluster, progress io.Writer)
 		return err
 	}
 	tar := filepath.Join(root, "bin", "arcane-operator.tar")
-	if err := loadImage(ctx, cluster, tar); err != nil {
+	image, err := loadImage(ctx, cluster, tar)
+	if err != nil {
 		return err
 	}
-	if err := kubectl(ctx, cluster, "apply", "--server-side", "--force-conflicts", "--kustomize", filepath.Join(root, "config", "default")); err != nil {
+	config, err := withImage(cluster, filepath.Join(root, "config", "default"), runs{kind: "Deployment", field: operatorImage, image: image})
+	if err != nil {
+		return err
+	}
+	if err := kubectl(ctx, cluster, "apply", "--server-side", "--force-conflicts", "--kustomize", config); err != nil {
 		return fmt.Errorf("apply config/default: %w", err)
 	}
 	if err := replaceOlder(ctx, cluster, tar); err != nil {

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,6 +29,9 @@ const (
 	sinkClaim = "arcane-sink"
 	// credentialsSecret holds the environment by which the plugin logs in.
 	credentialsSecret = "postgres-credentials" //nolint:gosec // the Secret's name, which is none
+
+	// templateImage is where a StreamingJobTemplate names its image.
+	templateImage = "/spec/spec/template/spec/containers/0/image"
 
 	// pluginUser is whom the plugin's pods run as.
 	pluginUser = 65532
@@ -52,13 +54,19 @@ func PostgresPlugin(ctx context.Context, cluster *testbed.Cluster, database *Dat
 	if err != nil {
 		return nil, err
 	}
-	if err := loadImage(ctx, cluster, filepath.Join(p.root, "bin", "plugin-postgres.tar")); err != nil {
+	image, err := loadImage(ctx, cluster, filepath.Join(p.root, "bin", "plugin-postgres.tar"))
+	if err != nil {
+		return nil, err
+	}
+	config, err := withImage(cluster, filepath.Join(p.root, "plugins", "postgres", "config"),
+		runs{kind: "StreamingJobTemplate", field: templateImage, image: image})
+	if err != nil {
 		return nil, err
 	}
 	if err := p.makeSink(); err != nil {
 		return nil, fmt.Errorf("make the sink's folder: %w", err)
 	}
-	if err := p.apply(ctx, nil, "--kustomize="+filepath.Join(p.root, "plugins", "postgres", "config")); err != nil {
+	if err := p.apply(ctx, nil, "--kustomize="+config); err != nil {
 		return nil, err
 	}
 	return p, p.applyOwn(ctx)
@@ -220,22 +228,6 @@ func (p *Plugin) claim() *corev1.PersistentVolumeClaim {
 			Resources:        corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("10Gi")}},
 		},
 	}
-}
-
-// loadImage gives the node an image that `make image` has packed.
-func loadImage(ctx context.Context, cluster *testbed.Cluster, tar string) error {
-	if err := packed(tar); err != nil {
-		return err
-	}
-	return cluster.Load(ctx, tar)
-}
-
-// packed says what to do about a file that `make image` makes and that is not there.
-func packed(file string) error {
-	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s is missing: run make image first", file)
-	}
-	return nil
 }
 
 // modulePath names the root of the checkout.
