@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -247,11 +248,15 @@ func (p *pass) failure() *v1.Failure {
 	if class, ok := jobspec.FailureClassOf(p.class, exit.ExitCode); ok {
 		f.FailureClass = class.Name
 	}
-	if exit.Message != "" {
-		f.Message = truncate(exit.Message, 1024)
+	if said := oneLine(exit.Message); said != "" {
+		f.Message = truncate(said, 1024)
 	}
 	return f
 }
+
+// oneLine is a plugin's last words as a part of a sentence: kubectl would cut a table's
+// cell at the end of the first line, and what to do about the failure comes after it.
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 // truncate shortens a text to at most limit bytes, without cutting a character.
 func truncate(text string, limit int) string {

@@ -89,11 +89,16 @@ func (p *pass) requestName() string {
 	return ""
 }
 
-func (p *pass) failureMessage() string {
-	f := p.stream.Status.Failure
-	if f == nil {
-		f = p.failure()
+// failureAtHand is the one that is recorded, or about to be.
+func (p *pass) failureAtHand() *v1.Failure {
+	if recorded := p.stream.Status.Failure; recorded != nil {
+		return recorded
 	}
+	return p.failure()
+}
+
+func (p *pass) failureMessage() string {
+	f := p.failureAtHand()
 	text := fmt.Sprintf("Job %s failed (%s)", f.Job, f.Reason)
 	if f.ExitCode != nil {
 		text += fmt.Sprintf(", exit code %d", *f.ExitCode)
@@ -113,6 +118,9 @@ func (p *pass) failureMessage() string {
 // wayOut says what a failure waits for.
 func (p *pass) wayOut() string {
 	const acknowledge = "Suspend the stream to acknowledge it, then resume it."
+	if p.retryTime(p.failureAtHand(), counted(&p.stream.Status)) != nil {
+		return "It starts again by itself."
+	}
 	if spent := counted(&p.stream.Status).Retries; spent > 0 && spent >= p.definition.Restart.MaxRestarts {
 		return fmt.Sprintf("All %d automatic restarts are used up (spec.restart.maxRestarts). %s", spent, acknowledge)
 	}

@@ -610,6 +610,47 @@ func TestRestartsSpendABudget(t *testing.T) {
 	}
 }
 
+// TestAFailureIsToldInOneLine: kubectl cuts a table's cell at the end of its first line,
+// and programs end what they say with one.
+func TestAFailureIsToldInOneLine(t *testing.T) {
+	c := newCluster(t, orders(func(s *v1.Stream) { s.Spec.Backfill = &v1.BackfillSpec{Initial: v1.InitialDisabled} })...)
+	c.settle()
+	c.end(3, func(pod *corev1.Pod) {
+		pod.Status.ContainerStatuses[0].State.Terminated.Message = "the table\n\tis gone\n"
+	})
+	c.settle()
+	s := c.stream()
+	if got := s.Status.Failure.Message; got != "the table is gone" {
+		t.Errorf("the failure says %q", got)
+	}
+	ready := meta.FindStatusCondition(s.Status.Conditions, v1.ConditionReady)
+	if !strings.HasSuffix(ready.Message, ": the table is gone. Suspend the stream to acknowledge it, then resume it.") {
+		t.Errorf("the condition says %q", ready.Message)
+	}
+}
+
+// TestAFailureThatIsRetriedAsksNobodyToAct: its transition, and so its event, says that
+// it starts again by itself.
+func TestAFailureThatIsRetriedAsksNobodyToAct(t *testing.T) {
+	c := newCluster(t, orders(onFailure, func(s *v1.Stream) { s.Spec.Backfill = &v1.BackfillSpec{Initial: v1.InitialDisabled} })...)
+	c.settle()
+	c.end(3)
+	c.settle()
+	told := 0
+	for _, transition := range c.stream().Status.History {
+		if transition.Reason != string(v1.ReasonJobFailed) {
+			continue
+		}
+		told++
+		if !strings.HasSuffix(transition.Message, ": because. It starts again by itself.") {
+			t.Errorf("the transition says %q", transition.Message)
+		}
+	}
+	if told != 1 {
+		t.Errorf("the failure was told %d times", told)
+	}
+}
+
 // TestRestartsAreForgotten: once the stream has run well, a failure begins a new count.
 func TestRestartsAreForgotten(t *testing.T) {
 	c := newCluster(t, orders(onFailure, func(s *v1.Stream) { s.Spec.Backfill = &v1.BackfillSpec{Initial: v1.InitialDisabled} })...)
