@@ -128,20 +128,26 @@ bin/plugin-scripted: FORCE
 	$(GOBUILD) -o $@ ./test/scripted
 
 ##@ Put it on the cluster that kubectl points at
+# Asked first, because apply and delete of many objects say it many times.
+.PHONY: cluster-answers
+cluster-answers:
+	@$(KUBECTL) version --request-timeout=10s >/dev/null || { \
+		echo "$(KUBECTL) reaches no cluster (context $$($(KUBECTL) config current-context 2>/dev/null || echo none)): set KUBECONFIG, or another context." >&2; exit 1; }
+
 .PHONY: install
-install: ## The kinds (CRDs) alone
+install: cluster-answers ## The kinds (CRDs) alone
 	tools/run gen kustomize build config/crd | $(KUBECTL) apply -f -
 
 .PHONY: uninstall
-uninstall: ## Remove the kinds, and with them EVERY stream
+uninstall: cluster-answers ## Remove the kinds, and with them EVERY stream
 	tools/run gen kustomize build config/crd | $(KUBECTL) delete --ignore-not-found -f -
 
 .PHONY: deploy
-deploy: ## The kinds and the operator, from the image IMG
+deploy: cluster-answers ## The kinds and the operator, from the image IMG
 	tools/render $(IMG) | $(KUBECTL) apply -f -
 
 .PHONY: undeploy
-undeploy: ## Remove the operator; streams and what they run stay
+undeploy: cluster-answers ## Remove the operator; streams and what they run stay
 	tools/render $(IMG) --without-crds | $(KUBECTL) delete --ignore-not-found -f -
 
 # For scripts that need a variable's value: make -s print-IMG
