@@ -111,7 +111,11 @@ func cleanup(ctx context.Context, out *console) error {
 	if err != nil {
 		return err
 	}
-	return d.dropOrphans(ctx)
+	dropped, err := d.dropOrphans(ctx)
+	if err == nil && dropped == 0 {
+		out.say("clean-up", "nothing to drop: each replication slot and publication has its stream")
+	}
+	return err
 }
 
 // down also clears what an interrupted up has left.

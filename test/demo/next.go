@@ -14,7 +14,7 @@ func (d *demo) kubectl() string {
 }
 
 const next = `
-The cluster runs on, and the stream with it. In a shell:
+The cluster runs on, and the stream with it. In a shell, in this folder:
 
   export KUBECONFIG={{KUBECONFIG}} PATH={{BIN}}:$PATH
 
@@ -26,9 +26,9 @@ The cluster runs on, and the stream with it. In a shell:
 
   kubectl patch stream {{STREAM}} --type=merge -p '{"spec":{"suspended":true}}'     # suspend
   kubectl patch stream {{STREAM}} --type=merge -p '{"spec":{"suspended":false}}'    # resume
-  kubectl create -f test/demo/backfill.yaml       # a BackfillRequest: watch it with kubectl get strm,bfr -w
+  kubectl create -f test/demo/backfill.yaml       # a BackfillRequest; watch it with: kubectl get bfr -w
   kubectl delete pod -l arcane/stream-id={{STREAM}} # another one takes over
-  kubectl delete stream {{STREAM}}                  # then: go run ./test/demo cleanup
+  kubectl delete stream {{STREAM}}                  # then drop its replication slot: go run ./test/demo cleanup
   kubectl apply -f test/demo/stream.yaml          # it begins anew
   ls -R {{FILES}}
 

@@ -161,7 +161,8 @@ func (d *demo) forget(ctx context.Context) error {
 			return err
 		}
 	}
-	return d.dropOrphans(ctx)
+	_, err = d.dropOrphans(ctx)
+	return err
 }
 
 func (d *demo) deleteStream(ctx context.Context, s *streamingv1.Stream) error {

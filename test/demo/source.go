@@ -113,12 +113,12 @@ func (d *demo) endForeignWriters(ctx context.Context) error {
 	})
 }
 
-// dropOrphans drops the slots and publications of streams that exist no more. Left
-// alone, a slot would make PostgreSQL keep its log for ever.
-func (d *demo) dropOrphans(ctx context.Context) error {
+// dropOrphans drops the slots and publications of streams that exist no more, and
+// tells how many. Left alone, a slot would make PostgreSQL keep its log for ever.
+func (d *demo) dropOrphans(ctx context.Context) (dropped int, err error) {
 	var streams streamingv1.StreamList
 	if err := d.api.List(ctx, &streams); err != nil {
-		return fmt.Errorf("list streams: %w", err)
+		return 0, fmt.Errorf("list streams: %w", err)
 	}
 	living := map[string]bool{}
 	for i := range streams.Items {
@@ -130,22 +130,23 @@ func (d *demo) dropOrphans(ctx context.Context) error {
 	} {
 		names, err := d.database.Query(ctx, leftover.list)
 		if err != nil {
-			return fmt.Errorf("list each %s: %w", leftover.kind, err)
+			return dropped, fmt.Errorf("list each %s: %w", leftover.kind, err)
 		}
 		for _, name := range strings.Fields(names) {
 			if living[name] || !strings.HasPrefix(name, "arcane_") {
 				continue
 			}
 			if err := d.awaitUnused(ctx, name); err != nil {
-				return err
+				return dropped, err
 			}
 			if _, err := d.database.Query(ctx, fmt.Sprintf(leftover.drop, name)); err != nil {
-				return fmt.Errorf("drop the %s %s: %w", leftover.kind, name, err)
+				return dropped, fmt.Errorf("drop the %s %s: %w", leftover.kind, name, err)
 			}
+			dropped++
 			d.out.say("clean-up", "dropped %s %s, whose stream is gone", leftover.kind, name)
 		}
 	}
-	return nil
+	return dropped, nil
 }
 
 // awaitUnused waits until nobody reads from a slot: the last pod of a stream that was
