@@ -6,8 +6,10 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"net/http"
 
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
 
@@ -47,13 +49,24 @@ func (a *Admission) Register(ctx context.Context, mgr ctrl.Manager) error {
 	if err := webhooks.Register(ctx, mgr, webhooks.Options{User: a.User, Metrics: metrics.Registry}); err != nil {
 		return fmt.Errorf("webhooks: %w", err)
 	}
-	if err := mgr.AddReadyzCheck("webhooks", mgr.GetWebhookServer().StartedChecker()); err != nil {
+	if err := mgr.AddReadyzCheck("webhooks", a.started(mgr.GetWebhookServer().StartedChecker())); err != nil {
 		return fmt.Errorf("add the readiness check of the webhooks: %w", err)
 	}
 	if err := a.served.Register(ctx, mgr); err != nil {
 		return fmt.Errorf("certificate of the webhooks: %w", err)
 	}
 	return nil
+}
+
+// started asks the server only once it has a certificate: the check is a TLS connection
+// to itself, and one without a certificate is an error in the log of every start.
+func (a *Admission) started(check healthz.Checker) healthz.Checker {
+	return func(r *http.Request) error {
+		if _, err := a.served.Get(nil); err != nil {
+			return err
+		}
+		return check(r)
+	}
 }
 
 // SecureTLS refuses what is older than TLS 1.2, and leaves out HTTP/2, whose stream
