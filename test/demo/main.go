@@ -76,7 +76,7 @@ func check(context.Context, *console) error {
 	if err := refuse(); err != nil {
 		return err
 	}
-	return testbed.CheckNode()
+	return errors.Join(testbed.CheckNode(), install.CheckPostgres())
 }
 
 // write lets pgbench write until it is interrupted, which is a good end.

@@ -27,9 +27,8 @@ func postgresPrograms(ctx context.Context, progress io.Writer) (string, error) {
 	if found := findPrograms(); found != "" {
 		return found, nil
 	}
-	if _, err := os.Stat("/etc/debian_version"); err != nil || os.Geteuid() != 0 {
-		return "", fmt.Errorf("PostgreSQL %d or newer is missing: install your distribution's package of the server with pgbench "+
-			"(Debian, Ubuntu: apt-get install postgresql), or name the folder of its programs in POSTGRES_BIN", oldestPostgres)
+	if err := CheckPostgres(); err != nil {
+		return "", err
 	}
 	fmt.Fprintln(progress, "installing the package postgresql, once")
 	if err := installPostgres(ctx); err != nil {
@@ -40,6 +39,18 @@ func postgresPrograms(ctx context.Context, progress io.Writer) (string, error) {
 		return "", fmt.Errorf("the package postgresql is installed, and still /usr/lib/postgresql has no server of version %d or newer", oldestPostgres)
 	}
 	return found, nil
+}
+
+// CheckPostgres tells at once where PostgreSQL is missing and cannot be installed from here.
+func CheckPostgres() error {
+	if findPrograms() != "" {
+		return nil
+	}
+	if _, err := os.Stat("/etc/debian_version"); err != nil || os.Geteuid() != 0 {
+		return fmt.Errorf("PostgreSQL %d or newer is missing: install your distribution's package of the server with pgbench "+
+			"(Debian, Ubuntu: apt-get install postgresql), or name the folder of its programs in POSTGRES_BIN", oldestPostgres)
+	}
+	return nil
 }
 
 // findPrograms prefers what the user names, then the newest that is installed.
