@@ -71,12 +71,19 @@ func run(ctx context.Context, args []string) error {
 	return commands[args[0]](ctx, newConsole(os.Stdout))
 }
 
-// check comes before minutes of building.
+// check comes before minutes of building, in which the compiler may say nothing.
 func check(context.Context, *console) error {
 	if err := refuse(); err != nil {
 		return err
 	}
-	return errors.Join(testbed.CheckNode(), install.CheckPostgres())
+	if err := errors.Join(testbed.CheckNode(), install.CheckPostgres()); err != nil {
+		return err
+	}
+	if !testbed.Built() {
+		fmt.Println("This is the first run here: operator and plugin are built now, then Kubernetes and etcd.\n" +
+			"It takes some 15 to 20 minutes on two cores, and later runs about one.")
+	}
+	return nil
 }
 
 // write lets pgbench write until it is interrupted, which is a good end.

@@ -28,6 +28,11 @@ func BuildAll(ctx context.Context, progress io.Writer) error {
 	return build(ctx, progress, append(controlPlaneBinaries(), nodeBinaries()...))
 }
 
+// Built tells whether all of that is there.
+func Built() bool {
+	return len(missingBinaries(append(controlPlaneBinaries(), nodeBinaries()...))) == 0
+}
+
 func controlPlaneBinaries() []string {
 	return []string{"etcd", apiServer, controllerManager, scheduler, "kubectl"}
 }
