@@ -131,7 +131,7 @@ bin/plugin-scripted: FORCE
 # Asked first, because apply and delete of many objects say it many times.
 .PHONY: cluster-answers
 cluster-answers:
-	@$(KUBECTL) version --request-timeout=10s >/dev/null || { \
+	@$(KUBECTL) get --raw=/version --request-timeout=10s >/dev/null || { \
 		echo "$(KUBECTL) reaches no cluster (context $$($(KUBECTL) config current-context 2>/dev/null || echo none)): set KUBECONFIG, or another context." >&2; exit 1; }
 
 .PHONY: install
@@ -144,7 +144,7 @@ uninstall: cluster-answers ## Remove the kinds, and with them EVERY stream
 
 .PHONY: deploy
 deploy: cluster-answers ## The kinds and the operator, from the image IMG
-	tools/render $(IMG) | $(KUBECTL) apply -f -
+	tools/render $(IMG) | $(KUBECTL) apply --server-side --force-conflicts -f -
 
 .PHONY: undeploy
 undeploy: cluster-answers ## Remove the operator; streams and what they run stay

@@ -194,21 +194,21 @@ func status(_ context.Context, c command) error {
 	if err != nil {
 		return err
 	}
-	ended := 0
+	var ended []string
 	for _, part := range cluster.Parts() {
 		state := "ended; its log is " + cluster.LogFile(part)
 		if pid, ok := running[part]; ok {
 			state = fmt.Sprintf("process %d, %d MiB", pid, residentMiB(pid))
 		} else {
-			ended++
+			ended = append(ended, part)
 		}
 		fmt.Fprintf(out, "%s\t%s\n", part, state)
 	}
 	if err := out.Flush(); err != nil {
 		return fmt.Errorf("write the status: %w", err)
 	}
-	if ended > 0 {
-		return fmt.Errorf("%d parts do not run; start them with: go run ./test/cluster up --name %s", ended, cluster.Name())
+	if len(ended) > 0 {
+		return fmt.Errorf("not running: %s; start what is missing with: go run ./test/cluster up --name %s", strings.Join(ended, ", "), cluster.Name())
 	}
 	return nil
 }
