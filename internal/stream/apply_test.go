@@ -1,0 +1,83 @@
+package stream
+
+// This file tests which job is taken for the one that would be made, where its name is taken already.
+
+import (
+	"errors"
+	"testing"
+
+	batchv1 "k8s.io/api/batch/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+
+	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/jobspec"
+	"github.com/arcane-streaming/arcane-operator/internal/lifecycle"
+)
+
+// beginTwice decides to start the streaming job, lets another process that decided
+// the same create its job first, and carries the decision out.
+func (c *cluster) beginTwice(change func(*batchv1.Job)) (other *batchv1.Job, err error) {
+	c.t.Helper()
+	w, err := c.reconciler.observe(c.t.Context(), types.NamespacedName{Namespace: namespace, Name: "orders"})
+	c.must(err)
+	d := lifecycle.Decide(w.facts)
+	if d.Rule != "start-stream" {
+		c.t.Fatalf("rule %s", d.Rule)
+	}
+	other, problem := jobspec.Build(w.streaming)
+	if problem != nil {
+		c.t.Fatal(problem.Message)
+	}
+	other.UID = "other"
+	change(other)
+	c.must(c.api.Create(c.t.Context(), other))
+	if len(other.Finalizers) > 0 {
+		c.must(c.api.Delete(c.t.Context(), other))
+	}
+	return other, (&pass{Reconciler: c.reconciler, world: w, decision: d}).apply(c.t.Context())
+}
+
+// TestTheSameJobIsTaken: its creation was answered to nobody, or to another operator;
+// to discard it and to begin with another run would help nobody.
+func TestTheSameJobIsTaken(t *testing.T) {
+	c := newCluster(t, orders(noBackfill, decided)...)
+	other, err := c.beginTwice(func(*batchv1.Job) {})
+	c.must(err)
+	if job := c.stream().Status.Job; job == nil || job.UID != other.UID || job.Name != other.Name {
+		t.Errorf("recorded %+v, want job %s", job, other.Name)
+	}
+}
+
+// TestAnotherJobOfTheNameIsNotTaken: it is not the job that was decided on, so it is
+// recorded by nobody, and goes as a stray.
+func TestAnotherJobOfTheNameIsNotTaken(t *testing.T) {
+	annotated := func(key string) func(*batchv1.Job) {
+		return func(j *batchv1.Job) { j.Annotations[key] = "another" }
+	}
+	for name, change := range map[string]func(*batchv1.Job){
+		"another configuration":  annotated(v1.AnnotationConfigurationHash),
+		"another request":        annotated(v1.AnnotationRequestUID),
+		"another run":            annotated(v1.AnnotationRun),
+		"another mode":           func(j *batchv1.Job) { j.Labels[v1.LabelBackfilling] = "true" },
+		"it runs already":        func(j *batchv1.Job) { j.Spec.Suspend = ptr.To(false) },
+		"it has ended":           func(j *batchv1.Job) { j.Status = completeJob(nil).Status },
+		"it is on its way out":   func(j *batchv1.Job) { j.Finalizers = []string{metav1.FinalizerDeleteDependents} },
+		"somebody else's family": func(j *batchv1.Job) { j.OwnerReferences[0].UID = "another" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t, orders(noBackfill, decided)...)
+			_, err := c.beginTwice(change)
+			if err != nil && !errors.Is(err, errObserveAgain) {
+				t.Errorf("got %v, want to observe again", err)
+			}
+			if job := c.stream().Status.Job; job != nil {
+				t.Errorf("recorded %s", job.Name)
+			}
+		})
+	}
+}
+
+// decided: the stream's first backfill is none of the test's business.
+func decided(s *v1.Stream) { s.Status.InitialBackfill = v1.InitialWaived }
