@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 )
@@ -94,9 +95,15 @@ func disturbed(p *corev1.Pod) bool {
 	if p.DeletionGracePeriodSeconds == nil || *p.DeletionGracePeriodSeconds == 0 {
 		return true
 	}
-	asked := p.DeletionTimestamp.Add(-time.Duration(*p.DeletionGracePeriodSeconds) * time.Second)
 	end := lastEnd(p)
-	return end.IsZero() || !end.Before(asked)
+	return end.IsZero() || !end.Before(askedAt(p))
+}
+
+// askedAt is when the deletion of a pod was asked for: its deletionTimestamp is when
+// the grace period is over.
+func askedAt(p *corev1.Pod) time.Time {
+	grace := ptr.Deref(p.DeletionGracePeriodSeconds, 0)
+	return p.DeletionTimestamp.Add(-time.Duration(grace) * time.Second)
 }
 
 // lastEnd is when the last of the pod's containers ended; zero where one has not.
@@ -138,8 +145,26 @@ func trusted(j *batchv1.Job, pods []corev1.Pod) bool {
 		return false
 	}
 	return slices.ContainsFunc(pods, func(p corev1.Pod) bool {
-		return jobOf(&p) == j.UID && p.Status.Phase == corev1.PodSucceeded && !disturbed(&p)
+		return jobOf(&p) == j.UID && p.Status.Phase == corev1.PodSucceeded && !disturbed(&p) && !deletedBefore(&p, succeededAt(j))
 	})
+}
+
+// succeededAt is when the Job controller saw the success: it notes that first, and
+// the completion once it has counted the pods.
+func succeededAt(j *batchv1.Job) metav1.Time {
+	if c := condition(j, batchv1.JobSuccessCriteriaMet); c != nil {
+		return c.LastTransitionTime
+	}
+	return condition(j, batchv1.JobComplete).LastTransitionTime
+}
+
+// deletedBefore tells whether a pod was deleted, or may have been, before its success
+// was seen. When its containers ended is told by its node's clock, when it was deleted
+// by the control plane's: where the node's is behind, an end that the deletion brought
+// about seems to have come before it. When the success was seen is told by the control
+// plane, and the success was there by then.
+func deletedBefore(p *corev1.Pod, seen metav1.Time) bool {
+	return p.DeletionTimestamp != nil && !seen.Time.Before(askedAt(p))
 }
 
 // mainEnd is how the main container of a pod ended; nil where it has not.

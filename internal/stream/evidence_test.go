@@ -48,6 +48,15 @@ func deletedAt(second, grace int) func(*corev1.Pod) {
 	}
 }
 
+// seenAt is a Job whose success was seen before its pods were counted.
+func seenAt(second int) func(*batchv1.Job) {
+	return func(j *batchv1.Job) {
+		j.Status.Conditions = append(j.Status.Conditions, batchv1.JobCondition{
+			Type: batchv1.JobSuccessCriteriaMet, Status: corev1.ConditionTrue, LastTransitionTime: at(second),
+		})
+	}
+}
+
 func TestTrusted(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -63,10 +72,13 @@ func TestTrusted(t *testing.T) {
 		}), false},
 		{"the pod was deleted before its end", nil, succeededPod(deletedAt(10, 30)), false},
 		{"the pod was deleted in the second of its end", nil, succeededPod(deletedAt(20, 30)), false},
-		{"the pod was deleted after its end", nil, succeededPod(deletedAt(21, 30)), true},
+		{"the pod was deleted after its success was seen", nil, succeededPod(deletedAt(31, 30)), true},
+		{"the pod was deleted in the second in which its success was seen", nil, succeededPod(deletedAt(30, 30)), false},
+		{"by the clock of its node, the pod was deleted after its end", nil, succeededPod(deletedAt(21, 30)), false},
+		{"the pod was deleted after its success was seen, and before it was counted", seenAt(22), succeededPod(deletedAt(23, 30)), true},
 		{"nobody can tell when the pod was deleted", nil, succeededPod(deletedAt(25, 0)), false},
 		{"the pod's end is not known", nil, succeededPod(func(p *corev1.Pod) {
-			deletedAt(21, 30)(p)
+			deletedAt(31, 30)(p)
 			p.Status.ContainerStatuses[0].State.Terminated = nil
 		}), false},
 		{"the pod failed", nil, succeededPod(func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed }), false},
