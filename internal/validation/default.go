@@ -28,12 +28,23 @@ func DefaultStream(s *v1.Stream, create bool, around StreamSurroundings) {
 	if s.DeletionTimestamp != nil {
 		return
 	}
-	if create && s.Spec.Suspended {
-		annotate(&s.Annotations, v1.AnnotationCreatedSuspended, mark)
+	if create {
+		markBirth(s)
 	}
 	defaultRestart(s)
 	defaultBackfill(s)
 	defaultPolicy(s, around)
+}
+
+// markBirth marks a stream that is born suspended, and no other: one that is made
+// from another's manifest, or from a backup, may bring that one's mark, and would
+// stream without ever having been backfilled.
+func markBirth(s *v1.Stream) {
+	if s.Spec.Suspended {
+		annotate(&s.Annotations, v1.AnnotationCreatedSuspended, mark)
+		return
+	}
+	delete(s.Annotations, v1.AnnotationCreatedSuspended)
 }
 
 func defaultRestart(s *v1.Stream) {

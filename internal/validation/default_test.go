@@ -56,6 +56,15 @@ func TestDefaultStream(t *testing.T) {
 			complete(s)
 			s.Annotations[v1.AnnotationCreatedSuspended] = "true"
 		}},
+		"made from one that was born suspended": {true, func(w *world) {
+			w.stream.Annotations = map[string]string{v1.AnnotationCreatedSuspended: "true"}
+		}, complete},
+		"resumed, after it was born suspended": {false, func(w *world) {
+			w.stream.Annotations = map[string]string{v1.AnnotationCreatedSuspended: "true"}
+		}, func(s *v1.Stream) {
+			complete(s)
+			s.Annotations[v1.AnnotationCreatedSuspended] = "true"
+		}},
 		"suspended later": {false, func(w *world) { w.stream.Spec.Suspended = true }, complete},
 		"its own settings": {true, func(w *world) {
 			w.stream.Spec.Restart = &v1.RestartSpec{Policy: v1.RestartOnFailure, MaxRestarts: ptr.To[int32](0), HealthyAfter: &metav1.Duration{Duration: 1}}
