@@ -24,6 +24,7 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/retries"
 	"github.com/arcane-streaming/arcane-operator/internal/telemetry"
 	"github.com/arcane-streaming/arcane-operator/internal/tracing"
 )
@@ -78,7 +79,7 @@ func Register(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		Watches(&v1.BackfillRequest{}, later(r.othersOf), builder.WithPredicates(requestEnded())).
 		Watches(&v1.Stream{}, later(r.requestsOf), builder.WithPredicates(streamChanged())).
 		Watches(&v1.StreamingJobTemplate{}, later(r.requestsNaming), builder.WithPredicates(specChanged())).
-		WithOptions(controller.Options{MaxConcurrentReconciles: o.Workers}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: o.Workers, RateLimiter: retries.Limiter()}).
 		Complete(o.Tracer.Reconciler("backfillrequest", tracing.Request, r))
 	if err != nil {
 		return fmt.Errorf("build the backfillrequest controller: %w", err)
@@ -90,7 +91,7 @@ func Register(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		For(&v1.StreamClass{}, builder.WithPredicates(specChanged())).
 		Watches(&v1.BackfillRequest{}, handler.EnqueueRequestsFromMapFunc(s.classOfRequest), builder.WithPredicates(slotsMoved())).
 		Watches(&v1.Stream{}, handler.EnqueueRequestsFromMapFunc(classOfStream), builder.WithPredicates(streamChanged())).
-		WithOptions(controller.Options{MaxConcurrentReconciles: 1}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: 1, RateLimiter: retries.Limiter()}).
 		Complete(o.Tracer.Reconciler("backfillslots", tracing.StreamClass, s))
 	if err != nil {
 		return fmt.Errorf("build the backfillslots controller: %w", err)

@@ -63,7 +63,12 @@ func Options() (ctrl.Options, error) {
 		LeaderElectionID:              "arcane-operator",
 		LeaderElectionReleaseOnCancel: true,
 		GracefulShutdownTimeout:       ptr.To(25 * time.Second),
-		Controller:                    config.Controller{UsePriorityQueue: ptr.To(true), EnableWarmup: ptr.To(true)},
+		Controller: config.Controller{
+			UsePriorityQueue: ptr.To(true), EnableWarmup: ptr.To(true),
+			// Ends a pass that waits for a cache that does not catch up: one that never
+			// ended would keep a worker, of the classes' slots the only one.
+			ReconciliationTimeout: time.Minute,
+		},
 	}, nil
 }
 

@@ -25,6 +25,7 @@ import (
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/internal/lifecycle"
+	"github.com/arcane-streaming/arcane-operator/internal/retries"
 	"github.com/arcane-streaming/arcane-operator/internal/telemetry"
 	"github.com/arcane-streaming/arcane-operator/internal/tracing"
 )
@@ -49,8 +50,6 @@ const (
 	// obstacleRecheck is when something that stands in the way, and is not
 	// watched, is tried again: a foreign object with our name, a quota, another's webhook.
 	obstacleRecheck = time.Minute
-	// reconcileTimeout ends a pass that waits for a cache that does not catch up.
-	reconcileTimeout = time.Minute
 )
 
 // errObserveAgain says that the world is not the one that was judged.
@@ -99,7 +98,7 @@ func Register(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		Watches(&v1.BackfillRequest{}, handler.EnqueueRequestsFromMapFunc(streamOfRequest), builder.WithPredicates(requestChanged())).
 		Watches(&v1.StreamClass{}, handler.EnqueueRequestsFromMapFunc(r.streamsOfClass), builder.WithPredicates(specChanged())).
 		Watches(&v1.StreamingJobTemplate{}, handler.EnqueueRequestsFromMapFunc(r.streamsOfTemplate), builder.WithPredicates(specChanged())).
-		WithOptions(controller.Options{MaxConcurrentReconciles: o.Workers, ReconciliationTimeout: reconcileTimeout}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: o.Workers, RateLimiter: retries.Limiter()}).
 		Complete(o.Tracer.Reconciler("stream", tracing.Stream, r))
 	if err != nil {
 		return fmt.Errorf("build the stream controller: %w", err)

@@ -20,6 +20,7 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/retries"
 	"github.com/arcane-streaming/arcane-operator/internal/tracing"
 )
 
@@ -57,7 +58,7 @@ func Register(ctx context.Context, mgr ctrl.Manager, tracer *tracing.Tracer) err
 		Named("streamclass").
 		For(&v1.StreamClass{}, builder.WithPredicates(classChanged())).
 		Watches(&v1.Stream{}, handler.EnqueueRequestsFromMapFunc(classOfStream), builder.WithPredicates(phaseChanged())).
-		WithOptions(controller.Options{MaxConcurrentReconciles: 1}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: 1, RateLimiter: retries.Limiter()}).
 		Complete(tracer.Reconciler("streamclass", tracing.StreamClass, r))
 	if err != nil {
 		return fmt.Errorf("build the streamclass controller: %w", err)

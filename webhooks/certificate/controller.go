@@ -19,6 +19,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/arcane-streaming/arcane-operator/internal/retries"
 )
 
 // rotation replaces the certificate in time. Every replica does, as every one
@@ -39,7 +41,7 @@ func (c *Certificate) rotate(mgr ctrl.Manager) error {
 	})
 	b := builder.ControllerManagedBy(mgr).Named("webhook-certificate").
 		For(&corev1.Secret{}).
-		WithOptions(controller.Options{NeedLeaderElection: ptr.To(false)})
+		WithOptions(controller.Options{NeedLeaderElection: ptr.To(false), RateLimiter: retries.Limiter()})
 	if c.Configuration != "" {
 		b = b.Watches(&admissionregistrationv1.MutatingWebhookConfiguration{}, wake).
 			Watches(&admissionregistrationv1.ValidatingWebhookConfiguration{}, wake)
