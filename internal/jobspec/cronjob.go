@@ -58,7 +58,7 @@ func BuildCron(in Input) (*batchv1.CronJob, *definition.Problem) {
 			JobTemplate: batchv1.JobTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{
 					Labels:      merged(in.Template.Spec.Labels, labels(in)),
-					Annotations: merged(in.Template.Spec.Annotations, annotations(in)),
+					Annotations: merged(foreign(in.Template.Spec.Annotations), annotations(in)),
 				},
 				Spec: spec(in, []byte(noPayload)),
 			},
@@ -78,7 +78,7 @@ func SameCron(there, wanted *batchv1.CronJob) bool {
 		there.Spec.Schedule == wanted.Spec.Schedule &&
 		ptr.Equal(there.Spec.TimeZone, wanted.Spec.TimeZone) &&
 		there.Spec.ConcurrencyPolicy == wanted.Spec.ConcurrencyPolicy &&
-		held != nil && *held &&
+		held != nil && *held && OneWriter(&there.Spec.JobTemplate.Spec) &&
 		maps.Equal(there.Spec.JobTemplate.Labels, wanted.Spec.JobTemplate.Labels)
 }
 

@@ -40,10 +40,16 @@ func TestSameCronSeesEveryDrift(t *testing.T) {
 		t.Error("it is not the same as itself")
 	}
 	for name, change := range map[string]func(*batchv1.CronJob){
-		"schedule":           func(c *batchv1.CronJob) { c.Spec.Schedule = "* * * * *" },
-		"time zone":          func(c *batchv1.CronJob) { c.Spec.TimeZone = nil },
-		"concurrency":        func(c *batchv1.CronJob) { c.Spec.ConcurrencyPolicy = batchv1.AllowConcurrent },
-		"runs not held":      func(c *batchv1.CronJob) { c.Spec.JobTemplate.Spec.Suspend = ptr.To(false) },
+		"schedule":       func(c *batchv1.CronJob) { c.Spec.Schedule = "* * * * *" },
+		"time zone":      func(c *batchv1.CronJob) { c.Spec.TimeZone = nil },
+		"concurrency":    func(c *batchv1.CronJob) { c.Spec.ConcurrencyPolicy = batchv1.AllowConcurrent },
+		"runs not held":  func(c *batchv1.CronJob) { c.Spec.JobTemplate.Spec.Suspend = ptr.To(false) },
+		"pods at a time": func(c *batchv1.CronJob) { c.Spec.JobTemplate.Spec.Parallelism = ptr.To[int32](3) },
+		"pods of a run":  func(c *batchv1.CronJob) { c.Spec.JobTemplate.Spec.Completions = nil },
+		"replacement": func(c *batchv1.CronJob) {
+			c.Spec.JobTemplate.Spec.PodReplacementPolicy = ptr.To(batchv1.TerminatingOrFailed)
+		},
+		"TTL of the runs":    func(c *batchv1.CronJob) { c.Spec.JobTemplate.Spec.TTLSecondsAfterFinished = ptr.To[int32](1) },
 		"labels of the runs": func(c *batchv1.CronJob) { c.Spec.JobTemplate.Labels = nil },
 		"configuration":      func(c *batchv1.CronJob) { c.Annotations["configuration-hash"] = "other" },
 	} {

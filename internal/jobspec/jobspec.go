@@ -7,6 +7,7 @@ package jobspec
 import (
 	"maps"
 	"strconv"
+	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -71,6 +72,13 @@ func hold(spec *batchv1.JobSpec) {
 	spec.TTLSecondsAfterFinished = nil
 }
 
+// OneWriter tells whether a Job is still as hold made it in what keeps its pods from
+// being two at a time, or from vanishing before their end is recorded.
+func OneWriter(spec *batchv1.JobSpec) bool {
+	return ptr.Deref(spec.Parallelism, 0) == 1 && ptr.Deref(spec.Completions, 0) == 1 &&
+		ptr.Deref(spec.PodReplacementPolicy, "") == batchv1.Failed && spec.TTLSecondsAfterFinished == nil
+}
+
 func metadata(in Input) metav1.ObjectMeta {
 	d, t := in.Definition, in.Template
 	ours := annotations(in)
@@ -83,7 +91,7 @@ func metadata(in Input) metav1.ObjectMeta {
 		Namespace:       d.Namespace,
 		Name:            Name(d.Name, d.UID, d.Kind, in.Run),
 		Labels:          merged(t.Spec.Labels, labels(in)),
-		Annotations:     merged(t.Spec.Annotations, ours),
+		Annotations:     merged(foreign(t.Spec.Annotations), ours),
 		OwnerReferences: []metav1.OwnerReference{owner(d)},
 	}
 }
@@ -120,6 +128,18 @@ func labels(in Input) map[string]string {
 
 // carriesAll tells whether a job of this mode carries all data once, and ends.
 func carriesAll(mode v1.Mode) bool { return mode == v1.ModeBackfill || mode == v1.ModeScheduled }
+
+// foreign leaves the operator's own annotations out, which a template copied from a
+// live Job holds: not every Job gets all of them anew, and what stands in them is believed.
+func foreign(annotations map[string]string) map[string]string {
+	return maps.Collect(func(yield func(string, string) bool) {
+		for key, value := range annotations {
+			if !strings.HasPrefix(key, v1.GroupVersion.Group+"/") && !yield(key, value) {
+				return
+			}
+		}
+	})
+}
 
 // merged is theirs with ours on top, in a map of its own.
 func merged(theirs, ours map[string]string) map[string]string {

@@ -5,6 +5,7 @@ package jobspec
 import (
 	"bytes"
 	"flag"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -121,6 +122,36 @@ func TestGolden(t *testing.T) {
 }
 
 // TestDeterministic: equal inputs, equal Jobs, and inputs that nobody touched.
+// TestATemplateSpeaksNotForTheOperator: one that was copied from a live Job brings that
+// one's annotations, and a Job is believed what its own say.
+func TestATemplateSpeaksNotForTheOperator(t *testing.T) {
+	for _, file := range []string{"testdata/minimal-stream.input.yaml", "testdata/scheduled.input.yaml"} {
+		w := load(t, file)
+		clean := built(t, w.input(t))
+		w.template.Spec.Annotations = map[string]string{"example.com/team": "sales"}
+		for _, ours := range []string{v1.AnnotationRun, v1.AnnotationRequest, v1.AnnotationRequestUID, v1.AnnotationTTL} {
+			w.template.Spec.Annotations[ours] = `0,"suspend":false`
+		}
+		got, want := runAnnotations(built(t, w.input(t))), runAnnotations(clean)
+		want["example.com/team"] = "sales"
+		want[v1.AnnotationConfigurationHash] = got[v1.AnnotationConfigurationHash]
+		if !maps.Equal(got, want) {
+			t.Errorf("%s: got %v, want %v", file, got, want)
+		}
+	}
+}
+
+// runAnnotations are those of the Job, or of the CronJob's runs.
+func runAnnotations(object any) map[string]string {
+	switch o := object.(type) {
+	case *batchv1.Job:
+		return o.Annotations
+	case *batchv1.CronJob:
+		return o.Spec.JobTemplate.Annotations
+	}
+	return nil
+}
+
 func TestDeterministic(t *testing.T) {
 	for _, file := range []string{"testdata/full-stream.input.yaml", "testdata/full-backfill.input.yaml", "testdata/own-policy.input.yaml"} {
 		w := load(t, file)

@@ -52,9 +52,9 @@ func (w *world) isRun(j *batchv1.Job) bool {
 func (w *world) isOurJob(j *batchv1.Job) bool { return ownedBy(j, w.stream.UID) || w.isRun(j) }
 
 // waits tells whether a Job is a run of the schedule that may still be let run:
-// held, of the present configuration, and nobody has stopped the stream.
+// held, of one writer, of the present configuration, and nobody has stopped the stream.
 func (w *world) waits(j *batchv1.Job) bool {
-	if !w.isRun(j) || !suspended(j) || j.DeletionTimestamp != nil || w.stream.Spec.Suspended || w.definition.Schedule == "" {
+	if !w.isRun(j) || !suspended(j) || !jobspec.OneWriter(&j.Spec) || j.DeletionTimestamp != nil || w.stream.Spec.Suspended || w.definition.Schedule == "" {
 		return false
 	}
 	return w.problem != nil || j.Annotations[v1.AnnotationConfigurationHash] == jobspec.Hash(w.streaming)
@@ -123,9 +123,9 @@ func (p *pass) applyCron(ctx context.Context) error {
 	if p.cron != nil {
 		wanted.UID, wanted.ResourceVersion = p.cron.UID, p.cron.ResourceVersion
 		wanted.Labels, wanted.Annotations = onTop(p.cron.Labels, wanted.Labels), onTop(p.cron.Annotations, wanted.Annotations)
-		return gone(p.refused(p.Client.Update(ctx, wanted)), "update the CronJob")
+		return gone(p.refused(p.Client.Update(ctx, wanted), v1.ReasonJobRefused), "update the CronJob")
 	}
-	err := p.refused(p.Client.Create(ctx, wanted))
+	err := p.refused(p.Client.Create(ctx, wanted), v1.ReasonJobRefused)
 	if !apierrors.IsAlreadyExists(err) {
 		return gone(err, "create the CronJob")
 	}
