@@ -61,6 +61,7 @@ const (
 	ReasonNameConflict         Reason = "NameConflict"
 	ReasonRestartRequested     Reason = "RestartRequested"
 	ReasonJobRefused           Reason = "JobRefused"
+	ReasonRequestRefused       Reason = "RequestRefused"
 	ReasonAccepted             Reason = "Accepted"
 	ReasonChangeWaits          Reason = "ChangeWaitsForBackfill"
 	ReasonDeleting             Reason = "Deleting"

@@ -234,7 +234,7 @@ func TestDiagramKnowsEveryPhase(t *testing.T) {
 func TestEveryTransitionIsTold(t *testing.T) {
 	happens := map[v1.Reason]bool{
 		// Obstacles are met by the hands: no rule knows of them.
-		v1.ReasonNameConflict: true, v1.ReasonJobRefused: true,
+		v1.ReasonNameConflict: true, v1.ReasonJobRefused: true, v1.ReasonRequestRefused: true,
 		// Told for its own sake: the phase stays.
 		v1.ReasonBackfillCompleted: true,
 	}

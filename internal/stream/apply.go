@@ -106,7 +106,7 @@ func (p *pass) apply(ctx context.Context) (err error) {
 			return nil
 		}
 	}
-	return p.tidy(ctx)
+	return nil
 }
 
 // createJob leaves a held job behind. One of its name that is there already is
@@ -123,7 +123,7 @@ func (p *pass) createJob(ctx context.Context, in jobspec.Input) error {
 		p.created = job
 		return nil
 	}
-	if err = p.refused(err); err == nil {
+	if err = p.refused(err, v1.ReasonJobRefused); err == nil {
 		return nil
 	}
 	if !apierrors.IsAlreadyExists(err) {
@@ -145,9 +145,9 @@ func (p *pass) createJob(ctx context.Context, in jobspec.Input) error {
 }
 
 // refused makes an obstacle of the API server's verdict about what was sent to it.
-func (p *pass) refused(err error) error {
+func (p *pass) refused(err error, reason v1.Reason) error {
 	if apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) {
-		p.obstacle = &obstacle{v1.ReasonJobRefused, "It says: " + err.Error()}
+		p.obstacle = &obstacle{reason, "It says: " + err.Error()}
 		return nil
 	}
 	return err
@@ -170,12 +170,12 @@ func sameJob(there, wanted *batchv1.Job) bool {
 //
 // +kubebuilder:rbac:groups=batch,resources=jobs,verbs=patch
 func (p *pass) releaseJob(ctx context.Context) error {
+	run := ""
 	if p.record.Mode == v1.ModeScheduled {
 		// A CronJob's template is the same for all runs: the number comes with the release.
-		run := fmt.Sprintf(`,"annotations":{%q:"%d"}`, v1.AnnotationRun, p.record.Run)
-		return p.patchJob(ctx, p.job, run, `"suspend":false`)
+		run = fmt.Sprintf(`,"annotations":{%q:"%d"}`, v1.AnnotationRun, p.record.Run)
 	}
-	return p.patchJob(ctx, p.job, "", `"suspend":false`)
+	return p.refused(p.patchJob(ctx, p.job, run, `"suspend":false`), v1.ReasonJobRefused)
 }
 
 // patchJob changes the spec of the very version of a Job that was judged. A cached

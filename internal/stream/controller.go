@@ -142,6 +142,10 @@ func (r *Reconciler) pass(ctx context.Context, key types.NamespacedName) (wake t
 	if err := p.report(ctx); err != nil {
 		return 0, false, err
 	}
+	// Last, so that what cannot be cleared away keeps nothing from being told.
+	if err := p.tidy(ctx); err != nil {
+		return 0, false, err
+	}
 	switch {
 	case p.obstacle != nil:
 		return obstacleRecheck, false, nil

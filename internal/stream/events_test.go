@@ -48,7 +48,7 @@ func announced(reason v1.Reason, in string) string {
 		p.problem = &definition.Problem{Reason: reason, Message: "it is wrong"}
 		p.decision.Reason = v1.ReasonNotAccepted
 		after.Conditions = []metav1.Condition{{Type: v1.ConditionAccepted, Status: metav1.ConditionFalse}}
-	case reason == v1.ReasonNameConflict, reason == v1.ReasonJobRefused:
+	case reason == v1.ReasonNameConflict, reason == v1.ReasonJobRefused, reason == v1.ReasonRequestRefused:
 		p.obstacle = &obstacle{reason: reason, detail: "It is that one."}
 	case reason == v1.ReasonJobFailed:
 		after.Phase = v1.StreamFailed

@@ -33,6 +33,9 @@ func (p *pass) createRequest(ctx context.Context, name, reason string) error {
 		p.requested = want.UID
 		return nil
 	}
+	if err = p.refused(err, v1.ReasonRequestRefused); err == nil {
+		return nil
+	}
 	if !apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("create request %s: %w", want.Name, err)
 	}

@@ -180,6 +180,7 @@ var eventful = map[v1.Reason]bool{
 	v1.ReasonRunFailed:           true,
 	v1.ReasonNameConflict:        true,
 	v1.ReasonJobRefused:          true,
+	v1.ReasonRequestRefused:      true,
 }
 
 // announce tells of a transition, after it was written: one event.

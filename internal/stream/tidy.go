@@ -6,7 +6,9 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 
 	batchv1 "k8s.io/api/batch/v1"
 
@@ -20,19 +22,19 @@ const keptJobs = 3
 // tidy gives recorded jobs the TTL that their template asked for, and deletes the
 // oldest of the others. It looks at what is there, so a crash loses nothing.
 func (p *pass) tidy(ctx context.Context) error {
-	if p.decision.Again {
+	if p.decision.Again || p.obstacle != nil {
 		return nil // the last of the passes that follow each other does it
 	}
 	var kept []*batchv1.Job
 	for _, j := range p.history() {
-		ttl, held := j.Annotations[v1.AnnotationTTL]
+		ttl, held := ttlOf(j)
 		switch {
 		case !held && p.isRun(j): // its CronJob has limits of its own
 		case !held && !p.failedLast(j):
 			kept = append(kept, j)
 		case !held:
 		case j.Spec.TTLSecondsAfterFinished == nil:
-			if err := p.patchJob(ctx, j, "", `"ttlSecondsAfterFinished":`+ttl); err != nil {
+			if err := p.patchJob(ctx, j, "", `"ttlSecondsAfterFinished":`+strconv.Itoa(ttl)); err != nil {
 				return fmt.Errorf("set the TTL of job %s: %w", j.Name, err)
 			}
 		}
@@ -43,6 +45,13 @@ func (p *pass) tidy(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// ttlOf is the TTL that was held back from a Job. What is no such thing, but was
+// written there by hand, is none.
+func ttlOf(j *batchv1.Job) (seconds int, held bool) {
+	seconds, err := strconv.Atoi(j.Annotations[v1.AnnotationTTL])
+	return seconds, err == nil && seconds >= 0 && seconds <= math.MaxInt32
 }
 
 // failedLast tells whether the job's failure has not been acknowledged: its logs

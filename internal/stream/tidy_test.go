@@ -29,6 +29,23 @@ func finishedJob(run int, change ...func(*batchv1.Job)) batchv1.Job {
 	return j
 }
 
+// TestATTLIsANumber: what somebody else has written in its place is no part of a patch.
+func TestATTLIsANumber(t *testing.T) {
+	for text, want := range map[string]int{
+		"0": 0, "3600": 3600, "2147483647": 2147483647,
+		"": -1, "-1": -1, "2147483648": -1, `0,"suspend":false`: -1, "1e3": -1,
+	} {
+		j := finishedJob(1, func(j *batchv1.Job) { j.Annotations[v1.AnnotationTTL] = text })
+		got, held := ttlOf(&j)
+		if !held {
+			got = -1
+		}
+		if got != want {
+			t.Errorf("%q is %d, want %d", text, got, want)
+		}
+	}
+}
+
 func TestHistoryIsOnlyWhatIsRecorded(t *testing.T) {
 	w := &world{
 		stream: &v1.Stream{ObjectMeta: metav1.ObjectMeta{UID: "stream"}, Status: v1.StreamStatus{
