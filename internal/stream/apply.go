@@ -166,7 +166,10 @@ func sameJob(there, wanted *batchv1.Job) bool {
 	return there.Labels[v1.LabelBackfilling] == wanted.Labels[v1.LabelBackfilling]
 }
 
-// releaseJob lets the recorded job run, if it is still the version that was judged.
+// releaseJob lets the recorded job run: that very job, in whatever version. The Job
+// controller marks a held Job as suspended at about this time. Whoever would not have
+// it run deletes it: a Job on its way out makes no pods, and one whose deletion met
+// the release is looked at again.
 //
 // +kubebuilder:rbac:groups=batch,resources=jobs,verbs=patch
 func (p *pass) releaseJob(ctx context.Context) error {
@@ -178,10 +181,10 @@ func (p *pass) releaseJob(ctx context.Context) error {
 	return p.refused(p.patchJob(ctx, p.job, run, `"suspend":false`), v1.ReasonJobRefused)
 }
 
-// patchJob changes the spec of the very version of a Job that was judged. A cached
-// Job has lost its template, so it is never updated whole.
+// patchJob changes the spec of the very Job that was judged. A cached Job has lost
+// its template, so it is never updated whole.
 func (p *pass) patchJob(ctx context.Context, j *batchv1.Job, metadata, spec string) error {
-	patch := fmt.Sprintf(`{"metadata":{"uid":%q,"resourceVersion":%q%s},"spec":{%s}}`, j.UID, j.ResourceVersion, metadata, spec)
+	patch := fmt.Sprintf(`{"metadata":{"uid":%q%s},"spec":{%s}}`, j.UID, metadata, spec)
 	target := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: j.Namespace, Name: j.Name}}
 	err := p.Client.Patch(ctx, target, client.RawPatch(types.MergePatchType, []byte(patch)))
 	switch {

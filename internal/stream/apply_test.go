@@ -1,12 +1,14 @@
 package stream
 
-// This file tests which job is taken for the one that would be made, where its name is taken already.
+// This file tests which job the hands take for theirs, while others are at work.
 
 import (
 	"errors"
 	"testing"
 
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
@@ -74,6 +76,63 @@ func TestAnotherJobOfTheNameIsNotTaken(t *testing.T) {
 			}
 			if job := c.stream().Status.Job; job != nil {
 				t.Errorf("recorded %s", job.Name)
+			}
+		})
+	}
+}
+
+// release judges the held job, lets something happen, and then lets the job run.
+func (c *cluster) release(meanwhile func(*batchv1.Job)) (judged *batchv1.Job, err error) {
+	c.t.Helper()
+	var w *world
+	for range 3 {
+		w, err = c.reconciler.observe(c.t.Context(), types.NamespacedName{Namespace: namespace, Name: "orders"})
+		c.must(err)
+		d := lifecycle.Decide(w.facts)
+		if d.Rule == "release-stream" {
+			meanwhile(w.job.DeepCopy())
+		}
+		err = (&pass{Reconciler: c.reconciler, world: w, decision: d}).apply(c.t.Context())
+		if d.Rule == "release-stream" {
+			return w.job, err
+		}
+	}
+	c.t.Fatal("no job is held")
+	return nil, nil
+}
+
+// TestAReleaseMeetsTheJobController: it marks the held job in the same moment.
+func TestAReleaseMeetsTheJobController(t *testing.T) {
+	c := newCluster(t, orders(noBackfill, decided)...)
+	judged, err := c.release(func(j *batchv1.Job) {
+		j.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobSuspended, Status: corev1.ConditionTrue}}
+		c.must(c.api.Status().Update(t.Context(), j))
+	})
+	c.must(err)
+	if running := c.running(); running.UID != judged.UID || running.ResourceVersion == judged.ResourceVersion {
+		t.Errorf("%s runs, in version %s", running.UID, running.ResourceVersion)
+	}
+}
+
+// TestOnlyTheJudgedJobIsReleased: another one has its name since, or it is gone.
+func TestOnlyTheJudgedJobIsReleased(t *testing.T) {
+	for name, again := range map[string]bool{"another of its name": true, "gone": false} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t, orders(noBackfill, decided)...)
+			_, err := c.release(func(j *batchv1.Job) {
+				c.must(c.api.Delete(t.Context(), j))
+				if again {
+					j.UID, j.ResourceVersion = "another", ""
+					c.must(c.api.Create(t.Context(), j))
+				}
+			})
+			if !errors.Is(err, errObserveAgain) && !apierrors.IsConflict(err) {
+				t.Errorf("got %v, want to observe again", err)
+			}
+			for _, j := range c.jobs() {
+				if !suspended(&j) {
+					t.Errorf("job %s of UID %s was let run", j.Name, j.UID)
+				}
 			}
 		})
 	}

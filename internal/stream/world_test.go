@@ -106,7 +106,12 @@ func (c *cluster) restart() {
 			return c.write("delete", o, func() error { return c.delete(ctx, w, o) })
 		},
 		Patch: func(ctx context.Context, w client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
-			return c.write("patch", o, func() error { return w.Patch(ctx, o, p, opts...) })
+			return c.write("patch", o, func() error {
+				if err := ofAnother(ctx, w, o, p); err != nil {
+					return err
+				}
+				return w.Patch(ctx, o, p, opts...)
+			})
 		},
 		Update: func(ctx context.Context, w client.WithWatch, o client.Object, opts ...client.UpdateOption) error {
 			return c.write("update", o, func() error { return w.Update(ctx, o, opts...) })
@@ -116,6 +121,24 @@ func (c *cluster) restart() {
 		},
 	})
 	c.reconciler = &Reconciler{Client: counted, Live: c.api, Events: c.events, Clock: c.clock, Counters: c.counters}
+}
+
+// ofAnother refuses a patch that names another UID than the object has, as the API
+// server does and the fake does not.
+func ofAnother(ctx context.Context, w client.WithWatch, o client.Object, p client.Patch) error {
+	data, err := p.Data(o)
+	if err != nil {
+		return err
+	}
+	there := copyOf(o)
+	if err := w.Get(ctx, client.ObjectKeyFromObject(o), there); err != nil {
+		return err
+	}
+	m, _ := decoded(data)["metadata"].(map[string]any)
+	if uid, ok := m["uid"]; ok && uid != string(there.GetUID()) {
+		return conflict(o.GetName(), "another UID")
+	}
+	return nil
 }
 
 // write counts a write and breaks the one that is to break.
