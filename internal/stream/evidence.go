@@ -167,14 +167,41 @@ func deletedBefore(p *corev1.Pod, seen metav1.Time) bool {
 	return p.DeletionTimestamp != nil && !seen.Time.Before(askedAt(p))
 }
 
-// mainEnd is how the main container of a pod ended; nil where it has not.
-func mainEnd(p *corev1.Pod, main string) *corev1.ContainerStateTerminated {
+// named is the container that all rules of a policy about exit codes are about; empty
+// where they are about several, or do not say.
+func named(policy *batchv1.PodFailurePolicy) string {
+	if policy == nil {
+		return ""
+	}
+	name := ""
+	for _, rule := range policy.Rules {
+		if rule.OnExitCodes == nil {
+			continue
+		}
+		is := ptr.Deref(rule.OnExitCodes.ContainerName, "")
+		if is == "" || name != "" && is != name {
+			return ""
+		}
+		name = is
+	}
+	return name
+}
+
+// exitOf is how the main container of a pod ended. Where the pod has no such container
+// it is how the first ended that failed: the others end with it, and are sorted by name.
+func exitOf(p *corev1.Pod, main string) *corev1.ContainerStateTerminated {
+	var exit *corev1.ContainerStateTerminated
 	for i := range p.Status.ContainerStatuses {
-		if c := &p.Status.ContainerStatuses[i]; c.Name == main {
-			return c.State.Terminated
+		c := &p.Status.ContainerStatuses[i]
+		ended := c.State.Terminated
+		if c.Name == main {
+			return ended
+		}
+		if ended != nil && (exit == nil || exit.ExitCode == 0 && ended.ExitCode != 0) {
+			exit = ended
 		}
 	}
-	return nil
+	return exit
 }
 
 // newest is the pod of a Job that was created last among those that fit.

@@ -10,9 +10,12 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 )
 
 // at is a moment, in seconds of the test's own time.
@@ -105,6 +108,91 @@ func TestDelayDoublesUpToItsMaximum(t *testing.T) {
 	}
 	if got := delay(1<<30, 10*time.Second, 10*time.Minute); got != 10*time.Minute {
 		t.Errorf("a great number waits %s", got)
+	}
+}
+
+// TestTheExitCodeIsTheMainContainers: also where class and template, which say which
+// one that is, have changed since, or are gone. The kubelet sorts containers by name.
+func TestTheExitCodeIsTheMainContainers(t *testing.T) {
+	gone := func(c *cluster, o client.Object) { c.must(c.api.Delete(t.Context(), o)) }
+	for name, meanwhile := range map[string]func(*cluster){
+		"nothing changed": func(*cluster) {},
+		"the class is gone": func(c *cluster) {
+			gone(c, &v1.StreamClass{ObjectMeta: metav1.ObjectMeta{Name: "postgres"}})
+		},
+		"the template is gone": func(c *cluster) {
+			gone(c, &v1.StreamingJobTemplate{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "std"}})
+		},
+		"the template begins with another container": func(c *cluster) {
+			template := &v1.StreamingJobTemplate{}
+			c.must(c.api.Get(t.Context(), types.NamespacedName{Namespace: namespace, Name: "std"}, template))
+			template.Spec.Spec.Template.Spec.Containers[0].Name = "a-proxy"
+			c.must(c.api.Update(t.Context(), template))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t, orders(noBackfill, decided)...)
+			c.settle()
+			c.end(20, func(p *corev1.Pod) {
+				proxy := corev1.ContainerStatus{Name: "a-proxy", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 143, FinishedAt: at(1)}}}
+				p.Status.ContainerStatuses = append([]corev1.ContainerStatus{proxy}, p.Status.ContainerStatuses...)
+			})
+			meanwhile(c)
+			c.settle()
+			if f := c.stream().Status.Failure; f == nil || f.ExitCode == nil || *f.ExitCode != 20 {
+				t.Errorf("the failure is %+v", f)
+			}
+		})
+	}
+}
+
+// TestAnExitCodeWithoutAMainContainer: of several, the one that failed says more.
+func TestAnExitCodeWithoutAMainContainer(t *testing.T) {
+	ended := func(code int32) corev1.ContainerState {
+		return corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code}}
+	}
+	for _, c := range []struct {
+		name string
+		pod  []corev1.ContainerStatus
+		want int32
+	}{
+		{"none has ended", []corev1.ContainerStatus{{Name: "a"}}, -1},
+		{"one", []corev1.ContainerStatus{{Name: "a", State: ended(7)}}, 7},
+		{"the second failed", []corev1.ContainerStatus{{Name: "a", State: ended(0)}, {Name: "b", State: ended(7)}}, 7},
+		{"both failed", []corev1.ContainerStatus{{Name: "a", State: ended(6)}, {Name: "b", State: ended(7)}}, 6},
+		{"the main one runs", []corev1.ContainerStatus{{Name: "a", State: ended(7)}, {Name: "main"}}, -1},
+	} {
+		pod := &corev1.Pod{Status: corev1.PodStatus{ContainerStatuses: c.pod}}
+		got := int32(-1)
+		if exit := exitOf(pod, "main"); exit != nil {
+			got = exit.ExitCode
+		}
+		if got != c.want {
+			t.Errorf("%s: %d, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+// TestAPolicyNamesItsContainer: only one, and in all that is about exit codes.
+func TestAPolicyNamesItsContainer(t *testing.T) {
+	on := func(names ...string) *batchv1.PodFailurePolicy {
+		p := &batchv1.PodFailurePolicy{Rules: []batchv1.PodFailurePolicyRule{{Action: batchv1.PodFailurePolicyActionIgnore}}}
+		for _, name := range names {
+			r := &batchv1.PodFailurePolicyOnExitCodesRequirement{}
+			if name != "" {
+				r.ContainerName = &name
+			}
+			p.Rules = append(p.Rules, batchv1.PodFailurePolicyRule{OnExitCodes: r})
+		}
+		return p
+	}
+	for _, c := range []struct {
+		policy *batchv1.PodFailurePolicy
+		want   string
+	}{{nil, ""}, {on(), ""}, {on("a"), "a"}, {on("a", "a"), "a"}, {on("a", "b"), ""}, {on("a", ""), ""}, {on("", "a"), ""}} {
+		if got := named(c.policy); got != c.want {
+			t.Errorf("%v: %q, want %q", c.policy, got, c.want)
+		}
 	}
 }
 

@@ -228,19 +228,12 @@ func (p *pass) failure() *v1.Failure {
 		JobUID: record.UID, Job: record.Name, Run: record.Run, Mode: record.Mode,
 		Reason: end.Reason, Message: truncate(end.Message, 1024), Time: end.LastTransitionTime,
 	}
-	main := jobspec.MainContainer(p.class, p.streaming.Template)
-	if record.Mode == v1.ModeBackfill {
-		main = jobspec.MainContainer(p.class, p.backfill.Template)
-	}
 	last := newest(p.pods, record.UID, func(pod *corev1.Pod) bool { return pod.Status.Phase == corev1.PodFailed })
 	if last == nil {
 		return f
 	}
 	f.Pod = last.Name
-	exit := mainEnd(last, main)
-	if exit == nil && len(last.Status.ContainerStatuses) > 0 {
-		exit = last.Status.ContainerStatuses[0].State.Terminated
-	}
+	exit := exitOf(last, p.mainContainer())
 	if exit == nil {
 		return f
 	}
@@ -257,6 +250,18 @@ func (p *pass) failure() *v1.Failure {
 // oneLine is a plugin's last words as a part of a sentence: kubectl would cut a table's
 // cell at the end of the first line, and what to do about the failure comes after it.
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
+
+// mainContainer is the one that the recorded job's exit codes are about: its policy
+// says which, as the job was built. Class and template may have changed since, or be gone.
+func (p *pass) mainContainer() string {
+	if main := named(p.job.Spec.PodFailurePolicy); main != "" {
+		return main
+	}
+	if p.record.Mode == v1.ModeBackfill {
+		return jobspec.MainContainer(p.class, p.backfill.Template)
+	}
+	return jobspec.MainContainer(p.class, p.streaming.Template)
+}
 
 // truncate shortens a text to at most limit bytes, without cutting a character.
 func truncate(text string, limit int) string {
