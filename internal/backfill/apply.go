@@ -7,13 +7,13 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/ownership"
 	"github.com/arcane-streaming/arcane-operator/internal/tracing"
 )
 
@@ -32,30 +32,13 @@ func (r *Reconciler) apply(ctx context.Context, w *world, d decision) (err error
 	return nil
 }
 
-// own makes the stream an owner of the request, so that it is deleted with it. The
-// cache may still hold a stream whose name another has taken: its user made the
-// request for that one, and would lose it to the garbage collector. Seen alive after
-// the request was read, the stream was there when this version of the request was.
-//
-// +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=backfillrequests,verbs=patch
-// +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=streams,verbs=get
+// own makes the stream an owner of the request, so that it is deleted with it.
 func (r *Reconciler) own(ctx context.Context, w *world) error {
-	there := &v1.Stream{}
-	err := r.Live.Get(ctx, keyOf(w.stream), there)
-	switch {
-	case apierrors.IsNotFound(err), err == nil && (there.UID != w.stream.UID || there.DeletionTimestamp != nil):
+	owned, err := ownership.Take(ctx, r.Live, r.Client, w.stream, w.request)
+	if err == nil && owned == nil {
 		return fmt.Errorf("%w: stream %s is another, or on its way out", errObserveAgain, w.stream.Name)
-	case err != nil:
-		return fmt.Errorf("look at the stream of request %s: %w", w.request.Name, err)
 	}
-	after := w.request.DeepCopy()
-	after.OwnerReferences = append(after.OwnerReferences, metav1.OwnerReference{
-		APIVersion: v1.GroupVersion.String(), Kind: v1.KindStream, Name: w.stream.Name, UID: w.stream.UID,
-	})
-	if err = r.Client.Patch(ctx, after, locked(w.request)); client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("make the stream an owner of request %s: %w", w.request.Name, err)
-	}
-	return nil
+	return client.IgnoreNotFound(err) //nolint:wrapcheck // It says what was being done.
 }
 
 // tell patches the status.

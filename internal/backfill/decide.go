@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/backlog"
 )
 
 const (
@@ -176,7 +177,7 @@ func setPhase(s *v1.BackfillRequestStatus, phase v1.RequestPhase, reason v1.Reas
 // set one, the operator's own also where enough newer ones are kept.
 func (w *world) cleanUp() decision {
 	q := w.request
-	if madeByUs(q) && w.newer() >= keepEnded {
+	if backlog.MadeByUs(q) && w.newer() >= keepEnded {
 		return decision{does: remove}
 	}
 	if q.Spec.TTLSecondsAfterFinished == nil {
@@ -194,7 +195,7 @@ func (w *world) newer() int {
 	q, n := w.request, 0
 	for i := range w.requests {
 		o := &w.requests[i]
-		if !madeByUs(o) || !o.Status.Phase.Final() {
+		if !backlog.MadeByUs(o) || !o.Status.Phase.Final() {
 			continue
 		}
 		if by := endOf(o).Compare(endOf(q).Time); by > 0 || by == 0 && o.Name > q.Name {

@@ -73,7 +73,15 @@ func ttl(seconds int32) func(*v1.BackfillRequest) {
 	return func(q *v1.BackfillRequest) { q.Spec.TTLSecondsAfterFinished = &seconds }
 }
 
-func forGap(q *v1.BackfillRequest) { q.Annotations[v1.AnnotationMadeBy] = v1.RequestGap }
+func forGap(q *v1.BackfillRequest) { made(q, v1.RequestGap) }
+
+// made is a request of the operator's own: its stream controls it.
+func made(q *v1.BackfillRequest, reason string) {
+	q.Annotations[v1.AnnotationMadeBy] = reason
+	for i := range q.OwnerReferences {
+		q.OwnerReferences[i].Controller = ptr.To(true)
+	}
+}
 
 // initialIs records the request of the initial backfill.
 func initialIs(request string) func(*v1.Stream) {
@@ -86,7 +94,10 @@ func initialIs(request string) func(*v1.Stream) {
 func gapIs(request string) func(*v1.Stream) {
 	return func(s *v1.Stream) { s.Status.GapRequestUID = types.UID("uid-" + request) }
 }
-func ours(q *v1.BackfillRequest) { q.Annotations[v1.AnnotationMadeBy] = v1.RequestInitial }
+func ours(q *v1.BackfillRequest) { made(q, v1.RequestInitial) }
+
+// copied is a user's own, made from the manifest of one of ours.
+func copied(q *v1.BackfillRequest) { q.Annotations[v1.AnnotationMadeBy] = v1.RequestInitial }
 
 // told is what was written about a wait before.
 func told(reason v1.Reason, message string) func(*v1.BackfillRequest) {
@@ -282,6 +293,11 @@ func TestHowARequestEnds(t *testing.T) {
 			requests: list(request("b", ours, endedAt(v1.RequestCompleted, time.Minute)), request("c", ours, endedAt(v1.RequestCancelled, time.Minute)),
 				request("d", ours, endedAt(v1.RequestCompleted, time.Hour))),
 		}, decision{does: remove}},
+		"a copy of ours, three newer": {world{
+			request: request("a", copied, endedAt(v1.RequestCompleted, time.Hour)),
+			requests: list(request("b", ours, endedAt(v1.RequestCompleted, time.Minute)), request("c", ours, endedAt(v1.RequestCancelled, time.Minute)),
+				request("d", ours, endedAt(v1.RequestCompleted, time.Minute))),
+		}, decision{}},
 		"ours, three newer of users": {world{
 			request: request("a", ours, endedAt(v1.RequestCompleted, time.Hour)),
 			requests: list(request("b", endedAt(v1.RequestCompleted, time.Minute)), request("c", endedAt(v1.RequestCancelled, time.Minute)),

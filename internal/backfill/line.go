@@ -11,18 +11,13 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/backlog"
 )
 
 // ended tells whether a request will never be served again: completed by a job,
 // cancelled by its user, or on its way out.
 func ended(q *v1.BackfillRequest) bool {
 	return q.DeletionTimestamp != nil || q.Spec.Completed || q.Status.Phase.Final()
-}
-
-// madeByUs tells the operator's own requests from those of users.
-func madeByUs(q *v1.BackfillRequest) bool {
-	_, ours := q.Annotations[v1.AnnotationMadeBy]
-	return ours
 }
 
 // blocked is why no request for this stream, or not this one, can be served now;
@@ -97,17 +92,7 @@ func occupies(s *v1.Stream) bool {
 // waiting tells whether a request stands in its stream's line. One of the
 // operator's own that the stream does not know is about to be recorded by it, or deleted.
 func waiting(s *v1.Stream, q *v1.BackfillRequest) bool {
-	return !ended(q) && !orphaned(s, q) && matches(s, q) && !unknown(s, q)
-}
-
-func unknown(s *v1.Stream, q *v1.BackfillRequest) bool {
-	switch q.Annotations[v1.AnnotationMadeBy] {
-	case v1.RequestInitial:
-		return s.Status.InitialBackfill != "" && s.Status.InitialRequestUID != q.UID
-	case v1.RequestGap:
-		return s.Status.GapRequestUID != q.UID
-	}
-	return false
+	return !ended(q) && !orphaned(s, q) && matches(s, q) && !backlog.Unrecorded(s, q)
 }
 
 // isNext tells whether no other request comes before this one: the one whose job
@@ -133,11 +118,6 @@ func behindFirst(s *v1.Stream, q *v1.BackfillRequest, found func(types.UID) *v1.
 		o := found(first)
 		return o != nil && waiting(s, o) && inOrder(o, q) < 0
 	})
-}
-
-// comesFirst tells whether a stream runs nothing before this request has ended.
-func comesFirst(s *v1.Stream, q *v1.BackfillRequest) bool {
-	return q.UID == s.Status.InitialRequestUID || q.UID == s.Status.GapRequestUID
 }
 
 // inOrder sorts requests: the oldest first, then by name, then, across namespaces, by namespace.

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/backlog"
 	"github.com/arcane-streaming/arcane-operator/internal/definition"
 	"github.com/arcane-streaming/arcane-operator/internal/jobspec"
 	"github.com/arcane-streaming/arcane-operator/internal/tracing"
@@ -59,7 +60,7 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName) (_ *
 
 // kept tells whether a request has ended and belongs to its user, who may have set a time for it.
 func kept(q *v1.BackfillRequest) bool {
-	return q.Status.Phase.Final() && !madeByUs(q)
+	return q.Status.Phase.Final() && !backlog.MadeByUs(q)
 }
 
 func (r *Reconciler) readStream(ctx context.Context, w *world) error {

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/backlog"
 )
 
 // queue is what was read of a class's queue.
@@ -80,7 +81,7 @@ func (q *queue) claims(s *v1.Stream, r *v1.BackfillRequest) bool {
 	if !occupies(s) || holds(r.Status.Phase) {
 		return false
 	}
-	return recorded(s, r) || comesFirst(s, r) && !slices.ContainsFunc(q.requests, func(o v1.BackfillRequest) bool { return recorded(s, &o) && !ended(&o) })
+	return recorded(s, r) || backlog.ComesFirst(s, r) && !slices.ContainsFunc(q.requests, func(o v1.BackfillRequest) bool { return recorded(s, &o) && !ended(&o) })
 }
 
 // candidates are the requests that may be granted a slot, in the order in which

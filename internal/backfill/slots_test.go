@@ -71,6 +71,7 @@ func TestCandidates(t *testing.T) {
 		"of a former stream":             {1, []*v1.Stream{a}, []*v1.BackfillRequest{request("1", of("a"), ownedBy("uid-former"))}, ""},
 		"a gap's, not recorded yet":      {1, []*v1.Stream{a}, []*v1.BackfillRequest{request("1", of("a"), forGap)}, ""},
 		"a gap's, recorded":              {1, []*v1.Stream{stream(named("a"), gapIs("1"))}, []*v1.BackfillRequest{request("1", of("a"), forGap)}, "1"},
+		"a copy of one of ours":          {1, []*v1.Stream{a}, []*v1.BackfillRequest{request("1", of("a"), copied)}, "1"},
 		"unknown to its stream":          {1, []*v1.Stream{a}, []*v1.BackfillRequest{request("1", of("a"), ours)}, ""},
 		"ended":                          {1, []*v1.Stream{a}, []*v1.BackfillRequest{request("1", of("a"), completed), request("2", of("a"), endedAt(v1.RequestCancelled, 0))}, ""},
 		"claimed without a limit":        {1, []*v1.Stream{stream(named("a"), serving("1"))}, []*v1.BackfillRequest{request("1", of("a")), request("2", of("a"))}, "1!"},

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/backlog"
 	"github.com/arcane-streaming/arcane-operator/internal/jobspec"
 	"github.com/arcane-streaming/arcane-operator/internal/lifecycle"
 )
@@ -84,23 +85,11 @@ func (w *world) loose() []*v1.BackfillRequest {
 	for i := range w.requests {
 		q := &w.requests[i]
 		asked := w.stream.Status.Failure != nil && q.Name == w.gapName()
-		if w.unrecorded(q) && !asked && !ended(q) {
+		if backlog.Unrecorded(w.stream, q) && !asked && !ended(q) {
 			list = append(list, q)
 		}
 	}
 	return list
-}
-
-// unrecorded tells whether a request is the operator's own and not (yet) noted in the stream's status.
-func (w *world) unrecorded(q *v1.BackfillRequest) bool {
-	s := &w.stream.Status
-	return w.madeFor(q, v1.RequestInitial) && q.UID != s.InitialRequestUID ||
-		w.madeFor(q, v1.RequestGap) && q.UID != s.GapRequestUID
-}
-
-// madeFor tells whether the operator made a request for this very stream, for this reason.
-func (w *world) madeFor(q *v1.BackfillRequest, reason string) bool {
-	return q.Annotations[v1.AnnotationMadeBy] == reason && ownedBy(q, w.stream.UID)
 }
 
 // others looks for what there is of ours beside the recorded job. What belongs to a
@@ -188,19 +177,12 @@ func (r *Reconciler) nextRequest(ctx context.Context, w *world) (lifecycle.Reque
 				return lifecycle.RequestReady, nil
 			}
 		}
-		if w.comesFirst(q) {
+		if backlog.ComesFirst(w.stream, q) {
 			return lifecycle.RequestFirst, nil
 		}
 		found = lifecycle.RequestWaiting
 	}
 	return found, nil
-}
-
-// comesFirst tells whether nothing streams before a request has ended: the initial
-// backfill, and the one that a failure asked for.
-func (w *world) comesFirst(q *v1.BackfillRequest) bool {
-	s := &w.stream.Status
-	return s.InitialBackfill == v1.InitialRequested && q.UID == s.InitialRequestUID || q.UID == s.GapRequestUID
 }
 
 // line lists the requests that want to be served, in their order.
@@ -209,7 +191,7 @@ func (w *world) line() []*v1.BackfillRequest {
 	unfinished := w.job != nil && !finished(w.job)
 	for i := range w.requests {
 		q := &w.requests[i]
-		if ended(q) || w.unrecorded(q) || w.ofFormer(q) || q.Spec.StreamClass != "" && q.Spec.StreamClass != w.stream.Spec.StreamClass {
+		if ended(q) || backlog.Unrecorded(w.stream, q) || w.ofFormer(q) || q.Spec.StreamClass != "" && q.Spec.StreamClass != w.stream.Spec.StreamClass {
 			continue
 		}
 		switch {

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/backlog"
 	"github.com/arcane-streaming/arcane-operator/internal/lifecycle"
 )
 
@@ -42,7 +43,7 @@ func (p *pass) lookFirst(ctx context.Context) error {
 		return fmt.Errorf("look for the backfill that comes first: %w", err)
 	}
 	for i := range live.Items {
-		if q := &live.Items[i]; p.comesFirst(q) && !ended(q) {
+		if q := &live.Items[i]; backlog.ComesFirst(p.stream, q) && !ended(q) {
 			return fmt.Errorf("%w: request %s comes first", errObserveAgain, q.Name)
 		}
 	}
@@ -122,22 +123,6 @@ func (p *pass) lookAlive(ctx context.Context, judged *v1.BackfillRequest) error 
 	}
 	if request == nil || request.UID != judged.UID || ended(request) || !p.granted(request) {
 		return fmt.Errorf("%w: the request has ended, or has lost its slot", errObserveAgain)
-	}
-	return nil
-}
-
-// lookStream makes sure that the stream that was judged is there, and stays: what
-// it becomes the owner of goes with it.
-//
-// +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=streams,verbs=get
-func (p *pass) lookStream(ctx context.Context) error {
-	stream := &v1.Stream{}
-	err := p.Live.Get(ctx, client.ObjectKeyFromObject(p.stream), stream)
-	switch {
-	case apierrors.IsNotFound(err), err == nil && (stream.UID != p.stream.UID || stream.DeletionTimestamp != nil):
-		return fmt.Errorf("%w: the stream is gone, or on its way out", errObserveAgain)
-	case err != nil:
-		return fmt.Errorf("look at the stream: %w", err)
 	}
 	return nil
 }

@@ -5,7 +5,6 @@ package stream
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -13,19 +12,17 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/backlog"
+	"github.com/arcane-streaming/arcane-operator/internal/ownership"
 )
 
 // createRequest leaves a request of our own behind. A live request that is there
 // already counts in its place.
 //
-// +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=backfillrequests,verbs=create;patch
+// +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=backfillrequests,verbs=create
 func (p *pass) createRequest(ctx context.Context, name, reason string) error {
 	if line := p.line(); len(line) > 0 {
-		if err := p.own(ctx, line[0]); err != nil {
-			return err
-		}
-		p.requested = line[0].UID
-		return nil
+		return p.countOn(ctx, line[0])
 	}
 	want := p.ownRequest(name, reason)
 	err := p.Client.Create(ctx, want)
@@ -43,7 +40,7 @@ func (p *pass) createRequest(ctx context.Context, name, reason string) error {
 	if err := p.Live.Get(ctx, client.ObjectKeyFromObject(want), there); err != nil {
 		return fmt.Errorf("%w: %w", errObserveAgain, err)
 	}
-	if !p.madeFor(there, reason) {
+	if !backlog.MadeFor(p.stream, there, reason) {
 		p.obstacle = &obstacle{v1.ReasonNameConflict, "It is backfillrequest " + there.Name + "."}
 		return nil
 	}
@@ -51,30 +48,21 @@ func (p *pass) createRequest(ctx context.Context, name, reason string) error {
 	return nil
 }
 
-// own makes the stream an owner of its user's request before the request counts.
-// As long as it has no owner, whoever still sees a former stream of this name may
-// make that one the owner, and the garbage collector takes the request with it:
-// nothing would be left of the backfill that was counted on.
-func (p *pass) own(ctx context.Context, q *v1.BackfillRequest) error {
-	owns := func(ref metav1.OwnerReference) bool { return ref.Kind == v1.KindStream && ref.UID == p.stream.UID }
-	if slices.ContainsFunc(q.OwnerReferences, owns) {
-		return nil
+// countOn lets a user's request count, once the stream is an owner of it. As long as
+// it has no owner, whoever still sees a former stream of this name may make that one
+// the owner, and the garbage collector takes the request with it: nothing would be left
+// of the backfill that was counted on.
+func (p *pass) countOn(ctx context.Context, q *v1.BackfillRequest) error {
+	owned, err := ownership.Take(ctx, p.Live, p.Client, p.stream, q)
+	switch {
+	case apierrors.IsNotFound(err):
+		return fmt.Errorf("%w: %w", errObserveAgain, err)
+	case err != nil:
+		return err //nolint:wrapcheck // It says what was being done.
+	case owned == nil:
+		return fmt.Errorf("%w: the stream is gone, or on its way out", errObserveAgain)
 	}
-	if err := p.lookStream(ctx); err != nil {
-		return err
-	}
-	target := q.DeepCopy()
-	target.OwnerReferences = append(target.OwnerReferences, metav1.OwnerReference{
-		APIVersion: v1.GroupVersion.String(), Kind: v1.KindStream, Name: p.stream.Name, UID: p.stream.UID,
-	})
-	err := p.Client.Patch(ctx, target, client.MergeFromWithOptions(q, client.MergeFromWithOptimisticLock{}))
-	if apierrors.IsNotFound(err) {
-		return fmt.Errorf("%w: request %s is gone", errObserveAgain, q.Name)
-	}
-	if err != nil {
-		return fmt.Errorf("make the stream an owner of request %s: %w", q.Name, err)
-	}
-	*q = *target
+	*q, p.requested = *owned, q.UID
 	return nil
 }
 

@@ -35,8 +35,7 @@ var catalog = []mutant{
 		edits: []edit{
 			{"internal/lifecycle/rules.go", "do(CreateInitial, RecordInitial)", "do(RecordInitial, CreateInitial)"},
 			// The request's UID cannot be in a status that was written before it.
-			{"internal/stream/facts.go", "q.UID != s.InitialRequestUID", `s.InitialRequestUID != "" && q.UID != s.InitialRequestUID`},
-			{"internal/backfill/line.go", "s.Status.InitialRequestUID != q.UID", `s.Status.InitialRequestUID != "" && s.Status.InitialRequestUID != q.UID`},
+			{"internal/backlog/backlog.go", "q.UID != s.Status.InitialRequestUID", `s.Status.InitialRequestUID != "" && q.UID != s.Status.InitialRequestUID`},
 		},
 		suites: []suite{stories, model},
 	},
