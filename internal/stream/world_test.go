@@ -25,6 +25,7 @@ import (
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/internal/telemetry"
+	"github.com/arcane-streaming/arcane-operator/test/jsontree"
 )
 
 // fault says what happens to one write.
@@ -134,7 +135,7 @@ func ofAnother(ctx context.Context, w client.WithWatch, o client.Object, p clien
 	if err := w.Get(ctx, client.ObjectKeyFromObject(o), there); err != nil {
 		return err
 	}
-	m, _ := decoded(data)["metadata"].(map[string]any)
+	m, _ := jsontree.Decoded(data)["metadata"].(map[string]any)
 	if uid, ok := m["uid"]; ok && uid != string(there.GetUID()) {
 		return conflict(o.GetName(), "another UID")
 	}
