@@ -91,7 +91,7 @@ func TestSIGTERMWhileACatalogQueryHangs(t *testing.T) {
 	s := newStream(t, startServer(t, nil), simple)
 	s.target["batch"] = map[string]any{"maxAge": "1h"}
 	s.backfill("b1")
-	job := s.start("")
+	job := s.start("", "--check-every=100ms")
 	s.exec(`INSERT INTO t VALUES (1, 1)`)
 	s.received()
 	backend, err := strconv.Atoi(s.query(`SELECT pid::text FROM pg_stat_activity WHERE datname = current_database()
