@@ -47,6 +47,9 @@ func Open(ctx context.Context, bucketURL, directory string, patience time.Durati
 	if err != nil {
 		return nil, exit.Configf("spec.sink.bucket: %w", err)
 	}
+	if parsed.Query().Has("key") || parsed.Scheme == "file" && (parsed.Query().Has("prefix") || parsed.Host != "") {
+		return nil, exit.Configf("spec.sink.bucket: want a bucket or a folder, such as s3://name or file:///sink, without key and prefix; spec.sink.prefix is for that")
+	}
 	if parsed.Scheme == "file" {
 		s.local = &localFiles{root: parsed.Path}
 		// No sidecar files, and nothing outside the bucket's own folder: the root file system may be read-only.

@@ -110,7 +110,8 @@ func TestClearRemovesHalvesOnly(t *testing.T) {
 
 func TestWhatOnlyTheUserCanSolve(t *testing.T) {
 	t.Parallel()
-	for _, url := range []string{"file:///no/such/folder", "nothing://x", "file://%zz", "s3://"} {
+	here := t.TempDir()
+	for _, url := range []string{"file:///no/such/folder", "nothing://x", "file://%zz", "s3://", "file://./" + filepath.Base(here), "file://" + here + "?prefix=a/", "file://" + here + "?key=a"} {
 		s, err := Open(t.Context(), url, "d", time.Second)
 		if exit.Code(err) != exit.Config {
 			t.Errorf("%s: %v (exit %d), want exit %d", url, err, exit.Code(err), exit.Config)

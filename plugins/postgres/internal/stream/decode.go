@@ -114,7 +114,10 @@ func (d *decoder) relation(ctx context.Context, message *pglogrepl.RelationMessa
 		return exit.Configf("table %s lost its primary key while it was followed: add one again, run this plugin's cleanup for the stream, and make a BackfillRequest", schema.Relation)
 	}
 	d.schema, d.schemaID = schema, schema.ID()
-	return source.CheckNames(schema)
+	if err := source.CheckNames(schema); err != nil {
+		return exit.Configf("%w, run this plugin's cleanup for the stream, and make a BackfillRequest: changes with that name are in the log", err)
+	}
+	return nil
 }
 
 // next gives a change its place. A change that is in a file already is not given again.
