@@ -133,7 +133,7 @@ func TestASlotThatSomebodyElseReadHasGivenChangesAway(t *testing.T) {
 }
 
 // TestASourceThatWasPutBackHasForgottenWhatTheSinkHas: its log has other changes now
-// at places that the sink holds already. The sink is made to look as it would then.
+// at places that the sink holds already.
 func TestASourceThatWasPutBackHasForgottenWhatTheSinkHas(t *testing.T) {
 	t.Parallel()
 	own := startServer(t, nil)
