@@ -223,6 +223,7 @@ func (p *program) sayLast(text string) {
 		return
 	}
 	// The exit code says the most important; there is nobody left to tell more.
-	_, _ = file.WriteString(text[:min(len(text), terminationLimit)])
+	// A letter that is cut in two is none, and would be refused where the text goes.
+	_, _ = file.WriteString(strings.ToValidUTF8(text[:min(len(text), terminationLimit)], ""))
 	_ = file.Close()
 }
