@@ -12,7 +12,6 @@ import (
 
 	streamingv1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/test/given"
-	"github.com/arcane-streaming/arcane-operator/test/story"
 )
 
 var _ = Describe("A stream whose Secret is missing", func() {
@@ -20,9 +19,7 @@ var _ = Describe("A stream whose Secret is missing", func() {
 		const canary = "canary-3f9a"
 		theEyes.hide(canary)
 		w := stage().Enter(ctx)
-		story.Edit(ctx, w, &streamingv1.StreamClass{ObjectMeta: metav1.ObjectMeta{Name: w.Class}}, func(c *streamingv1.StreamClass) {
-			given.SecretRefs("source.credentials")(c)
-		})
+		w.EditClass(ctx, given.SecretRefs("source.credentials"))
 		w.Given(ctx, "orders", given.NoInitialBackfill,
 			given.SourceWith(map[string]any{"credentials": map[string]any{"name": "login"}}))
 		w.Await(ctx, func(g Gomega) {

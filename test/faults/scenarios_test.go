@@ -107,7 +107,7 @@ func interruptedBackfill(ctx context.Context, w *story.World) {
 // failedAndRecovered: a stream fails; its user suspends it, asks for a backfill,
 // corrects it and resumes it.
 func failedAndRecovered(ctx context.Context, w *story.World) {
-	w.EditTemplate(ctx, story.Template, func(t *streamingv1.StreamingJobTemplate) { given.BackoffLimit(0)(t) })
+	w.EditTemplate(ctx, story.Template, given.BackoffLimit(0))
 	classReady(ctx, w)
 	w.Given(ctx, "orders", given.NoInitialBackfill, given.Script(func(s *script.Source) {
 		s.Stream = script.Run{ExitCode: 1, Message: "the table is gone"}
@@ -117,7 +117,7 @@ func failedAndRecovered(ctx context.Context, w *story.World) {
 	w.AwaitPhase(ctx, "orders", streamingv1.StreamSuspended)
 	w.Request(ctx, "again", "orders")
 	w.AwaitRequest(ctx, "again", streamingv1.RequestQueued)
-	w.EditStream(ctx, "orders", func(s *streamingv1.Stream) { given.Script(quick)(s) })
+	w.EditStream(ctx, "orders", given.Script(quick))
 	w.AwaitPhase(ctx, "orders", streamingv1.StreamSuspended)
 	w.Resume(ctx, "orders")
 	w.AwaitCompleted(ctx, "again")

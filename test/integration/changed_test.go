@@ -46,11 +46,11 @@ var _ = Describe("A running stream", func() {
 			w.EditStream(ctx, "orders", func(s *streamingv1.Stream) { s.Spec.Sink.Raw = []byte(`{"bucket":"file:///elsewhere"}`) })
 		}),
 		Entry("when I change its template", func(ctx SpecContext, w *story.World) {
-			w.EditTemplate(ctx, story.Template, func(t *streamingv1.StreamingJobTemplate) { given.Environment("COLOUR", "blue")(t) })
+			w.EditTemplate(ctx, story.Template, given.Environment("COLOUR", "blue"))
 		}),
 		Entry("when I give it another template", func(ctx SpecContext, w *story.World) {
 			w.Create(ctx, given.Template(w.Namespace, "other", given.Environment("COLOUR", "red")))
-			w.EditStream(ctx, "orders", func(s *streamingv1.Stream) { given.TemplateOf("other")(s) })
+			w.EditStream(ctx, "orders", given.TemplateOf("other"))
 		}),
 		Entry("when I ask for a restart by the annotation", func(ctx SpecContext, w *story.World) {
 			w.EditStream(ctx, "orders", func(s *streamingv1.Stream) {
@@ -82,14 +82,14 @@ var _ = Describe("A running stream", func() {
 			Expect(w.Client.Patch(ctx, target, client.RawPatch(types.MergePatchType, manifest))).To(Succeed())
 		}),
 		Entry("when I change how it restarts", func(ctx SpecContext, w *story.World) {
-			w.EditStream(ctx, "orders", func(s *streamingv1.Stream) { given.Backoff(time.Minute, time.Hour)(s) })
+			w.EditStream(ctx, "orders", given.Backoff(time.Minute, time.Hour))
 		}),
 		Entry("when I change how it backfills", func(ctx SpecContext, w *story.World) {
 			w.EditStream(ctx, "orders", func(s *streamingv1.Stream) { s.Spec.Backfill.OnSpecChange = streamingv1.OnSpecChangeRestart })
 		}),
 		Entry("when I give its backfills another template", func(ctx SpecContext, w *story.World) {
 			w.Create(ctx, given.Template(w.Namespace, "big", given.Environment("SIZE", "big")))
-			w.EditStream(ctx, "orders", func(s *streamingv1.Stream) { given.BackfillTemplateOf("big")(s) })
+			w.EditStream(ctx, "orders", given.BackfillTemplateOf("big"))
 		}),
 		Entry("when the operator is restarted", func(ctx SpecContext, w *story.World) {
 			w.RestartOperator(ctx)
@@ -105,7 +105,7 @@ var _ = Describe("A backfilling stream whose source I change", func() {
 		endless := given.Script(func(s *script.Source) { s.Backfill.RunFor = script.Forever })
 		w.Given(ctx, "orders", append(options, endless)...)
 		backfill = w.AwaitPod(ctx, "orders", streamingv1.ModeBackfill)
-		w.EditStream(ctx, "orders", func(s *streamingv1.Stream) { given.Source(script.Default())(s) })
+		w.EditStream(ctx, "orders", given.Source(script.Default()))
 	}
 
 	It("finishes its backfill first and says that a change waits", func(ctx SpecContext) {

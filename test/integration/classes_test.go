@@ -32,7 +32,7 @@ var _ = Describe("A class with live streams", func() {
 	BeforeEach(func(ctx SpecContext) { w = stage().Enter(ctx) })
 	editClass := func(ctx SpecContext, change given.ClassOption) {
 		GinkgoHelper()
-		story.Edit(ctx, w, &streamingv1.StreamClass{ObjectMeta: metav1.ObjectMeta{Name: w.Class}}, func(c *streamingv1.StreamClass) { change(c) })
+		w.EditClass(ctx, change)
 	}
 
 	It("that I delete and create again leaves its streams running, and backfills them again on request", func(ctx SpecContext) {

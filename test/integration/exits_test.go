@@ -21,9 +21,7 @@ import (
 var _ = Describe("A pod that exits with a code for which its class has an answer", func() {
 	It("fails the stream at once, and names the failure's class", func(ctx SpecContext) {
 		w := stage().Enter(ctx)
-		story.Edit(ctx, w, &streamingv1.StreamClass{ObjectMeta: metav1.ObjectMeta{Name: w.Class}}, func(c *streamingv1.StreamClass) {
-			given.FailureClass("config", streamingv1.ActionFail, 20)(c)
-		})
+		w.EditClass(ctx, given.FailureClass("config", streamingv1.ActionFail, 20))
 		w.SetTemplate(ctx, given.BackoffLimit(5))
 		s := w.Given(ctx, "orders", given.NoInitialBackfill,
 			given.Script(func(s *script.Source) { s.Stream = script.Run{ExitCode: 20, Message: "no such table"} }))

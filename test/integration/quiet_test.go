@@ -42,7 +42,7 @@ func quietTime() time.Duration {
 func restingFleet(ctx context.Context, w *story.World) *corev1.Pod {
 	GinkgoHelper()
 	w.SetTemplate(ctx, given.BackoffLimit(0))
-	story.Edit(ctx, w, &streamingv1.StreamClass{ObjectMeta: metav1.ObjectMeta{Name: w.Class}}, func(c *streamingv1.StreamClass) {
+	w.EditClass(ctx, func(c *streamingv1.StreamClass) {
 		c.Spec.Backfill = &streamingv1.ClassBackfill{MaxConcurrent: ptr.To(int32(1))}
 	})
 	w.Given(ctx, "backfilling", given.Script(func(s *script.Source) { s.Backfill.RunFor = script.Forever }))

@@ -6,7 +6,6 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
 	streamingv1 "github.com/arcane-streaming/arcane-operator/api/v1"
@@ -86,7 +85,7 @@ var _ = Describe("A class that runs one backfill at a time", func() {
 
 	It("lets further streams wait for their turn, and streams on meanwhile", func(ctx SpecContext) {
 		w = stage().Enter(ctx)
-		story.Edit(ctx, w, &streamingv1.StreamClass{ObjectMeta: metav1.ObjectMeta{Name: w.Class}}, func(c *streamingv1.StreamClass) {
+		w.EditClass(ctx, func(c *streamingv1.StreamClass) {
 			c.Spec.Backfill = &streamingv1.ClassBackfill{MaxConcurrent: ptr.To(int32(1))}
 		})
 		endless := given.Script(func(s *script.Source) { s.Backfill.RunFor = script.Forever })

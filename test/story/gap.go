@@ -19,9 +19,7 @@ func losesItsPlace(stage func() *Stage) {
 		var w *World
 		ginkgo.BeforeEach(func(ctx ginkgo.SpecContext) {
 			w = stage().Enter(ctx)
-			Edit(ctx, w, &streamingv1.StreamClass{ObjectMeta: metav1.ObjectMeta{Name: w.Class}}, func(c *streamingv1.StreamClass) {
-				given.FailureClass("sourceGap", streamingv1.ActionBackfill, 30)(c)
-			})
+			w.EditClass(ctx, given.FailureClass("sourceGap", streamingv1.ActionBackfill, 30))
 		})
 
 		ginkgo.It("backfills by itself and streams on, once in healthyAfter", func(ctx ginkgo.SpecContext) {

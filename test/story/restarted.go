@@ -63,9 +63,7 @@ func Restarted(stage func() *Stage) {
 		})
 
 		ginkgo.It("waits for me where its class says that retrying is useless", func(ctx ginkgo.SpecContext) {
-			Edit(ctx, w, &streamingv1.StreamClass{ObjectMeta: metav1.ObjectMeta{Name: w.Class}}, func(c *streamingv1.StreamClass) {
-				given.FailureClass("config", streamingv1.ActionFail, 20)(c)
-			})
+			w.EditClass(ctx, given.FailureClass("config", streamingv1.ActionFail, 20))
 			w.Given(ctx, "orders", given.NoInitialBackfill, given.Backoff(time.Second, time.Second), given.Restarts(5),
 				given.Script(func(s *script.Source) { s.Stream = script.Run{ExitCode: 20} }))
 			w.AwaitPhase(ctx, "orders", streamingv1.StreamFailed)

@@ -60,7 +60,7 @@ func runsFail(stage func() *Stage) {
 		runs(stage, &w, func(s *script.Source) { s.Backfill = script.Run{ExitCode: 1, Message: "no such bucket"} })
 
 		ginkgo.It("says so once, and goes on", func(ctx ginkgo.SpecContext) {
-			w.EditTemplate(ctx, Template, func(t *streamingv1.StreamingJobTemplate) { given.BackoffLimit(0)(t) })
+			w.EditTemplate(ctx, Template, given.BackoffLimit(0))
 			w.AwaitQuiet(ctx)
 			w.RunNow(ctx, "orders", "one")
 			failed := w.AwaitCondition(ctx, "orders", streamingv1.ConditionLastRunFailed, metav1.ConditionTrue, streamingv1.ReasonRunFailed)
@@ -126,7 +126,7 @@ func runsLast(stage func() *Stage) {
 
 		ginkgo.It("lets the run end as it began when the schedule changes", func(ctx ginkgo.SpecContext) {
 			before := w.AwaitPod(ctx, "orders", streamingv1.ModeBackfill)
-			w.EditStream(ctx, "orders", func(s *streamingv1.Stream) { given.Schedule("0 0 2 1 *")(s) })
+			w.EditStream(ctx, "orders", given.Schedule("0 0 2 1 *"))
 			w.Await(ctx, func(g gomega.Gomega) { g.Expect(w.cron(ctx, "orders").Spec.Schedule).To(gomega.Equal("0 0 2 1 *")) })
 			w.AwaitQuiet(ctx)
 			after, err := w.RunningPod(ctx, "orders", streamingv1.ModeBackfill)

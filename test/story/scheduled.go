@@ -55,7 +55,7 @@ func Scheduled(stage func() *Stage) {
 		ginkgo.It("stops streaming first when I set the schedule", func(ctx ginkgo.SpecContext) {
 			w.Given(ctx, "orders", given.NoInitialBackfill)
 			w.AwaitPod(ctx, "orders", streamingv1.ModeStream)
-			w.EditStream(ctx, "orders", func(s *streamingv1.Stream) { given.Schedule(onceAYear)(s) })
+			w.EditStream(ctx, "orders", given.Schedule(onceAYear))
 			w.AwaitPhase(ctx, "orders", streamingv1.StreamScheduled)
 			w.AwaitQuiet(ctx)
 			w.expectNoLivingPod(ctx, "orders")

@@ -20,7 +20,7 @@ func Stalled(stage func() *Stage) {
 		var w *World
 		ginkgo.BeforeEach(func(ctx ginkgo.SpecContext) {
 			w = stage().Enter(ctx)
-			Edit(ctx, w, &streamingv1.StreamClass{ObjectMeta: metav1.ObjectMeta{Name: w.Class}}, func(c *streamingv1.StreamClass) {
+			w.EditClass(ctx, func(c *streamingv1.StreamClass) {
 				deadline := int32(2)
 				c.Spec.StartDeadlineSeconds = &deadline
 			})

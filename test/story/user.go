@@ -65,6 +65,12 @@ func (w *World) EditStream(ctx context.Context, name string, change func(*stream
 	Edit(ctx, w, &streamingv1.Stream{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: name}}, change)
 }
 
+// EditClass changes the story's class.
+func (w *World) EditClass(ctx context.Context, change given.ClassOption) {
+	ginkgo.GinkgoHelper()
+	Edit(ctx, w, &streamingv1.StreamClass{ObjectMeta: metav1.ObjectMeta{Name: w.Class}}, change)
+}
+
 // EditTemplate changes a template.
 func (w *World) EditTemplate(ctx context.Context, name string, change func(*streamingv1.StreamingJobTemplate)) {
 	ginkgo.GinkgoHelper()

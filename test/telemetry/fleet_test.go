@@ -30,7 +30,7 @@ func fails(s *script.Source) { s.Stream = script.Run{ExitCode: 1} }
 func gather(ctx SpecContext, w *story.World) {
 	GinkgoHelper()
 	w.SetTemplate(ctx, given.BackoffLimit(0))
-	story.Edit(ctx, w, &streamingv1.StreamClass{ObjectMeta: metav1.ObjectMeta{Name: w.Class}}, func(c *streamingv1.StreamClass) {
+	w.EditClass(ctx, func(c *streamingv1.StreamClass) {
 		c.Spec.Backfill = &streamingv1.ClassBackfill{MaxConcurrent: ptr.To(int32(1))}
 		c.Spec.StartDeadlineSeconds = ptr.To(int32(2))
 	})
@@ -65,7 +65,7 @@ func gather(ctx SpecContext, w *story.World) {
 	w.Given(ctx, "recovered", given.NoInitialBackfill, given.Script(fails), given.Restarts(100), given.Backoff(time.Second, time.Second))
 
 	w.Await(ctx, func(g Gomega) { g.Expect(w.Stream(ctx, "recovered").Status.Restarts).NotTo(BeNil()) })
-	w.EditStream(ctx, "recovered", func(s *streamingv1.Stream) { given.Source(script.Default())(s) })
+	w.EditStream(ctx, "recovered", given.Source(script.Default()))
 	w.AwaitPod(ctx, "stopped", streamingv1.ModeStream)
 	w.Suspend(ctx, "stopped")
 	w.AwaitPod(ctx, "in-line", streamingv1.ModeStream)

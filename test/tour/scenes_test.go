@@ -58,7 +58,7 @@ func (w *shown) backfilling(ctx SpecContext, options ...given.StreamOption) (pod
 }
 
 func (w *shown) backoffLimit(ctx SpecContext, limit int32) {
-	w.EditTemplate(ctx, story.Template, func(t *v1.StreamingJobTemplate) { given.BackoffLimit(limit)(t) })
+	w.EditTemplate(ctx, story.Template, given.BackoffLimit(limit))
 }
 
 var _ = Describe("How a stream begins, stops and backfills", func() {
@@ -184,7 +184,7 @@ var _ = Describe("How pods end", func() {
 		w.kubectl(ctx, suspend)
 		w.AwaitPhase(ctx, "orders", v1.StreamSuspended)
 		w.look(ctx, stream)
-		w.EditStream(ctx, "orders", func(s *v1.Stream) { given.Source(script.Default())(s) })
+		w.EditStream(ctx, "orders", given.Source(script.Default()))
 		w.note("what was wrong has been corrected")
 		w.kubectl(ctx, resume)
 		pod := w.AwaitPod(ctx, "orders", v1.ModeBackfill)
@@ -255,7 +255,7 @@ var _ = Describe("How pods end", func() {
 		w.look(ctx, stream, requests)
 	})
 	scenario(23, "a backfill that ends while the operator is down", func(ctx SpecContext, w *shown) {
-		w.EditTemplate(ctx, story.Template, func(t *v1.StreamingJobTemplate) { given.TTL(1)(t) })
+		w.EditTemplate(ctx, story.Template, given.TTL(1))
 		pod, request := w.backfilling(ctx)
 		w.AwaitQuiet(ctx)
 		w.KillOperator(ctx)

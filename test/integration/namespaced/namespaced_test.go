@@ -66,7 +66,7 @@ func rightsOf() []law.Right {
 
 var _ = Describe("An operator of two namespaces", Ordered, func() {
 	It("serves the streams of both, one backfill at a time where their class says so, and none elsewhere", func(ctx SpecContext) {
-		story.Edit(ctx, teamA, &streamingv1.StreamClass{ObjectMeta: metav1.ObjectMeta{Name: teamA.Class}}, func(c *streamingv1.StreamClass) {
+		teamA.EditClass(ctx, func(c *streamingv1.StreamClass) {
 			c.Spec.Backfill = &streamingv1.ClassBackfill{MaxConcurrent: ptr.To(int32(1))}
 		})
 		left := elsewhere.Given(ctx, "orders")
