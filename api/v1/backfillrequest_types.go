@@ -38,7 +38,8 @@ type BackfillRequest struct {
 // BackfillRequestSpec says which stream to backfill, and how.
 type BackfillRequestSpec struct {
 	// StreamClass of the stream. Default: taken from the stream. A class that is
-	// not the stream's own makes the request wait with reason ClassMismatch.
+	// not the stream's own makes the request wait with reason ClassMismatch, until
+	// it is changed.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	StreamClass string `json:"streamClass,omitempty"`
@@ -56,18 +57,23 @@ type BackfillRequestSpec struct {
 	// +kubebuilder:default=false
 	Completed bool `json:"completed"`
 
-	// Payload is a free object that the job gets as STREAMCONTEXT__OVERRIDE.
-	// Changing it while the backfill runs is treated as a change of configuration.
+	// Payload is a free object that the job gets as STREAMCONTEXT__OVERRIDE. Default:
+	// none. Changing it while the backfill runs is treated as a change of configuration:
+	// as the stream's backfill.onSpecChange says.
 	// +optional
 	// +kubebuilder:pruning:PreserveUnknownFields
 	Payload *runtime.RawExtension `json:"payload,omitempty"`
 
-	// JobTemplateRef overrides the template for this one request.
+	// JobTemplateRef names the StreamingJobTemplate of this one backfill. Default: that
+	// of the stream's backfills. Changing it while the backfill runs is treated as a
+	// change of configuration: as the stream's backfill.onSpecChange says.
 	// +optional
 	JobTemplateRef *TemplateReference `json:"jobTemplateRef,omitempty"`
 
 	// TTLSecondsAfterFinished deletes the request that many seconds after it has
-	// ended (Completed or Cancelled). Default: requests made by users are kept.
+	// ended (Completed or Cancelled). Default: requests made by users are kept, and of
+	// those made by the operator the last 3 of each stream. Changing it counts at once,
+	// also for a request that has ended.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	TTLSecondsAfterFinished *int32 `json:"ttlSecondsAfterFinished,omitempty"`
@@ -120,7 +126,10 @@ type Attempt struct {
 	Job string `json:"job"`
 	// JobUID is the Job's UID.
 	JobUID types.UID `json:"jobUID"`
-	// Result is how it ended.
+	// Result is how it ended. Succeeded: with a success that can be trusted. Failed: its
+	// Job failed. Interrupted: its pod was deleted or evicted, or its Job vanished; the
+	// backfill runs again. Stopped: by the operator, for a suspension or a change of
+	// configuration.
 	Result AttemptResult `json:"result"`
 	// Time of the end.
 	Time metav1.Time `json:"time"`
@@ -132,7 +141,11 @@ type Attempt struct {
 
 // BackfillRequestStatus is how far the request has come.
 type BackfillRequestStatus struct {
-	// Phase is a summary for people.
+	// Phase is a summary for people. Queued: waits for its stream, its turn or a slot of
+	// its class. Granted: has a slot and is about to run. Running: has a job. Paused:
+	// stopped because its stream was suspended; it runs again, with the same id. Failed:
+	// suspend and resume the stream to retry it, delete it to give it up. Completed and
+	// Cancelled are final.
 	// +optional
 	Phase RequestPhase `json:"phase,omitempty"`
 	// Conditions: Ready.

@@ -64,22 +64,24 @@ type StreamSpec struct {
 	Suspended bool `json:"suspended"`
 
 	// Source is the plugin's own object: where data comes from. Checked against
-	// the class's schema. Changing it restarts the streaming job; a running
-	// backfill is treated as backfill.onSpecChange says.
+	// the class's schema. Default: none. Changing it restarts the streaming job, and
+	// counts from the next run of a schedule; a running backfill is treated as
+	// backfill.onSpecChange says.
 	// +optional
 	// +kubebuilder:pruning:PreserveUnknownFields
 	Source *runtime.RawExtension `json:"source,omitempty"`
 
 	// Sink is the plugin's own object: where data goes. Checked against the
-	// class's schema. Changing it restarts the streaming job; a running backfill
-	// is treated as backfill.onSpecChange says.
+	// class's schema. Default: none. Changing it restarts the streaming job, and
+	// counts from the next run of a schedule; a running backfill is treated as
+	// backfill.onSpecChange says.
 	// +optional
 	// +kubebuilder:pruning:PreserveUnknownFields
 	Sink *runtime.RawExtension `json:"sink,omitempty"`
 
 	// JobTemplateRef names the StreamingJobTemplate of the streaming job.
 	// Default: the class's jobTemplateRef. Changing it, or the template, restarts
-	// the streaming job.
+	// the streaming job, and counts from the next run of a schedule.
 	// +optional
 	JobTemplateRef *TemplateReference `json:"jobTemplateRef,omitempty"`
 
@@ -101,7 +103,8 @@ type StreamSpec struct {
 	Schedule *string `json:"schedule,omitempty"`
 
 	// TimeZone of the schedule, a name of the IANA time zone database such as
-	// Europe/Copenhagen. Default: the time zone of the controller manager.
+	// Europe/Copenhagen. Default: the time zone of the controller manager. Changing it
+	// takes effect at the next run.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	TimeZone *string `json:"timeZone,omitempty"`
@@ -212,7 +215,8 @@ type BackfillSpec struct {
 	Initial InitialBackfill `json:"initial,omitempty"`
 	// OnSpecChange is Finish (default: a running backfill runs on and the change
 	// takes effect after it) or Restart (it is stopped and started anew for the
-	// same request).
+	// same request). Setting it to Restart while a change waits starts the running
+	// backfill anew.
 	// +optional
 	// +kubebuilder:default=Finish
 	OnSpecChange OnSpecChange `json:"onSpecChange,omitempty"`
@@ -251,7 +255,11 @@ const (
 
 // StreamStatus is what the operator knows of the stream, and all that it remembers.
 type StreamStatus struct {
-	// Phase is a summary for people; programs should read the conditions.
+	// Phase is a summary for people; programs should read the conditions. Pending: on
+	// its way, condition Ready says what is awaited. Backfilling: carries all data once.
+	// Running: carries changes as they come. Scheduled: runs by its schedule.
+	// Suspended: stopped by its user, no pod of it is alive. Failed: waits for its user;
+	// suspend and resume it.
 	// +optional
 	Phase StreamPhase `json:"phase,omitempty"`
 

@@ -34,79 +34,101 @@ type StreamClass struct {
 // StreamClassSpec describes a plugin.
 type StreamClassSpec struct {
 	// APIGroupRef is the API group of the kind that carries the stream definitions.
-	// Default: streaming.sneaksanddata.com.
+	// Default: streaming.sneaksanddata.com. To change group, version, kind or plural
+	// is to make the class another's: Streams that name it are not accepted then, and
+	// what runs of them is left running.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	APIGroupRef string `json:"apiGroupRef,omitempty"`
-	// APIVersion of that kind, such as v1.
+	// APIVersion of that kind, such as v1. Required; what changing it causes: apiGroupRef.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	APIVersion string `json:"apiVersion"`
-	// KindRef is the kind that carries the stream definitions: Stream, or the plugin's own.
+	// KindRef is the kind that carries the stream definitions: Stream, or the plugin's
+	// own. Required; what changing it causes: apiGroupRef.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	KindRef string `json:"kindRef"`
-	// PluralName of that kind, such as streams.
+	// PluralName of that kind, such as streams. Required; what changing it causes: apiGroupRef.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	PluralName string `json:"pluralName"`
 
 	// SecretRefs are the fields of a stream's spec that hold {name: secret}; for
 	// kind Stream a path below spec, such as source.credentials. Each named Secret
-	// becomes an envFrom in every container. Changing it restarts the class's
-	// streaming jobs.
+	// becomes an envFrom in every container. Default: none. Changing it restarts the
+	// class's streaming jobs.
 	// +optional
 	// +kubebuilder:validation:MaxItems=32
 	// +listType=set
 	SecretRefs []string `json:"secretRefs,omitempty"`
 
-	// JobTemplateRef is the template of streaming jobs whose Stream names none.
-	// Changing it restarts those.
+	// JobTemplateRef is the template of streaming jobs whose Stream names none; without
+	// a namespace it is one in the stream's own. Default: none, then each Stream has to
+	// name one. Changing it restarts the jobs that are built from it.
 	// +optional
 	JobTemplateRef *TemplateReference `json:"jobTemplateRef,omitempty"`
 	// BackfillJobTemplateRef is the template of backfills whose Stream names none.
-	// Default: the template of the streaming job.
+	// Default: the template of the streaming job. Changing it matters for the next
+	// backfill; a running one is treated as its stream's backfill.onSpecChange says.
 	// +optional
 	BackfillJobTemplateRef *TemplateReference `json:"backfillJobTemplateRef,omitempty"`
 	// AllowedTemplateNamespaces are the namespaces, beside its own, from which a
-	// Stream may name a template. Default: none.
+	// Stream or a BackfillRequest may name a template. Default: none. Changing it restarts
+	// nothing; a stream that names a template in a namespace that is taken off the list is
+	// not accepted (TemplateForbidden) until it names another, and what runs of it is left
+	// running.
 	// +optional
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=set
 	AllowedTemplateNamespaces []string `json:"allowedTemplateNamespaces,omitempty"`
 
 	// FailureClasses say what the plugin's exit codes mean. Default: graceful (143)
-	// and transient (2), both ignored.
+	// and transient (2), both ignored; a list of your own replaces these. Changing it
+	// restarts the streaming jobs whose podFailurePolicy is computed from it, and counts
+	// for every failure that is seen from then on.
 	// +optional
 	// +kubebuilder:validation:MaxItems=18
 	// +listType=map
 	// +listMapKey=name
 	FailureClasses []FailureClass `json:"failureClasses,omitempty"`
-	// PodFailurePolicy replaces the policy that is computed from the failure classes.
+	// PodFailurePolicy replaces the policy that is computed from the failure classes,
+	// for streams that have none of their own and whose template has none. Default: the
+	// computed one. Changing it restarts the streaming jobs of those.
 	// +optional
 	PodFailurePolicy *batchv1.PodFailurePolicy `json:"podFailurePolicy,omitempty"`
 
-	// PodSecurityLevel that the pods of this class's streams must keep. Default baseline.
+	// PodSecurityLevel is the level of the Pod Security Standards that the pods of this
+	// class's streams must keep: privileged, baseline (default) or restricted.
+	// Changing it restarts nothing; a stream whose template goes beyond a level that was
+	// raised is not accepted (TemplateInvalid) until the template is corrected, and what
+	// runs of it is left running.
 	// +optional
 	// +kubebuilder:default=baseline
 	PodSecurityLevel PodSecurityLevel `json:"podSecurityLevel,omitempty"`
 
-	// Schema of {source, sink} of this class's Streams.
+	// Schema of {source, sink} of this class's Streams. Default: none, anything goes.
+	// Changing it restarts nothing; a stream that no longer fits is not accepted
+	// (SpecInvalid) until it does, and what runs of it is left running.
 	// +optional
 	Schema *StreamSchema `json:"schema,omitempty"`
 
-	// Backfill says how many backfills of this class may run at once.
+	// Backfill says how many backfills of this class may run at once. Default: no limit.
+	// Changing it stops nothing.
 	// +optional
 	Backfill *ClassBackfill `json:"backfill,omitempty"`
 
 	// StartDeadlineSeconds is how long a started job may wait for its pod to run
-	// before the stream is shown as Stalled. Default 600.
+	// before the stream is shown as Stalled. Default 600. Changing it restarts nothing
+	// and counts at once.
 	// +optional
 	// +kubebuilder:default=600
 	// +kubebuilder:validation:Minimum=1
 	StartDeadlineSeconds *int32 `json:"startDeadlineSeconds,omitempty"`
 
-	// ContainerName is the main container: exit codes are about it. Default: the template's first.
+	// ContainerName is the main container: exit codes are about it. Default: the
+	// template's first. Changing it restarts the streaming jobs whose podFailurePolicy
+	// is computed; a template without that container is not accepted (TemplateInvalid).
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	ContainerName string `json:"containerName,omitempty"`
@@ -131,12 +153,13 @@ const (
 
 // FailureClass gives a name and a consequence to exit codes.
 type FailureClass struct {
-	// Name of the class, shown in a stream's failure.
+	// Name of the class, shown in a stream's failure, in events and in metrics. Required, each once.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$`
 	Name string `json:"name"`
-	// ExitCodes of the main container that belong to this class; 0 is success and cannot.
+	// ExitCodes of the main container that belong to this class, each to one class only;
+	// 0 is success and cannot. Required.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=255
 	// +kubebuilder:validation:items:Minimum=1
@@ -146,13 +169,16 @@ type FailureClass struct {
 	// Action: Ignore (replace the pod, do not count it), Fail (fail the stream at
 	// once) or Backfill (fail the job; the operator makes a BackfillRequest, and the stream
 	// streams on after it; that spends one of restart.maxRestarts, at most one in restart.healthyAfter).
+	// Required.
 	Action FailureAction `json:"action"`
 }
 
 // StreamSchema describes {source, sink}.
 type StreamSchema struct {
 	// OpenAPIV3Schema of an object with the properties source and sink, in the
-	// structural form that CustomResourceDefinitions use.
+	// structural form that CustomResourceDefinitions use, without rules in CEL. A field that
+	// it does not name is stored and warned of, unless the object names no field at all or
+	// is marked with x-kubernetes-preserve-unknown-fields. Required.
 	// +kubebuilder:pruning:PreserveUnknownFields
 	OpenAPIV3Schema *runtime.RawExtension `json:"openAPIV3Schema"`
 }
@@ -160,7 +186,8 @@ type StreamSchema struct {
 // ClassBackfill limits backfills.
 type ClassBackfill struct {
 	// MaxConcurrent is how many backfills of this class may run at once; further
-	// requests are Queued. Default: no limit.
+	// requests are Queued, oldest first. Default: no limit. Lowering it stops no backfill
+	// that runs; raising it lets waiting ones start.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	MaxConcurrent *int32 `json:"maxConcurrent,omitempty"`
@@ -184,7 +211,8 @@ const (
 
 // StreamClassStatus tells whether the plugin's streams are being served.
 type StreamClassStatus struct {
-	// Phase is a summary for people.
+	// Phase is a summary for people. Pending: not looked at yet. Ready: being served.
+	// Failed: cannot be served, condition Ready says why. Stopped: no longer served.
 	// +optional
 	Phase ClassPhase `json:"phase,omitempty"`
 	// ObservedGeneration is the generation of the spec that was last looked at.

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -207,4 +208,59 @@ func without(t *testing.T, schema *apiextensionsv1.JSONSchemaProps, i int) *Kind
 		t.Fatal(err)
 	}
 	return k
+}
+
+var (
+	// changes are the words in which a field says what a change of it causes.
+	changes = regexp.MustCompile(`(?i)chang|immutable|setting it|lowering it`)
+	// absence are those in which it says what holds where it is left out.
+	absence = regexp.MustCompile(`(?i)default|required|absent means`)
+)
+
+// TestEveryFieldIsExplained to a user of kubectl explain: what it means, what holds
+// where it is left out, and, by itself or by a field around it, what changing it
+// causes. (The definition of the templates would be too large with descriptions.)
+func TestEveryFieldIsExplained(t *testing.T) {
+	count := 0
+	for kind, schema := range enter(t).schemas {
+		if kind == v1.KindStreamingJobTemplate {
+			continue
+		}
+		spec, status := schema.Properties["spec"], schema.Properties["status"]
+		count += explained(t, kind+" spec", &spec, func(path string, s *apiextensionsv1.JSONSchemaProps, around string) {
+			if !changes.MatchString(around + s.Description) {
+				t.Errorf("%s does not say what changing it causes", path)
+			}
+			if len(s.Properties) == 0 && !absence.MatchString(s.Description) && !strings.HasSuffix(path, "Ref.name") {
+				t.Errorf("%s does not say what holds where it is left out", path)
+			}
+		}, "")
+		count += explained(t, kind+" status", &status, func(string, *apiextensionsv1.JSONSchemaProps, string) {}, "")
+	}
+	if count < 80 {
+		t.Errorf("only %d fields were found", count)
+	}
+	t.Logf("%d fields", count)
+}
+
+// explained asks about each field below one; around is what those around it say.
+func explained(t *testing.T, path string, s *apiextensionsv1.JSONSchemaProps, ask func(string, *apiextensionsv1.JSONSchemaProps, string), around string) int {
+	t.Helper()
+	count := 0
+	for name, property := range s.Properties {
+		at := path + "." + name
+		if count++; len(property.Description) < 10 || !strings.HasSuffix(property.Description, ".") {
+			t.Errorf("%s is explained by %q", at, property.Description)
+		}
+		ask(at, &property, around)
+		if name == "podFailurePolicy" || name == "conditions" {
+			continue // Kubernetes' own
+		}
+		within := around + property.Description
+		if property.Items != nil {
+			count += explained(t, at+"[]", property.Items.Schema, ask, within)
+		}
+		count += explained(t, at, &property, ask, within)
+	}
+	return count
 }
