@@ -5,16 +5,13 @@ package webhooks
 import (
 	"context"
 	"fmt"
-	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
-	"github.com/arcane-streaming/arcane-operator/internal/definition"
 	"github.com/arcane-streaming/arcane-operator/internal/validation"
 )
 
@@ -74,7 +71,7 @@ func (s *server) aroundStream(ctx context.Context, stream *v1.Stream) (around va
 	if around.Class, err = s.class(ctx, stream.Spec.StreamClass); err != nil {
 		return around, err
 	}
-	around.Schema = s.schemas.of(around.Class)
+	around.Schema = s.schemas.Of(around.Class)
 	streaming, backfill := validation.Templates(stream, around.Class)
 	if around.Template, err = s.template(ctx, streaming); err != nil {
 		return around, err
@@ -125,33 +122,4 @@ func found[T client.Object](o T, err error) (T, error) {
 	default:
 		return none, fmt.Errorf("look up what the object names: %w", err)
 	}
-}
-
-// schemas keeps each class's schema as it was compiled last.
-type schemas struct {
-	mu   sync.Mutex
-	kept map[types.UID]kept
-}
-
-type kept struct {
-	generation int64
-	schema     *definition.Schema
-}
-
-// of is the schema of a class, nil without one.
-func (s *schemas) of(class *v1.StreamClass) *definition.Schema {
-	if class == nil || class.Spec.Schema == nil {
-		return nil
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if k, ok := s.kept[class.UID]; ok && k.generation == class.Generation {
-		return k.schema
-	}
-	if s.kept == nil {
-		s.kept = map[types.UID]kept{}
-	}
-	schema := definition.SchemaOf(class)
-	s.kept[class.UID] = kept{class.Generation, schema}
-	return schema
 }

@@ -16,6 +16,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+
+	"github.com/arcane-streaming/arcane-operator/internal/schemas"
 )
 
 // Options of the adapters.
@@ -36,7 +38,7 @@ type server struct {
 	// live asks the API server itself.
 	live client.Client
 	// schemas of classes, compiled.
-	schemas schemas
+	schemas schemas.Kept
 	// denials counts what is refused.
 	denials denials
 }

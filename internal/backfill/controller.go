@@ -25,6 +25,7 @@ import (
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/internal/retries"
+	"github.com/arcane-streaming/arcane-operator/internal/schemas"
 	"github.com/arcane-streaming/arcane-operator/internal/telemetry"
 	"github.com/arcane-streaming/arcane-operator/internal/tracing"
 )
@@ -62,6 +63,8 @@ type Reconciler struct {
 	Clock clock.PassiveClock
 	// Counters are told what has been written; nil ones count nothing.
 	Counters *telemetry.Counters
+
+	schemas schemas.Kept
 }
 
 // Register adds the two controllers, of requests and of the classes' slots, and

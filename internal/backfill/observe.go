@@ -108,18 +108,18 @@ func (r *Reconciler) readProblem(ctx context.Context, w *world) error {
 		return nil
 	}
 	var err error
-	w.problem, err = problemOf(ctx, r.Client, w.stream, w.class, w.request)
+	w.problem, err = problemOf(ctx, r.Client, w.stream, w.class, r.schemas.Of(w.class), w.request)
 	return err
 }
 
 // problemOf is what keeps a request from being served that is its own fault: the
 // template that it names, or its payload. Where the stream itself is not accepted
 // that is the stream's to tell.
-func problemOf(ctx context.Context, c client.Reader, stream *v1.Stream, class *v1.StreamClass, q *v1.BackfillRequest) (*definition.Problem, error) {
+func problemOf(ctx context.Context, c client.Reader, stream *v1.Stream, class *v1.StreamClass, schema *definition.Schema, q *v1.BackfillRequest) (*definition.Problem, error) {
 	if q.Spec.JobTemplateRef == nil && q.Spec.Payload == nil {
 		return nil, nil
 	}
-	d, p := definition.FromStream(stream, class)
+	d, p := definition.FromStream(stream, class, schema)
 	if p != nil {
 		return nil, nil
 	}

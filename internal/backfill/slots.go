@@ -16,6 +16,7 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/schemas"
 )
 
 // Slots grants the slots of one class after the other: it has one worker, so
@@ -30,6 +31,7 @@ type Slots struct {
 	// caughtUp are the classes of which the cache was seen to hold all that was
 	// written before this process began to grant. From then on only this process does.
 	caughtUp map[string]bool
+	schemas  schemas.Kept
 }
 
 // Reconcile grants what is free. A class without a limit has no queue: there a
@@ -144,7 +146,7 @@ func (s *Slots) grant(ctx context.Context, q *queue) error {
 		if free <= 0 && !c.claimed || served[c.stream.UID] {
 			continue
 		}
-		problem, err := problemOf(ctx, s.Client, c.stream, q.class, c.request)
+		problem, err := problemOf(ctx, s.Client, c.stream, q.class, s.schemas.Of(q.class), c.request)
 		if err != nil {
 			return err
 		}

@@ -174,7 +174,7 @@ func TestProblemOf(t *testing.T) {
 			if c.request.Spec.StreamID == "wrong" {
 				of.Spec.PluralName = "wrong"
 			}
-			p, err := problemOf(t.Context(), newCluster(t, c.templates...).api, stream(), of, c.request)
+			p, err := problemOf(t.Context(), newCluster(t, c.templates...).api, stream(), of, nil, c.request)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -257,7 +257,7 @@ func TestSchemaSpeaksOfFields(t *testing.T) {
 			class.Spec.SecretRefs = nil
 			class.Spec.Schema.OpenAPIV3Schema = raw(rules)
 			s.Spec.Source = raw(source)
-			_, p := FromStream(s, class)
+			_, p := FromStream(s, class, nil)
 			got := ""
 			if p != nil {
 				got = p.Message

@@ -21,9 +21,10 @@ const MaxSpecBytes = 96 * 1024
 // FromStream reads a Stream and its class, nil where that is missing. Where there
 // is a Problem the Definition still says who the stream is and whether it is
 // suspended, and as much of the rest as could be read: a stream can be suspended
-// while its class is gone.
-func FromStream(s *v1.Stream, class *v1.StreamClass) (Definition, *Problem) {
-	j := judge(s, class, nil)
+// while its class is gone. schema is SchemaOf(class), kept by whoever asks often; nil:
+// it is read anew.
+func FromStream(s *v1.Stream, class *v1.StreamClass, schema *Schema) (Definition, *Problem) {
+	j := judge(s, class, schema)
 	switch {
 	case len(j.problems) > 0:
 		return j.d, j.problems[0]
@@ -36,8 +37,7 @@ func FromStream(s *v1.Stream, class *v1.StreamClass) (Definition, *Problem) {
 	}
 }
 
-// StreamProblems is FromStream with all that is wrong instead of the first. schema
-// is SchemaOf(class), kept by whoever asks often; nil: it is read anew.
+// StreamProblems is FromStream with all that is wrong instead of the first.
 func StreamProblems(s *v1.Stream, class *v1.StreamClass, schema *Schema) (Definition, []*Problem) {
 	j := judge(s, class, schema)
 	all := j.problems

@@ -74,7 +74,7 @@ func load(t *testing.T, file string) world {
 // input is the world as the builder gets it.
 func (w world) input(t *testing.T) Input {
 	t.Helper()
-	d, p := definition.FromStream(w.stream, w.class)
+	d, p := definition.FromStream(w.stream, w.class, nil)
 	if p != nil {
 		t.Fatal(p)
 	}

@@ -26,6 +26,7 @@ import (
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/internal/lifecycle"
 	"github.com/arcane-streaming/arcane-operator/internal/retries"
+	"github.com/arcane-streaming/arcane-operator/internal/schemas"
 	"github.com/arcane-streaming/arcane-operator/internal/telemetry"
 	"github.com/arcane-streaming/arcane-operator/internal/tracing"
 )
@@ -68,7 +69,8 @@ type Reconciler struct {
 	// Counters are told what has been written; nil ones count nothing.
 	Counters *telemetry.Counters
 
-	starts starts
+	starts  starts
+	schemas schemas.Kept
 }
 
 // Register adds the controller and its indexes to the manager.

@@ -176,7 +176,7 @@ func (r *Reconciler) readDefinition(ctx context.Context, w *world) error {
 	case !apierrors.IsNotFound(err):
 		return fmt.Errorf("read the class: %w", err)
 	}
-	w.definition, w.problem = definition.FromStream(w.stream, w.class)
+	w.definition, w.problem = definition.FromStream(w.stream, w.class, r.schemas.Of(w.class))
 	if w.problem != nil {
 		return nil
 	}

@@ -173,7 +173,7 @@ func FuzzRequest(f *testing.F) {
 		if len(got.errs) > 0 || q.DeletionTimestamp != nil {
 			return
 		}
-		d, p := definition.FromStream(w.stream, w.class)
+		d, p := definition.FromStream(w.stream, w.class, nil)
 		if p != nil {
 			t.Fatal(p)
 		}

@@ -200,7 +200,7 @@ func TestAWarningMeansAnotherHash(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := good(t)
 			hash := func() string {
-				d, p := definition.FromStream(w.stream, w.class)
+				d, p := definition.FromStream(w.stream, w.class, nil)
 				if p != nil {
 					t.Fatal(p)
 				}
@@ -209,7 +209,7 @@ func TestAWarningMeansAnotherHash(t *testing.T) {
 			old, before := w.stream.DeepCopy(), hash()
 			old.Status.Job = &v1.JobRecord{Mode: v1.ModeStream}
 			change(w)
-			d, _ := definition.FromStream(w.stream, w.class)
+			d, _ := definition.FromStream(w.stream, w.class, nil)
 			if got, want := reconfigures(old, w.stream, d, w.class), hash() != before; got != want {
 				t.Errorf("got %v, want %v", got, want)
 			}

@@ -205,7 +205,7 @@ func (d draw) world() validation.StreamSurroundings {
 // streaming checks the Jobs that the operator makes of an accepted stream, or its
 // CronJob and the Job that Kubernetes makes of that.
 func streaming(d draw, s *v1.Stream, around validation.StreamSurroundings) {
-	def, p := definition.FromStream(s, around.Class)
+	def, p := definition.FromStream(s, around.Class, nil)
 	if p != nil {
 		d.Fatalf("accepted, and not served: %+v", p)
 	}
@@ -245,7 +245,7 @@ func backfill(d draw, s *v1.Stream, around validation.StreamSurroundings) bool {
 	if !accepted(validation.Request(nil, q, validation.RequestSurroundings{Stream: s, Class: around.Class, Template: around.BackfillTemplate})) {
 		return false
 	}
-	def, p := definition.FromStream(s, around.Class)
+	def, p := definition.FromStream(s, around.Class, nil)
 	if p != nil {
 		d.Fatalf("accepted, and not served: %+v", p)
 	}
