@@ -16,7 +16,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
@@ -57,7 +56,7 @@ func Register(ctx context.Context, mgr ctrl.Manager, tracer *tracing.Tracer) err
 	err := ctrl.NewControllerManagedBy(mgr).
 		Named("streamclass").
 		For(&v1.StreamClass{}, builder.WithPredicates(classChanged())).
-		Watches(&v1.Stream{}, handler.EnqueueRequestsFromMapFunc(classOfStream), builder.WithPredicates(phaseChanged())).
+		Watches(&v1.Stream{}, later(), builder.WithPredicates(phaseChanged())).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 1, RateLimiter: retries.Limiter()}).
 		Complete(tracer.Reconciler("streamclass", tracing.StreamClass, r))
 	if err != nil {

@@ -4,10 +4,13 @@ package streamclass
 
 import (
 	"context"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -25,12 +28,27 @@ func classOf(o client.Object) []string {
 	return []string{s.Spec.StreamClass}
 }
 
-func classOfStream(_ context.Context, o client.Object) []reconcile.Request {
-	var woken []reconcile.Request
-	for _, name := range classOf(o) {
-		woken = append(woken, reconcile.Request{NamespacedName: types.NamespacedName{Name: name}})
+// moment is how long a class waits for more of its streams to change.
+const moment = time.Second
+
+// later wakes the class of a stream after a moment. To count goes through all streams
+// of the class: while thousands start, each of their changes would make it go through
+// thousands.
+func later() handler.EventHandler {
+	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+	add := func(o client.Object, q queue) {
+		for _, name := range classOf(o) {
+			q.AddAfter(reconcile.Request{NamespacedName: types.NamespacedName{Name: name}}, moment)
+		}
 	}
-	return woken
+	return handler.Funcs{
+		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) { add(e.Object, q) },
+		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) {
+			add(e.ObjectOld, q)
+			add(e.ObjectNew, q)
+		},
+		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) { add(e.Object, q) },
+	}
 }
 
 // classChanged keeps our own status writes from waking us.
