@@ -46,7 +46,7 @@ func main() {
 		fmt.Println(version)
 		return
 	}
-	ctrl.SetLogger(newLog(o.logLevel, os.Stderr))
+	setLog(newLog(os.Stderr, o.logLevel))
 	if err := run(ctrl.SetupSignalHandler(), o); err != nil {
 		ctrl.Log.Error(err, "the operator ends")
 		os.Exit(1)
