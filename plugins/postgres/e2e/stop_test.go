@@ -33,6 +33,7 @@ func TestSIGTERMWhileAStreamWaitsForItsFirstSlot(t *testing.T) {
 	eventually(t, "the slot is being created", func() bool {
 		return s.query(`SELECT count(*)::text FROM pg_stat_activity WHERE query LIKE '%pg_create_logical_replication_slot%' AND wait_event_type = 'Lock'`) == "1"
 	})
+	job.says("the slot is still being created")
 	job.atOnce(0)
 	exec1(t, writer, `COMMIT`)
 }

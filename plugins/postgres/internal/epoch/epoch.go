@@ -216,6 +216,9 @@ func (k Keeper) continuity(ctx context.Context, conn *pgx.Conn, known *layout.Ep
 	return slot, "", nil
 }
 
+// slowSlot is when it is said why a slot takes its time.
+const slowSlot = 2 * time.Second
+
 // begin starts a new epoch. It is written down before the old slot goes and
 // marked ready after the new one is there: killed at any point between, the
 // next job comes here again.
@@ -239,6 +242,10 @@ func (k Keeper) begin(ctx context.Context, conn *pgx.Conn, known *layout.Epoch, 
 	if err := k.Source.EnsurePublication(ctx, conn, next.Slot, found); err != nil {
 		return Position{}, err
 	}
+	slow := time.AfterFunc(slowSlot, func() {
+		k.Log.Info("the slot is still being created: PostgreSQL waits until all transactions have ended that were writing, in whatever database", "slot", next.Slot)
+	})
+	defer slow.Stop()
 	start, err := k.Source.CreateSlot(ctx, conn, next.Slot)
 	if err != nil {
 		return Position{}, err

@@ -93,6 +93,9 @@ func (s Source) EnsurePublication(ctx context.Context, conn *pgx.Conn, own strin
 		if hasCode(err, codeNoPrivilege) {
 			return exit.Configf("create the publication: %w; let an administrator make one for the table, and name it in spec.source.publication", err)
 		}
+		if hasCode(err, codeDuplicateObject) {
+			return exit.Transientf("another process creates publication %s: %w", own, err)
+		}
 		if err != nil {
 			return Judge("create the publication", err)
 		}
