@@ -729,3 +729,31 @@ func TestVerifyHoldsWhileWritersWrite(t *testing.T) {
 	job.terminate()
 	job.want(0)
 }
+
+// TestAServerThatCannotReplicate says what to set.
+func TestAServerThatCannotReplicate(t *testing.T) {
+	t.Parallel()
+	servers := map[string]struct {
+		settings map[string]string
+		says     string
+	}{
+		"no logical log": {map[string]string{"wal_level": "replica"}, "set wal_level = logical and restart PostgreSQL"},
+		"no slot left":   {map[string]string{"max_replication_slots": "1"}, "raise max_replication_slots"},
+	}
+	for why, server := range servers {
+		t.Run(strings.ReplaceAll(why, " ", "-"), func(t *testing.T) {
+			t.Parallel()
+			s := newStream(t, startServer(t, server.settings), simple)
+			if server.settings["wal_level"] == "" {
+				s.exec(`SELECT pg_create_logical_replication_slot('taken', 'pgoutput')`)
+			}
+			for _, backfill := range []string{"b1", ""} {
+				p := s.start(backfill)
+				p.want(20)
+				if words := p.lastWords(); !strings.Contains(words, server.says) {
+					t.Errorf("the termination message is %q", words)
+				}
+			}
+		})
+	}
+}

@@ -206,3 +206,27 @@ func TestASinkThatLostItsMemoryBeginsBehindWhatItHolds(t *testing.T) {
 		}
 	}
 }
+
+// TestWALThatGoesWhileTheSinkIsSlow: PostgreSQL ends the connection and takes the slot's log away.
+func TestWALThatGoesWhileTheSinkIsSlow(t *testing.T) {
+	t.Parallel()
+	own := startServer(t, map[string]string{"max_slot_wal_keep_size": "1MB", "max_wal_size": "32MB", "min_wal_size": "32MB"})
+	s := newStream(t, own, simple, `CREATE TABLE noise (text text)`, `INSERT INTO t VALUES (1, 0)`)
+	s.backfill("b1")
+	s.misbehave(envHold + "=changes/")
+	job := s.start("")
+	job.says(`"msg":"streaming"`)
+	s.exec(`UPDATE t SET n = 1`)
+	s.holding()
+	eventually(t, "the slot's WAL is gone", func() bool {
+		s.exec(`INSERT INTO noise SELECT repeat(md5(i::text), 100) FROM generate_series(1, 10000) AS i`)
+		s.exec(`SELECT pg_switch_wal()`)
+		s.exec(`CHECKPOINT`)
+		return s.query(`SELECT wal_status FROM pg_replication_slots`) == "lost"
+	})
+	s.exec(`UPDATE t SET n = 2`)
+	s.release()
+	job.want(30)
+	s.behave()
+	s.heal()
+}
