@@ -230,3 +230,26 @@ func TestWALThatGoesWhileTheSinkIsSlow(t *testing.T) {
 	s.behave()
 	s.heal()
 }
+
+// TestAPublicationThatIsOnlyMaintained, or gets another table, has left nothing out: no backfill is asked for.
+func TestAPublicationThatIsOnlyMaintained(t *testing.T) {
+	t.Parallel()
+	s := newStream(t, server, simple, `CREATE TABLE u (id int PRIMARY KEY)`, `CREATE PUBLICATION mine FOR TABLE t`, `INSERT INTO t VALUES (1, 0)`)
+	s.source["publication"] = "mine"
+	s.backfill("b1")
+	job := s.start("", "--check-every", "100ms")
+	for _, statement := range []string{
+		`VACUUM FREEZE pg_publication`, `VACUUM FREEZE pg_publication_rel`, `VACUUM (FULL, FREEZE) pg_publication`, `VACUUM (FULL, FREEZE) pg_publication_rel`,
+		`ALTER PUBLICATION mine ADD TABLE u`, `ALTER PUBLICATION mine DROP TABLE u`, `ALTER TABLE t ADD COLUMN x int`, `ALTER TABLE t DROP COLUMN x`, `VACUUM FULL t`,
+	} {
+		s.exec(statement)
+		s.exec(`UPDATE t SET n = n + 1`)
+	}
+	s.verify()
+	job.terminate()
+	job.want(0)
+	s.checkOnce()
+	if s.epoch() != 1 {
+		t.Errorf("epoch %d", s.epoch())
+	}
+}
