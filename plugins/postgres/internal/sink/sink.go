@@ -61,7 +61,7 @@ func Open(ctx context.Context, bucketURL, directory string, patience time.Durati
 	if s.bucket, err = blob.OpenBucket(ctx, parsed.String()); err != nil {
 		return nil, exit.Configf("spec.sink.bucket: open: %w", err)
 	}
-	err = s.retry(ctx, "reach the bucket", func() error {
+	err = s.retry(ctx, "reach the bucket", func(ctx context.Context) error {
 		accessible, err := s.bucket.IsAccessible(ctx)
 		if err == nil && !accessible {
 			return exit.Configf("spec.sink.bucket: there is no such bucket, or its credentials do not allow to list it")
@@ -104,7 +104,7 @@ func (s *Sink) PutNew(ctx context.Context, key string, data []byte) error {
 
 func (s *Sink) put(ctx context.Context, key string, data []byte, onlyNew bool) error {
 	tries := 0
-	err := s.retry(ctx, "write "+key, func() error {
+	err := s.retry(ctx, "write "+key, func(ctx context.Context) error {
 		tries++
 		if s.local != nil {
 			return s.local.write(s.base, key, data, onlyNew)
@@ -130,7 +130,7 @@ func (s *Sink) put(ctx context.Context, key string, data []byte, onlyNew bool) e
 // Get reads a file.
 func (s *Sink) Get(ctx context.Context, key string) ([]byte, error) {
 	var data []byte
-	err := s.retry(ctx, "read "+key, func() error {
+	err := s.retry(ctx, "read "+key, func(ctx context.Context) error {
 		var err error
 		data, err = s.bucket.ReadAll(ctx, s.base+key)
 		if gcerrors.Code(err) == gcerrors.NotFound {
@@ -143,7 +143,7 @@ func (s *Sink) Get(ctx context.Context, key string) ([]byte, error) {
 
 // Delete removes a file; one that is not there is fine.
 func (s *Sink) Delete(ctx context.Context, key string) error {
-	return s.retry(ctx, "delete "+key, func() error {
+	return s.retry(ctx, "delete "+key, func(ctx context.Context) error {
 		err := s.bucket.Delete(ctx, s.base+key)
 		if gcerrors.Code(err) == gcerrors.NotFound {
 			return nil
@@ -155,7 +155,7 @@ func (s *Sink) Delete(ctx context.Context, key string) error {
 // List returns the keys that begin with prefix, which ends with a slash, in order.
 func (s *Sink) List(ctx context.Context, prefix string) ([]string, error) {
 	var keys []string
-	err := s.retry(ctx, "list "+prefix, func() error {
+	err := s.retry(ctx, "list "+prefix, func(ctx context.Context) error {
 		var err error
 		if s.local != nil {
 			keys, err = s.local.list(s.base, prefix)
@@ -213,11 +213,21 @@ func (s *Sink) GetJSON(ctx context.Context, key string, into any) error {
 	return nil
 }
 
+// longestTry is how many times the patience one try may take: a bucket that takes a
+// request and never answers it would else stop a stream for ever.
+const longestTry = 10
+
+func (s *Sink) once(ctx context.Context, operation func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, longestTry*s.patience)
+	defer cancel()
+	return operation(ctx)
+}
+
 // retry tries again what may work a moment later, and judges the error that remains.
-func (s *Sink) retry(ctx context.Context, what string, operation func() error) error {
+func (s *Sink) retry(ctx context.Context, what string, operation func(context.Context) error) error {
 	deadline := time.Now().Add(s.patience)
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
-		err := operation()
+		err := s.once(ctx, operation)
 		switch {
 		case err == nil:
 			return nil

@@ -5,6 +5,7 @@ package sink
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -126,5 +127,23 @@ func TestWhatOnlyTheUserCanSolve(t *testing.T) {
 	}
 	if err := s.Put(t.Context(), "x", nil); exit.Code(err) != exit.Config {
 		t.Errorf("a bucket that is gone: %v, want exit %d", err, exit.Config)
+	}
+}
+
+// TestABucketThatNeverAnswers is given up for the moment.
+func TestABucketThatNeverAnswers(t *testing.T) {
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	for name, value := range map[string]string{
+		"AZURE_STORAGE_ACCOUNT": "account", "AZURE_STORAGE_DOMAIN": listener.Addr().String(), "AZURE_STORAGE_PROTOCOL": "http",
+		"AZURE_STORAGE_IS_LOCAL_EMULATOR": "true", "AZURE_STORAGE_SAS_TOKEN": "sv=1",
+	} {
+		t.Setenv(name, value)
+	}
+	if _, err := Open(t.Context(), "azblob://container", "d", 100*time.Millisecond); exit.Code(err) != exit.Transient {
+		t.Errorf("%v (exit %d), want exit %d", err, exit.Code(err), exit.Transient)
 	}
 }
