@@ -41,7 +41,9 @@ func TestLevelsOfTheLog(t *testing.T) {
 		log.Error(nil, "error")
 		var got []string
 		for line := range strings.Lines(out.String()) {
-			var told struct{ Msg string }
+			var told struct {
+				Msg string `json:"msg"`
+			}
 			if err := json.Unmarshal([]byte(line), &told); err != nil {
 				t.Fatalf("%q: %v", line, err)
 			}
@@ -77,7 +79,9 @@ func TestLibrariesWriteTheSameLog(t *testing.T) {
 func TestTimesOfTheLogAreReadable(t *testing.T) {
 	var out bytes.Buffer
 	newLog(&out, zapcore.InfoLevel).Info("decided")
-	var line struct{ TS string }
+	var line struct {
+		TS string `json:"ts"`
+	}
 	if err := json.Unmarshal(out.Bytes(), &line); err != nil {
 		t.Fatalf("%v: %s", err, out.String())
 	}
