@@ -10,7 +10,8 @@ import (
 // StreamingJobTemplate is a Job to build a stream's jobs from. The operator
 // gives the Job its name, labels, owner, environment and failure policy, and
 // sets suspend, podReplacementPolicy and the pod's restartPolicy. Changing a
-// template restarts the streaming jobs that use it.
+// template restarts the streaming jobs that use it, and counts from the next run of
+// a schedule; a running backfill is treated as its stream's backfill.onSpecChange says.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:shortName=sjt,categories=arcane
@@ -26,12 +27,20 @@ type StreamingJobTemplate struct {
 
 // JobTemplate is a batch/v1 Job without a status.
 type JobTemplate struct {
-	// APIVersion and kind (batch/v1, Job) may be given and mean nothing.
-	metav1.TypeMeta `json:",inline"`
+	// APIVersion may be given, as in a Job (batch/v1), and means nothing.
+	// +optional
+	APIVersion string `json:"apiVersion,omitempty"`
+	// Kind may be given, as in a Job, and means nothing.
+	// +optional
+	Kind string `json:"kind,omitempty"`
 	// Metadata: labels and annotations are taken over to the Job; the name is not.
+	// Default: none.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
-	// Spec of the Job.
+	// Spec of the Job, as in kubectl explain job.spec. Required. Refused is what would
+	// make more than one pod at a time, or take the Job out of the operator's hands. A
+	// podFailurePolicy here replaces the class's; ttlSecondsAfterFinished is held back
+	// until the Job's outcome has been recorded.
 	Spec batchv1.JobSpec `json:"spec"`
 }
 

@@ -48,6 +48,8 @@ var _ = Describe("The kinds", func() {
 		Expect(kubectl(ctx, "explain", "strm.spec.suspended")).To(ContainSubstring("its job and pods are removed"))
 		Expect(kubectl(ctx, "explain", "bfr.spec.payload")).To(ContainSubstring(streamingv1.EnvOverride))
 		Expect(kubectl(ctx, "explain", "strc.spec.failureClasses")).To(ContainSubstring("exit codes"))
+		Expect(kubectl(ctx, "explain", "sjt")).To(ContainSubstring("restarts the streaming jobs that use it"))
+		Expect(kubectl(ctx, "explain", "sjt.spec.spec")).To(ContainSubstring("more than one pod at a time"))
 	})
 })
 

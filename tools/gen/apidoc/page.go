@@ -12,7 +12,7 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 )
 
-// embedded is how deep a kind without descriptions is shown: below that it is another API's type, told elsewhere.
+// embedded is how deep a kind that holds another API's type is shown: below that it is told elsewhere.
 const embedded = 2
 
 func writeKind(page *bytes.Buffer, crd *apiextensionsv1.CustomResourceDefinition) error {
@@ -68,10 +68,10 @@ func writeSelectable(page *bytes.Buffer, version apiextensionsv1.CustomResourceD
 
 func writeFields(page *bytes.Buffer, schema *apiextensionsv1.JSONSchemaProps) {
 	depth := -1
-	if schema.Description == "" {
+	if embeds(schema) {
 		depth = embedded
-		page.WriteString("\nIts definition carries no descriptions (with them it would be too large for `kubectl apply`); " +
-			"the fields below these are those of Kubernetes' own Job: `kubectl explain job.spec`.\n")
+		page.WriteString("\nThe fields below these are those of Kubernetes' own Job, and carry no descriptions here " +
+			"(with them the definition would be too large for `kubectl apply`): `kubectl explain job.spec`.\n")
 	}
 	page.WriteString("\n| field | type | meaning |\n|---|---|---|\n")
 	for _, name := range names(schema) {
@@ -81,6 +81,20 @@ func writeFields(page *bytes.Buffer, schema *apiextensionsv1.JSONSchemaProps) {
 		property := schema.Properties[name]
 		writeField(page, name, &property, slices.Contains(schema.Required, name), depth)
 	}
+}
+
+// embeds tells whether a kind's spec has a field that is another API's type: none of its own fields is described.
+func embeds(schema *apiextensionsv1.JSONSchemaProps) bool {
+	for _, field := range schema.Properties["spec"].Properties {
+		described := len(field.Properties) == 0
+		for _, inner := range field.Properties {
+			described = described || inner.Description != ""
+		}
+		if !described {
+			return true
+		}
+	}
+	return false
 }
 
 // writeField writes one row and those of the fields within; depth counts down to zero, below zero it never ends.
