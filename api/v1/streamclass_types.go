@@ -60,6 +60,7 @@ type StreamClassSpec struct {
 	// class's streaming jobs.
 	// +optional
 	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MaxLength=253
 	// +listType=set
 	SecretRefs []string `json:"secretRefs,omitempty"`
 
@@ -80,6 +81,7 @@ type StreamClassSpec struct {
 	// running.
 	// +optional
 	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=63
 	// +listType=set
 	AllowedTemplateNamespaces []string `json:"allowedTemplateNamespaces,omitempty"`
 
