@@ -140,3 +140,19 @@ func TestOnlyTheJudgedJobIsReleased(t *testing.T) {
 
 // decided: the stream's first backfill is none of the test's business.
 func decided(s *v1.Stream) { s.Status.InitialBackfill = v1.InitialWaived }
+
+// TestAScheduleKeepsWhatOthersCountOn: it is changed in place, and a finalizer, a label
+// or an annotation of somebody else's is none of the operator's.
+func TestAScheduleKeepsWhatOthersCountOn(t *testing.T) {
+	c := newCluster(t, orders(scheduled)...)
+	c.settle()
+	cron := c.cron()
+	cron.Finalizers, cron.Labels["team"] = []string{"example.com/backup"}, "sales"
+	c.must(c.api.Update(t.Context(), cron))
+	c.change(func(s *v1.Stream) { s.Spec.Schedule = ptr.To("0 * * * *") })
+	c.settle()
+	cron = c.cron()
+	if cron.Spec.Schedule != "0 * * * *" || len(cron.Finalizers) != 1 || cron.Labels["team"] != "sales" {
+		t.Errorf("schedule %s, finalizers %v, labels %v", cron.Spec.Schedule, cron.Finalizers, cron.Labels)
+	}
+}

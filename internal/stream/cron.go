@@ -122,6 +122,7 @@ func (p *pass) applyCron(ctx context.Context) error {
 	}
 	if p.cron != nil {
 		wanted.UID, wanted.ResourceVersion = p.cron.UID, p.cron.ResourceVersion
+		wanted.Finalizers = p.cron.Finalizers // somebody else's, who counts on them
 		wanted.Labels, wanted.Annotations = onTop(p.cron.Labels, wanted.Labels), onTop(p.cron.Annotations, wanted.Annotations)
 		return gone(p.refused(p.Client.Update(ctx, wanted), v1.ReasonJobRefused), "update the CronJob")
 	}
