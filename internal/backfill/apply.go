@@ -38,7 +38,7 @@ func (r *Reconciler) own(ctx context.Context, w *world) error {
 	if err == nil && owned == nil {
 		return fmt.Errorf("%w: stream %s is another, or on its way out", errObserveAgain, w.stream.Name)
 	}
-	return client.IgnoreNotFound(err) //nolint:wrapcheck // It says what was being done.
+	return client.IgnoreNotFound(err)
 }
 
 // tell patches the status.

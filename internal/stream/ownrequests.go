@@ -58,7 +58,7 @@ func (p *pass) countOn(ctx context.Context, q *v1.BackfillRequest) error {
 	case apierrors.IsNotFound(err):
 		return fmt.Errorf("%w: %w", errObserveAgain, err)
 	case err != nil:
-		return err //nolint:wrapcheck // It says what was being done.
+		return err
 	case owned == nil:
 		return fmt.Errorf("%w: the stream is gone, or on its way out", errObserveAgain)
 	}
