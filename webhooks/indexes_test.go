@@ -26,7 +26,7 @@ func (n narrow) List(ctx context.Context, list client.ObjectList, options ...cli
 	if o.FieldSelector == nil {
 		n.t.Errorf("all objects of a %T are gone through", list)
 	}
-	return n.Reader.List(ctx, list, options...) //nolint:wrapcheck // It stands for the reader.
+	return n.Reader.List(ctx, list, options...)
 }
 
 // using is a stream of a class, with templates of its own where they are named.
