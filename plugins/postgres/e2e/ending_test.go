@@ -98,7 +98,7 @@ func TestASignedURLIsNotShown(t *testing.T) {
 		"AZURE_STORAGE_ACCOUNT=account", "AZURE_STORAGE_DOMAIN=127.0.0.1:1", "AZURE_STORAGE_PROTOCOL=http", "AZURE_STORAGE_IS_LOCAL_EMULATOR=true",
 		"AZURE_STORAGE_SAS_TOKEN=sv=2022&se=x&sig=" + canary,
 	}
-	p := s.start("", "--patience=100ms")
+	p := s.start("", "--patience=2s")
 	p.want(2)
 	if words := p.lastWords(); !strings.Contains(words, "connection refused") || strings.Contains(words+p.output.String(), canary) {
 		t.Errorf("the termination message is %q", words)
