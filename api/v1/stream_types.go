@@ -300,8 +300,8 @@ type StreamStatus struct {
 	// +optional
 	GapRequestUID types.UID `json:"gapRequestUID,omitempty"`
 
-	// Restarts counts starts that followed an end without anybody's asking. Absent
-	// once the stream has run well for restart.healthyAfter.
+	// Restarts counts the ends after which the stream starts again without anybody's
+	// asking. Absent once the stream has run well for restart.healthyAfter.
 	// +optional
 	Restarts *Restarts `json:"restarts,omitempty"`
 
@@ -358,12 +358,13 @@ type Failure struct {
 	Time metav1.Time `json:"time"`
 }
 
-// Restarts counts starts that followed an end without anybody's asking.
+// Restarts counts the ends after which the stream starts again without anybody's asking.
 type Restarts struct {
-	// Count since the stream last ran well. The pause before the next start grows with it.
+	// Count of the ends since the stream last ran well, with the one after which no
+	// restart was left. The pause before the next start grows with it.
 	Count int32 `json:"count"`
-	// Retries are those of them that followed a failure: restart.maxRestarts is how
-	// many there may be. Ends without a failure spend none of them.
+	// Retries are the starts that followed a failure: restart.maxRestarts is how many
+	// there may be. Ends without a failure spend none of them.
 	// +optional
 	Retries int32 `json:"retries,omitempty"`
 	// Since when they are counted.

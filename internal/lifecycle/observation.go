@@ -48,8 +48,8 @@ type Observation struct {
 	LooseRequest bool
 	// Request is the next request to serve, beside the recorded job's.
 	Request Request
-	// Restarts tells of starts that followed an end without anybody's asking.
-	// Durable: the ends that they are counted from are gone.
+	// Restarts tells of ends after which the stream starts again without anybody's asking.
+	// Durable: what they are counted from is gone.
 	Restarts Restarts
 	// Cron compares the stream's CronJob with the schedule that is wanted.
 	Cron Cron
@@ -158,10 +158,10 @@ const (
 	GapDue
 )
 
-// Restarts are starts that followed an end without anybody's asking.
+// Restarts are ends after which the stream starts again without anybody's asking.
 type Restarts int
 
-// What is known of such starts.
+// What is known of such ends.
 const (
 	// NoRestarts: none are counted.
 	NoRestarts Restarts = iota

@@ -1,5 +1,7 @@
 package main
 
+// This file tests what the demo prints.
+
 import (
 	"bytes"
 	"fmt"
