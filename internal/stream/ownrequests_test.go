@@ -44,7 +44,7 @@ func TestTheRequestThatCountsIsTheStreamsOwn(t *testing.T) {
 	c := newCluster(t, orders()...)
 	c.request("first")
 	c.must(c.countFirst(func() {}))
-	refs := c.requests()[0].OwnerReferences
+	refs := c.firstRequest().OwnerReferences
 	if s := c.stream(); s.Status.InitialRequestUID != "first" || len(refs) != 1 || refs[0].UID != s.UID {
 		t.Errorf("counts %s, owned by %v", s.Status.InitialRequestUID, refs)
 	}
@@ -91,7 +91,7 @@ func TestAFormerStreamTakesNoRequest(t *testing.T) {
 		if err := c.countFirst(func() { meanwhile(c) }); !errors.Is(err, errObserveAgain) {
 			t.Errorf("%s: got %v, want to observe again", name, err)
 		}
-		if refs := c.requests()[0].OwnerReferences; len(refs) > 0 {
+		if refs := c.firstRequest().OwnerReferences; len(refs) > 0 {
 			t.Errorf("%s: owned by %v", name, refs)
 		}
 	}
@@ -102,8 +102,8 @@ func TestADeletedRequestDoesNotCount(t *testing.T) {
 	c := newCluster(t, orders()...)
 	c.request("first")
 	err := c.countFirst(func() {
-		q := c.requests()[0]
-		c.must(c.api.Delete(t.Context(), &q))
+		q := c.firstRequest()
+		c.must(c.api.Delete(t.Context(), q))
 	})
 	if s := c.stream(); !errors.Is(err, errObserveAgain) || s.Status.InitialBackfill != "" {
 		t.Errorf("got %v, counts %q", err, s.Status.InitialRequestUID)

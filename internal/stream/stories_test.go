@@ -128,8 +128,8 @@ var stories = []struct {
 	}, "Running [Stream] orders-initial-0a1b2c3d=Completed"},
 	{"the request is cancelled while it runs", nil, func(c *cluster) {
 		c.settle()
-		q := c.requests()[0]
-		c.must(c.api.Delete(c.t.Context(), &q))
+		q := c.firstRequest()
+		c.must(c.api.Delete(c.t.Context(), q))
 		c.settle()
 	}, "Running [Stream]"},
 	{"a restart is asked for while it streams", nil, func(c *cluster) {
@@ -392,12 +392,12 @@ func TestARequestThatWasNeverToldRunningHasAStart(t *testing.T) {
 	for exitCode, want := range map[int32]v1.RequestPhase{0: v1.RequestCompleted, 3: v1.RequestFailed} {
 		c := newCluster(t, orders()...)
 		c.settle()
-		q, record := c.requests()[0], c.stream().Status.Job
+		q, record := c.firstRequest(), c.stream().Status.Job
 		q.Status = v1.BackfillRequestStatus{}
-		c.must(c.api.Status().Update(t.Context(), &q))
+		c.must(c.api.Status().Update(t.Context(), q))
 		c.end(exitCode)
 		c.settle()
-		got := c.requests()[0].Status
+		got := c.firstRequest().Status
 		if got.Phase != want || got.Job != record.Name || !got.StartTime.Equal(record.StartTime) {
 			t.Errorf("exit code %d: %s, job %q since %v; want %s, job %q since %v", exitCode, got.Phase, got.Job, got.StartTime, want, record.Name, record.StartTime)
 		}

@@ -262,6 +262,17 @@ func (c *cluster) requests() []v1.BackfillRequest {
 	return list.Items
 }
 
+// firstRequest is the first by name. Without one the story is over, and says so: a panic
+// would end all that are told beside it.
+func (c *cluster) firstRequest() *v1.BackfillRequest {
+	c.t.Helper()
+	list := c.requests()
+	if len(list) == 0 {
+		c.t.Fatal("there is no request")
+	}
+	return &list[0]
+}
+
 // running is the one unfinished, released Job; a second one is two writers.
 func (c *cluster) running() *batchv1.Job {
 	c.t.Helper()
