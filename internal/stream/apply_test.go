@@ -22,13 +22,8 @@ import (
 // the same create its job first, and carries the decision out.
 func (c *cluster) beginTwice(change func(*batchv1.Job)) (other *batchv1.Job, err error) {
 	c.t.Helper()
-	w, err := c.reconciler.observe(c.t.Context(), types.NamespacedName{Namespace: namespace, Name: "orders"})
-	c.must(err)
-	d := lifecycle.Decide(w.facts)
-	if d.Rule != "start-stream" {
-		c.t.Fatalf("rule %s", d.Rule)
-	}
-	other, problem := jobspec.Build(w.streaming)
+	p := c.judged("start-stream")
+	other, problem := jobspec.Build(p.streaming)
 	if problem != nil {
 		c.t.Fatal(problem.Message)
 	}
@@ -38,7 +33,7 @@ func (c *cluster) beginTwice(change func(*batchv1.Job)) (other *batchv1.Job, err
 	if len(other.Finalizers) > 0 {
 		c.must(c.api.Delete(c.t.Context(), other))
 	}
-	return other, (&pass{Reconciler: c.reconciler, world: w, decision: d}).apply(c.t.Context())
+	return other, p.apply(c.t.Context())
 }
 
 // TestTheSameJobIsTaken: its creation was answered to nobody, or to another operator;

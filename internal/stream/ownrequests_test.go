@@ -11,7 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
-	"github.com/arcane-streaming/arcane-operator/internal/lifecycle"
 )
 
 // tie makes a stream of this UID the owner of a request, as another operator does.
@@ -30,14 +29,9 @@ func (c *cluster) tie(request string, stream types.UID) {
 // countFirst observes the stream, lets something happen, and then lets a request count as its first.
 func (c *cluster) countFirst(meanwhile func()) error {
 	c.t.Helper()
-	w, err := c.reconciler.observe(c.t.Context(), types.NamespacedName{Namespace: namespace, Name: "orders"})
-	c.must(err)
-	d := lifecycle.Decide(w.facts)
-	if d.Rule != "request-initial" {
-		c.t.Fatalf("rule %s", d.Rule)
-	}
+	p := c.judged("request-initial")
 	meanwhile()
-	return (&pass{Reconciler: c.reconciler, world: w, decision: d}).apply(c.t.Context())
+	return p.apply(c.t.Context())
 }
 
 func TestTheRequestThatCountsIsTheStreamsOwn(t *testing.T) {

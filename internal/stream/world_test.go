@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/lifecycle"
 	"github.com/arcane-streaming/arcane-operator/internal/telemetry"
 	"github.com/arcane-streaming/arcane-operator/test/jsontree"
 )
@@ -140,6 +141,18 @@ func ofAnother(ctx context.Context, w client.WithWatch, o client.Object, p clien
 		return conflict(o.GetName(), "another UID")
 	}
 	return nil
+}
+
+// judged observes the stream and decides, by the rule that is expected, and has done nothing yet.
+func (c *cluster) judged(rule string) *pass {
+	c.t.Helper()
+	w, err := c.reconciler.observe(c.t.Context(), types.NamespacedName{Namespace: namespace, Name: "orders"})
+	c.must(err)
+	d := lifecycle.Decide(w.facts)
+	if d.Rule != rule {
+		c.t.Fatalf("rule %s, want %s", d.Rule, rule)
+	}
+	return &pass{Reconciler: c.reconciler, world: w, decision: d}
 }
 
 // write counts a write and breaks the one that is to break.
