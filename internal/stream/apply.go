@@ -188,12 +188,20 @@ func (p *pass) patchJob(ctx context.Context, j *batchv1.Job, metadata, spec stri
 	target := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: j.Namespace, Name: j.Name}}
 	err := p.Client.Patch(ctx, target, client.RawPatch(types.MergePatchType, []byte(patch)))
 	switch {
-	case apierrors.IsNotFound(err):
-		return fmt.Errorf("%w: %w", errObserveAgain, err)
+	case apierrors.IsNotFound(err), isAnother(err):
+		// No verdict on what was sent: it was about another object.
+		return fmt.Errorf("%w: %s", errObserveAgain, err.Error())
 	case err != nil:
 		return fmt.Errorf("patch job %s: %w", j.Name, err)
 	}
 	return nil
+}
+
+// isAnother tells whether a patch met another object of the name: the API server calls
+// its UID invalid there, as something that cannot be changed, and not a conflict.
+func isAnother(err error) bool {
+	cause, ok := apierrors.StatusCause(err, metav1.CauseTypeFieldValueInvalid)
+	return ok && cause.Field == "metadata.uid"
 }
 
 // deleteJob deletes the very version of the recorded job that was judged; in the

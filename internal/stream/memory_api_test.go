@@ -132,13 +132,8 @@ func (s *store) patch(o client.Object, data []byte, status bool) error {
 		return missing(o.GetName())
 	}
 	patch := jsontree.Decoded(data)
-	if m, ok := patch["metadata"].(map[string]any); ok {
-		if uid, ok := m["uid"]; ok && uid != string(current.GetUID()) {
-			return conflict(o.GetName(), "another UID")
-		}
-		if rv, ok := m["resourceVersion"]; ok && rv != current.GetResourceVersion() {
-			return conflict(o.GetName(), "another version")
-		}
+	if err := jsontree.Refused(patch, current); err != nil {
+		return err
 	}
 	if status {
 		delete(patch, "metadata")

@@ -125,8 +125,8 @@ func (c *cluster) restart() {
 	c.reconciler = &Reconciler{Client: counted, Live: c.api, Events: c.events, Clock: c.clock, Counters: c.counters}
 }
 
-// ofAnother refuses a patch that names another UID than the object has, as the API
-// server does and the fake does not.
+// ofAnother refuses a patch that names another object, as the API server does and the
+// fake does not.
 func ofAnother(ctx context.Context, w client.WithWatch, o client.Object, p client.Patch) error {
 	data, err := p.Data(o)
 	if err != nil {
@@ -136,11 +136,7 @@ func ofAnother(ctx context.Context, w client.WithWatch, o client.Object, p clien
 	if err := w.Get(ctx, client.ObjectKeyFromObject(o), there); err != nil {
 		return err
 	}
-	m, _ := jsontree.Decoded(data)["metadata"].(map[string]any)
-	if uid, ok := m["uid"]; ok && uid != string(there.GetUID()) {
-		return conflict(o.GetName(), "another UID")
-	}
-	return nil
+	return jsontree.Refused(jsontree.Decoded(data), there)
 }
 
 // judged observes the stream and decides, by the rule that is expected, and has done nothing yet.

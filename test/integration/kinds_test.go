@@ -12,14 +12,17 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	streamingv1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/test/given"
+	"github.com/arcane-streaming/arcane-operator/test/jsontree"
 	"github.com/arcane-streaming/arcane-operator/test/story"
 )
 
@@ -94,6 +97,27 @@ var _ = Describe("The API server", func() {
 	It("accepts a stream whose name has 63 characters", func(ctx SpecContext) {
 		Expect(stage().Client.Create(ctx, given.Stream(namespace, strings.Repeat("a", 63), "some"))).To(Succeed())
 	})
+
+	// The operator tells by these answers that a Job is another, and the servers in memory give them too.
+	DescribeTable("refuses a patch of a Job that is another one, as the tests' servers do",
+		func(ctx SpecContext, metadata string) {
+			pod := corev1.PodTemplateSpec{Spec: corev1.PodSpec{RestartPolicy: corev1.RestartPolicyNever, Containers: []corev1.Container{{Name: "main", Image: "any"}}}}
+			j := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "held"}, Spec: batchv1.JobSpec{Suspend: ptr.To(true), Template: pod}}
+			Expect(stage().Client.Create(ctx, j)).To(Succeed())
+			patch := []byte(`{"metadata":` + metadata + `,"spec":{"suspend":false}}`)
+			err := stage().Client.Patch(ctx, j.DeepCopy(), client.RawPatch(types.MergePatchType, patch))
+			expected := jsontree.Refused(jsontree.Decoded(patch), j)
+			Expect(apierrors.ReasonForError(err)).To(Equal(apierrors.ReasonForError(expected)))
+			field := func(err error) string {
+				cause, _ := apierrors.StatusCause(err, metav1.CauseTypeFieldValueInvalid)
+				return cause.Field
+			}
+			Expect(field(err)).To(Equal(field(expected)))
+		},
+		Entry("by its UID", `{"uid":"another"}`),
+		Entry("by its version", `{"resourceVersion":"1"}`),
+		Entry("by both", `{"uid":"another","resourceVersion":"1"}`),
+	)
 
 	It("lets nobody change a stream's class", func(ctx SpecContext) {
 		s := given.Stream(namespace, "orders", "some")

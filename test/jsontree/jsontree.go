@@ -1,7 +1,16 @@
 // Package jsontree merges patches into objects as an API server does (RFC 7386), for servers in memory.
 package jsontree
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
 
 // Encoded is a value as JSON. One that has none is a mistake of the caller's.
 func Encoded(v any) []byte {
@@ -38,4 +47,20 @@ func Merged(into, patch map[string]any) map[string]any {
 		}
 	}
 	return into
+}
+
+// Refused is what an API server says of a patch that names another version of the
+// object than there is, or another object: the version is compared first and is a
+// conflict, the UID is taken for a change of what cannot be changed.
+func Refused(patch map[string]any, there metav1.Object) error {
+	metadata, _ := patch["metadata"].(map[string]any)
+	if version, ok := metadata["resourceVersion"]; ok && version != there.GetResourceVersion() {
+		return apierrors.NewConflict(schema.GroupResource{Resource: "objects"}, there.GetName(), errors.New("another version"))
+	}
+	if uid, ok := metadata["uid"]; ok && uid != string(there.GetUID()) {
+		return apierrors.NewInvalid(schema.GroupKind{Kind: "Object"}, there.GetName(), field.ErrorList{
+			field.Invalid(field.NewPath("metadata", "uid"), fmt.Sprint(uid), "field is immutable"),
+		})
+	}
+	return nil
 }

@@ -150,12 +150,8 @@ func (s *store) patch(o client.Object, data []byte, status bool) error {
 		return missing(o.GetName())
 	}
 	tree := jsontree.Decoded(data)
-	metadata, _ := tree["metadata"].(map[string]any)
-	if uid, ok := metadata["uid"]; ok && uid != string(current.GetUID()) {
-		return conflict(o.GetName(), "another UID")
-	}
-	if rv, ok := metadata["resourceVersion"]; ok && rv != current.GetResourceVersion() {
-		return conflict(o.GetName(), "another version")
+	if err := jsontree.Refused(tree, current); err != nil {
+		return err
 	}
 	next := copyOf(current)
 	var changed bool
