@@ -17,6 +17,7 @@ var schemeBuilder = runtime.NewSchemeBuilder(func(s *runtime.Scheme) error {
 		&BackfillRequest{}, &BackfillRequestList{},
 		&StreamClass{}, &StreamClassList{},
 		&StreamingJobTemplate{}, &StreamingJobTemplateList{},
+		&StreamPlugin{}, &StreamPluginList{},
 	)
 	metav1.AddToGroupVersion(s, GroupVersion)
 	return nil
@@ -31,4 +32,5 @@ const (
 	KindBackfillRequest      = "BackfillRequest"
 	KindStreamClass          = "StreamClass"
 	KindStreamingJobTemplate = "StreamingJobTemplate"
+	KindStreamPlugin         = "StreamPlugin"
 )

@@ -13,18 +13,18 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: shorten DEFINITION PATH-OF-THE-FIELD")
+	if len(os.Args) < 3 {
+		fmt.Fprintln(os.Stderr, "usage: shorten DEFINITION PATH-OF-A-FIELD...")
 		os.Exit(2)
 	}
-	if err := run(os.Args[1], os.Args[2], os.Stdout); err != nil {
+	if err := run(os.Args[1], os.Args[2:], os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "shorten:", err)
 		os.Exit(1)
 	}
 }
 
-// run shortens all that lies below a field, and keeps what is said of the field itself.
-func run(file, path string, out io.Writer) error {
+// run removes the descriptions below each field, and keeps those of the fields themselves.
+func run(file string, paths []string, out io.Writer) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return fmt.Errorf("read the definition: %w", err)
@@ -39,14 +39,16 @@ func run(file, path string, out io.Writer) error {
 		return errors.New("a definition without versions")
 	}
 	for _, version := range versions {
-		field := at(version, append([]string{"schema", "openAPIV3Schema"}, steps(path)...))
-		if field == nil {
-			return fmt.Errorf("there is no field %s", path)
-		}
-		said := field["description"]
-		strip(field)
-		if said != nil {
-			field["description"] = said
+		for _, path := range paths {
+			field := at(version, append([]string{"schema", "openAPIV3Schema"}, steps(path)...))
+			if field == nil {
+				return fmt.Errorf("there is no field %s", path)
+			}
+			said := field["description"]
+			strip(field)
+			if said != nil {
+				field["description"] = said
+			}
 		}
 	}
 	shorter, err := yaml.Marshal(crd)

@@ -24,6 +24,10 @@ spec:
                   description: {description: Not ours., type: string}
                   list: {items: {description: Not ours., type: string}, type: array}
                   map: {additionalProperties: {description: Not ours., type: string}, type: object}
+              boat:
+                description: The boat that follows it.
+                items: {description: Not ours., type: string}
+                type: array
 `
 
 func TestShorten(t *testing.T) {
@@ -32,11 +36,11 @@ func TestShorten(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	if err := run(file, "spec.job", &out); err != nil {
+	if err := run(file, []string{"spec.job", "spec.boat"}, &out); err != nil {
 		t.Fatal(err)
 	}
 	text := out.String()
-	for _, kept := range []string{"A kite.", "What you want.", "The job that flies it.", "description:\n                    type: string"} {
+	for _, kept := range []string{"A kite.", "What you want.", "The job that flies it.", "The boat that follows it.", "description:\n                    type: string"} {
 		if !strings.Contains(text, kept) {
 			t.Errorf("%q is gone:\n%s", kept, text)
 		}
@@ -44,8 +48,8 @@ func TestShorten(t *testing.T) {
 	if strings.Contains(text, "Not ours.") {
 		t.Errorf("descriptions are left:\n%s", text)
 	}
-	for _, path := range []string{"spec.boat", "spec.job.boat"} {
-		if err := run(file, path, &out); err == nil {
+	for _, path := range []string{"spec.balloon", "spec.job.boat"} {
+		if err := run(file, []string{"spec.job", path}, &out); err == nil {
 			t.Errorf("%s is no field", path)
 		}
 	}
