@@ -53,6 +53,7 @@ type variable struct {
 	IncludeAll bool           `json:"includeAll"`
 	AllValue   string         `json:"allValue,omitempty"`
 	Current    map[string]any `json:"current"`
+	Hide       int            `json:"hide,omitempty"`
 }
 
 type datasource struct {

@@ -75,3 +75,11 @@ func (v variable) orAll() variable {
 	v.Current = map[string]any{"selected": true, "text": []string{"All"}, "value": []string{"$__all"}}
 	return v
 }
+
+// constant is a variable with one value, which its users neither see nor choose.
+func constant(name, label, value string) variable {
+	return variable{
+		Name: name, Label: label, Type: "constant", Query: value, Hide: 2,
+		Current: map[string]any{"selected": true, "text": value, "value": value},
+	}
+}

@@ -10,14 +10,17 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: dashboards FOLDER")
+	if len(os.Args) != 3 {
+		fmt.Fprintln(os.Stderr, "usage: dashboards FOLDER FOLDER-OF-THE-PLUGINS-CHART")
 		os.Exit(2)
 	}
-	for name, d := range map[string]dashboard{
-		"fleet": fleet(), "stream": stream(), "backfills": backfills(), "operator": operator(),
+	own, chart := os.Args[1], os.Args[2]
+	for file, d := range map[string]dashboard{
+		filepath.Join(own, "fleet.json"): fleet(), filepath.Join(own, "stream.json"): stream(),
+		filepath.Join(own, "backfills.json"): backfills(), filepath.Join(own, "operator.json"): operator(),
+		filepath.Join(chart, "v1.json"): plugin(),
 	} {
-		if err := write(filepath.Join(os.Args[1], name+".json"), d); err != nil {
+		if err := write(file, d); err != nil {
 			fmt.Fprintln(os.Stderr, "dashboards:", err)
 			os.Exit(1)
 		}
