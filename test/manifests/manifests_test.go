@@ -52,7 +52,7 @@ func installs(t *testing.T) map[string]string {
 
 var rendered = sync.OnceValues(func() (map[string]string, error) {
 	all := map[string]string{}
-	for _, name := range []string{"default", "with-cert-manager", "namespaced"} {
+	for _, name := range []string{"default", "with-cert-manager", "with-prometheus", "everything", "namespaced"} {
 		// All tests share what the first of them renders, so it is not done in that one's context.
 		manifests, err := render(context.Background(), filepath.Join(story.Root(), "config", name))
 		if err != nil {
@@ -73,6 +73,17 @@ func render(ctx context.Context, folder string) (string, error) {
 		return "", fmt.Errorf("render %s: %w\n%s", folder, err, failure.String())
 	}
 	return string(out), nil
+}
+
+// prerequisite is a folder of config/ that is applied before an install.
+func prerequisite(t *testing.T, name string) string {
+	t.Helper()
+	story.DependOn(t, "config", "tools/gen")
+	manifests, err := render(t.Context(), filepath.Join(story.Root(), "config", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return manifests
 }
 
 // objects are those of a kind.
@@ -120,10 +131,10 @@ func TestThePodIsRestricted(t *testing.T) {
 				t.Errorf("config/%s: container %s has no limit or request of memory", name, c.Name)
 			}
 		}
-		namespace := only[corev1.Namespace](t, manifests, "Namespace")
-		if got := namespace.Labels["pod-security.kubernetes.io/enforce"]; got != "restricted" {
-			t.Errorf("config/%s: the namespace enforces %q", name, got)
-		}
+	}
+	namespace := only[corev1.Namespace](t, prerequisite(t, "namespace"), "Namespace")
+	if got := namespace.Labels["pod-security.kubernetes.io/enforce"]; namespace.Name != system || got != "restricted" {
+		t.Errorf("config/namespace: %s enforces %q", namespace.Name, got)
 	}
 }
 
@@ -206,7 +217,7 @@ func TestWebhooksFailClosed(t *testing.T) {
 				}
 			}
 		}
-		if want := map[string]int{"default": 7, "with-cert-manager": 7, "namespaced": 6}[name]; len(all) != want {
+		if want := map[string]int{"default": 7, "with-cert-manager": 7, "with-prometheus": 7, "everything": 7, "namespaced": 6}[name]; len(all) != want {
 			t.Errorf("config/%s has %d webhooks, want %d", name, len(all), want)
 		}
 	}
@@ -320,7 +331,7 @@ func TestAnotherNamespaceIsWrittenOnce(t *testing.T) {
 	if err := os.WriteFile(file, bytes.Replace(content, []byte("namespace: "+system), []byte("namespace: elsewhere"), 1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"default", "with-cert-manager", "with-prometheus", "namespaced"} {
+	for _, name := range []string{"default", "with-cert-manager", "with-prometheus", "everything", "namespaced"} {
 		here, err := render(t.Context(), filepath.Join(story.Root(), "config", name))
 		if err != nil {
 			t.Fatal(err)
