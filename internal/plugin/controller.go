@@ -62,7 +62,6 @@ type Reconciler struct {
 // Register adds the controller and its indexes to the manager.
 //
 // +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=streamplugins,verbs=list;watch
-// +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=streams,verbs=list;watch
 func Register(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	r, err := newReconciler(mgr, o)
 	if err != nil {

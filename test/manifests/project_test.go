@@ -50,7 +50,7 @@ type answers struct {
 }
 
 // reconciled are the kinds that have a controller: a template has none of its own.
-var reconciled = map[string]bool{streamingv1.KindStream: true, streamingv1.KindBackfillRequest: true, streamingv1.KindStreamClass: true}
+var reconciled = map[string]bool{streamingv1.KindStream: true, streamingv1.KindBackfillRequest: true, streamingv1.KindStreamClass: true, streamingv1.KindStreamPlugin: true}
 
 func TestPROJECT(t *testing.T) {
 	content, err := os.ReadFile(filepath.Join(story.Root(), "PROJECT"))
