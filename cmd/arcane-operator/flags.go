@@ -38,8 +38,9 @@ type options struct {
 	// traces is where they go, nil for nowhere.
 	traces *url.URL
 
-	// plugins: serve StreamPlugins.
-	plugins bool
+	// plugins: serve StreamPlugins; each is looked at again after pluginPeriod, zero for what watches.yaml says.
+	plugins      bool
+	pluginPeriod time.Duration
 
 	// namespace and user are the operator's own.
 	namespace string
@@ -76,6 +77,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	f.TextVar(&o.logLevel, "log-level", zapcore.InfoLevel, "`level` of the log: debug (also decisions that write nothing), info (each decision that writes, with its rule), warn or error")
 	f.Func("otlp-endpoint", "`URL` of an OpenTelemetry collector that takes OTLP over HTTP, such as http://collector:4318: traces of reconciles are sent there, else none are made; the standard OTEL_ environment variables say the rest", o.setTraces)
 	f.BoolVar(&o.plugins, "stream-plugins", true, "install what StreamPlugins ask for; their Helm releases lie in --operator-namespace; not served with --namespaces, since a StreamClass belongs to the whole cluster")
+	f.DurationVar(&o.pluginPeriod, "stream-plugin-period", 0, "`time` after which what a StreamPlugin installed is compared with the cluster again, and corrected; default: 10m, as watches.yaml says")
 	f.StringVar(&o.namespace, "operator-namespace", "", "`namespace` that the operator runs in: the Secret of a self-signed certificate and the releases of StreamPlugins lie there")
 	f.StringVar(&o.user, "operator-user", "", "`name` of the operator's user at the API server, such as system:serviceaccount:arcane-system:arcane-operator: what it writes passes its own webhooks")
 	webhookFlags(f, &o)
@@ -106,6 +108,9 @@ func given(f *flag.FlagSet, name string) (found bool) {
 
 // checkPlugins turns the Helm half off where it cannot work, unless it was asked for.
 func (o *options) checkPlugins(asked bool) error {
+	if o.pluginPeriod != 0 && o.pluginPeriod < time.Second {
+		return fmt.Errorf("--stream-plugin-period is %s; it must be at least 1s", o.pluginPeriod)
+	}
 	possible := len(o.namespaces) == 0 && o.namespace != ""
 	switch {
 	case possible || !o.plugins:

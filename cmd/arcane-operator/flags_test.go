@@ -95,6 +95,8 @@ func TestParseRefuses(t *testing.T) {
 		"--webhooks=false --stream-plugins":                                       "--operator-namespace is missing: the releases of StreamPlugins lie there",
 		"--webhooks=false --operator-namespace=h --stream-plugins --namespaces=a": "--stream-plugins and --namespaces do not go together",
 
+		"--webhooks=false --stream-plugin-period=1ms": "--stream-plugin-period is 1ms; it must be at least 1s",
+
 		"--operator-namespace=here": "--operator-user is missing",
 		"--operator-user=me":        "--operator-namespace is missing",
 		"--operator-user=me --operator-namespace=h --certificate-lifetime=1s": "must be at least 10s",

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -71,6 +72,7 @@ func run(ctx context.Context, o options) error {
 		if chart, err = pluginchart.Load(); err != nil {
 			return fmt.Errorf("load the chart of StreamPlugins: %w", err)
 		}
+		chart.Period = cmp.Or(o.pluginPeriod, chart.Period)
 	}
 	var admission *operator.Admission
 	if o.webhooks {
