@@ -53,7 +53,7 @@ func TestBadValues(t *testing.T) {
 		"streaming: {resources: {limits: {memory: 32Mi}}}":                                                         {"streaming.resources.limits.memory: 32Mi is less than the request of 64Mi; raise it, or set streaming.resources.requests"},
 		"backfill: {resources: {limits: {cpu: 50m, memory: 1Gi}}}":                                                 {"backfill.resources.limits.cpu: 50m is less than the request of 100m"},
 		"backfill: {resources: {requests: {memory: 2000M}}}":                                                       {"backfill.resources.limits.memory: 1Gi is less than the request of 2000M"},
-		"streaming: {resources: {requests: {}, limits: {memory: 512}}}":                                            {"streaming.resources.limits.memory: 512 is too little for any program; use a value such as 512Mi"},
+		"streaming: {resources: {requests: {cpu: 1}, limits: {memory: 512}}}":                                      {"streaming.resources.limits.memory: 512 is too little for any program; use a value such as 512Mi"},
 		"schema: {openAPIV3Schema: {properties: {source: {properties: {host: {nullable: true}}}}}}": {
 			"schema.openAPIV3Schema.properties.source.properties.host.nullable: would let null take the place of what the preset asks for; remove it",
 		},
