@@ -1,6 +1,7 @@
 package main
 
-// This file holds the dashboards of config/grafana to what Grafana, PromQL and the metrics allow.
+// This file holds the dashboards, those of config/grafana and that of the plugins' chart, to what Grafana, PromQL and the
+// metrics allow.
 
 import (
 	"encoding/json"
@@ -20,10 +21,16 @@ import (
 	"github.com/arcane-streaming/arcane-operator/test/dashboards/picture"
 )
 
-const folder = "../../config/grafana"
+const (
+	folder = "../../config/grafana"
+	// chart holds the dashboards of a plugin's streams, by version. The chart puts UID and class into them, which
+	// test/pluginchart looks at.
+	chart = "../../helm-charts/stream-plugin/dashboards"
+)
 
 var uids = map[string]string{
 	"fleet": "arcane-fleet", "stream": "arcane-stream", "backfills": "arcane-backfills", "operator": "arcane-operator",
+	"plugin v1": "PLUGIN_UID",
 }
 
 func boards(t *testing.T) map[string]board.Dashboard {
@@ -31,6 +38,13 @@ func boards(t *testing.T) map[string]board.Dashboard {
 	all, err := board.All(folder)
 	if err != nil {
 		t.Fatal(err)
+	}
+	ofPlugins, err := board.All(chart)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for version, d := range ofPlugins {
+		all["plugin "+version] = d
 	}
 	return all
 }
@@ -56,7 +70,7 @@ func panels(t *testing.T) []place {
 	return all
 }
 
-func TestTheDashboardsAreTheFourWithTheirUIDs(t *testing.T) {
+func TestTheDashboardsAreTheFiveWithTheirUIDs(t *testing.T) {
 	got := map[string]string{}
 	for name, d := range boards(t) {
 		got[name] = d.UID

@@ -75,20 +75,33 @@ func with(t testing.TB, more string) chartutil.Values {
 	return all
 }
 
-// render renders the chart for a cluster that has the Prometheus Operator's kinds. What it returns are the manifests by the
+// render renders the chart as usual. What it returns are the manifests by the
 // files of the chart that they come from.
 func render(t testing.TB, of *chart.Chart, given chartutil.Values) (map[string]string, error) {
 	t.Helper()
-	return renderFor(t, of, given, podMonitor)
+	return renderFor(t, of, given, usual())
 }
 
-func renderFor(t testing.TB, of *chart.Chart, given chartutil.Values, kinds ...string) (map[string]string, error) {
+// usual is the first install of a release, for a cluster that has the Prometheus Operator's kinds.
+func usual() target {
+	return target{
+		release: chartutil.ReleaseOptions{Name: "release", Namespace: namespace, Revision: 1, IsInstall: true},
+		kinds:   []string{podMonitor},
+	}
+}
+
+// target is where the chart is rendered for.
+type target struct {
+	release chartutil.ReleaseOptions
+	kinds   []string
+}
+
+func renderFor(t testing.TB, of *chart.Chart, given chartutil.Values, at target) (map[string]string, error) {
 	t.Helper()
 	capabilities := chartutil.DefaultCapabilities.Copy()
-	capabilities.APIVersions = append(slices.Clone(capabilities.APIVersions), kinds...)
-	release := chartutil.ReleaseOptions{Name: "release", Namespace: namespace, Revision: 1, IsInstall: true}
+	capabilities.APIVersions = append(slices.Clone(capabilities.APIVersions), at.kinds...)
 	// ToRenderValues judges the values by the schema.
-	all, err := chartutil.ToRenderValues(of, given, release, capabilities)
+	all, err := chartutil.ToRenderValues(of, given, at.release, capabilities)
 	if err != nil {
 		return nil, fmt.Errorf("judge the values: %w", err)
 	}

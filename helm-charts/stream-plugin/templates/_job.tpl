@@ -17,12 +17,15 @@ The spec of the Job in a template: the preset's, with what the values say.
 {{- end -}}
 {{- end -}}
 
-{{/* The resources of a mode, as JSON: requests and limits that the values give replace the preset's as a whole. */}}
+{{/*
+The resources of a mode, as JSON: requests and limits that the values give replace the preset's as a whole. Empty ones count
+as absent, because an empty map does not survive the Go types of a StreamPlugin.
+*/}}
 {{- define "stream-plugin.resources" -}}
 {{- $given := (get .root.Values .mode | default dict).resources | default dict -}}
 {{- $resources := (index (get .preset .mode).template.spec.containers 0).resources -}}
-{{- range list "requests" "limits" -}}
-{{- if kindIs "map" (get $given .) }}{{ $_ := set $resources . (get $given .) }}{{ end -}}
+{{- range $field := list "requests" "limits" -}}
+{{- with get $given $field }}{{ $_ := set $resources $field . }}{{ end -}}
 {{- end -}}
 {{- toJson $resources -}}
 {{- end -}}
