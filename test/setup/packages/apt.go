@@ -45,6 +45,7 @@ func (m machine) apt(ctx context.Context, progress io.Writer, names []string) er
 
 // aptGet waits for its turn where another package manager is at work.
 func (m machine) aptGet(ctx context.Context, progress io.Writer, args ...string) error {
+	waiting := sync.OnceFunc(func() { fmt.Fprintln(progress, "waiting for another package manager") })
 	for deadline := time.Now().Add(lockPatience); ; {
 		out, err := m.aptGetOnce(ctx, progress, args...)
 		if err == nil {
@@ -57,11 +58,11 @@ func (m machine) aptGet(ctx context.Context, progress io.Writer, args ...string)
 		if !strings.Contains(out, "Could not get lock") || time.Now().After(deadline) {
 			return fmt.Errorf("apt-get %s: %w\n%s", strings.Join(args, " "), err, out)
 		}
-		fmt.Fprintln(progress, "waiting for another package manager")
+		waiting()
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-time.After(3 * time.Second):
+		case <-time.After(time.Second):
 		}
 	}
 }
