@@ -86,6 +86,10 @@ prove: ## The long proofs, whole, with their tables: every step of every scenari
 verify: ## Regenerate, tidy, vet and lint everything, build all manifests; fails when git then shows a difference
 	tools/verify
 
+.PHONY: fresh
+fresh: ## Demo and test, each alone in an empty Debian root of its own, cold and warm: an hour and more, by hand
+	tools/fresh
+
 .PHONY: lint
 lint: ## The linter alone, over every module
 	tools/lint-all
