@@ -31,10 +31,10 @@ help: ## Say what there is
 
 ##@ See it work
 .PHONY: demo
-demo: demo-check image ## A PostgreSQL table through backfill and streaming, on real Kubernetes on this machine
+demo: setup-node demo-check image ## A PostgreSQL table through backfill and streaming, on real Kubernetes on this machine
 	go run ./test/demo up
 
-# Whom the demo cannot serve is told before minutes of building.
+# Check the prerequisites before minutes of building.
 .PHONY: demo-check
 demo-check:
 	go run ./test/demo check
@@ -47,6 +47,7 @@ demo-down: ## Remove all that the demo set up
 # -count=1 where a module's tests read files outside of it, such as config/: go test's cache of results knows nothing of them.
 .PHONY: test
 test: ## Unit tests, proofs, integration over a real API server and Job controller, the plugins' tests
+	go run ./test/setup postgres prometheus
 	go run ./test/cluster build
 	$(GOTEST) $$(go list ./... | grep -v -e '/test/e2e' -e '/test/model')
 	$(GOTEST) -v ./test/model | grep -v -e 'OK, passed' -e '=== NAME'
@@ -70,7 +71,7 @@ fuzz: ## Whatever bytes at admission, and what follows from an acceptance; FUZZT
 	set -e; $(foreach f,$(FUZZ),go test ./$(firstword $(subst :, ,$(f))) -run '^$$' -fuzz '^$(lastword $(subst :, ,$(f)))$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 50x;)
 
 .PHONY: e2e
-e2e: image ## Stories over a real node with real pods
+e2e: setup-node image ## Stories over a real node with real pods
 	go run ./test/cluster build
 	$(GOTEST) -count=1 ./test/e2e/...
 
@@ -85,11 +86,24 @@ prove: ## The long proofs, whole, with their tables: every step of every scenari
 verify: ## Regenerate, tidy, vet and lint everything, build all manifests; fails when git then shows a difference
 	tools/verify
 
+.PHONY: fresh
+fresh: ## Demo and test, each alone in an empty Debian root of its own, cold and warm: an hour and more, by hand
+	tools/fresh
+
 .PHONY: lint
 lint: ## The linter alone, over every module
 	tools/lint-all
 
 ##@ Make it
+.PHONY: setup
+setup: ## Install the Debian packages that demo and tests need; each door installs its own, so nobody has to call this
+	go run ./test/setup
+
+# Doors that share a set-up name it first, so that a refusal comes before minutes of building.
+.PHONY: setup-node
+setup-node:
+	go run ./test/setup node postgres
+
 .PHONY: fmt
 fmt: ## Format all Go code
 	tools/lint-all fmt

@@ -16,6 +16,7 @@ import (
 
 	"github.com/arcane-streaming/arcane-operator/test/cluster/testbed"
 	"github.com/arcane-streaming/arcane-operator/test/install"
+	"github.com/arcane-streaming/arcane-operator/test/setup/packages"
 )
 
 const usage = `Shows Arcane at work on a Kubernetes cluster of its own on this machine.
@@ -76,7 +77,7 @@ func check(context.Context, *console) error {
 	if err := refuse(); err != nil {
 		return err
 	}
-	if err := errors.Join(testbed.CheckNode(), install.CheckPostgres()); err != nil {
+	if err := packages.Check(packages.Node, packages.Postgres); err != nil {
 		return err
 	}
 	if !testbed.Built() {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/arcane-streaming/arcane-operator/test/cluster/testbed"
+	"github.com/arcane-streaming/arcane-operator/test/setup/packages"
 )
 
 const (
@@ -50,11 +51,10 @@ func Postgres(ctx context.Context, cluster *testbed.Cluster, progress io.Writer)
 	if cluster.Existing() || !cluster.HasNode() {
 		return nil, errors.New("PostgreSQL is started inside the network of a testbed cluster with a node, and this is none")
 	}
-	programs, err := postgresPrograms(ctx, progress)
-	if err != nil {
+	if err := packages.Install(ctx, progress, packages.Postgres); err != nil {
 		return nil, err
 	}
-	d := &Database{cluster: cluster, programs: programs, folder: filepath.Join(cluster.Dir(), "postgres")}
+	d := &Database{cluster: cluster, programs: packages.PostgresPrograms(), folder: filepath.Join(cluster.Dir(), "postgres")}
 	if err := d.create(ctx); err != nil {
 		return nil, fmt.Errorf("create a PostgreSQL server: %w", err)
 	}

@@ -12,32 +12,6 @@ import (
 	streamingv1 "github.com/arcane-streaming/arcane-operator/api/v1"
 )
 
-func TestNewestVersionIsReadFromThePath(t *testing.T) {
-	for folder, want := range map[string]int{
-		"/usr/lib/postgresql/15/bin": 15, "/usr/lib/postgresql/9.6/bin": 0, "/opt/bin": 0,
-	} {
-		if got := majorOf(folder); got != want {
-			t.Errorf("majorOf(%q) = %d, want %d", folder, got, want)
-		}
-	}
-}
-
-func TestNamedProgramsComeFirst(t *testing.T) {
-	folder := t.TempDir()
-	t.Setenv("POSTGRES_BIN", folder)
-	if got := findPrograms(); got == folder {
-		t.Errorf("%s holds no programs", folder)
-	}
-	for _, name := range serverPrograms {
-		if err := os.WriteFile(filepath.Join(folder, name), nil, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got := findPrograms(); got != folder {
-		t.Errorf("findPrograms() = %q, want %q", got, folder)
-	}
-}
-
 // A file of process ids that a killed server left names nobody, or somebody else.
 func TestLeftOverProcessFileNamesNobody(t *testing.T) {
 	d := &Database{folder: t.TempDir()}

@@ -82,7 +82,7 @@ func (g Groups) Write(file string) error {
 func Tool(name string) (string, error) {
 	path, err := exec.LookPath(name)
 	if err != nil {
-		return "", fmt.Errorf("%w: install Debian's package prometheus (apt-get install --no-install-recommends prometheus); nothing of it needs to run as a service", err)
+		return "", fmt.Errorf("%w: `make setup` installs Debian's package prometheus; elsewhere install what your distribution calls it", err)
 	}
 	return path, nil
 }

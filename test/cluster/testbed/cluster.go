@@ -15,6 +15,8 @@ import (
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/arcane-streaming/arcane-operator/test/setup/packages"
 )
 
 // Cluster is a Kubernetes cluster that runs on this machine, or an existing one
@@ -117,7 +119,7 @@ func (c *Cluster) NodeIP() string {
 // and the command is an ordinary one. Where the cluster is not running, starting
 // the command fails.
 func (c *Cluster) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
-	path := strings.Join([]string{binFolder(), os.Getenv("PATH"), systemPath}, ":")
+	path := strings.Join([]string{binFolder(), os.Getenv("PATH"), packages.SystemPath}, ":")
 	env := append(os.Environ(), "KUBECONFIG="+c.Kubeconfig(), "PATH="+path)
 	if own := filepath.Join(binFolder(), name); filepath.Base(name) == name && isExecutable(own) {
 		name = own

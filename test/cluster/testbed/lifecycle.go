@@ -4,11 +4,12 @@ package testbed
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/arcane-streaming/arcane-operator/test/setup/packages"
 )
 
 // startLimit is generous because a part that cannot start ends, and that is noticed
@@ -54,24 +55,12 @@ func (c *Cluster) prepare(ctx context.Context, o Options) error {
 func (c *Cluster) requirements(ctx context.Context, o Options) error {
 	names := controlPlaneBinaries()
 	if o.Node {
-		if err := CheckNode(); err != nil {
-			return err
-		}
-		if err := installPackages(ctx, o.Progress); err != nil {
+		if err := packages.Install(ctx, o.Progress, packages.Node); err != nil {
 			return err
 		}
 		names = append(names, nodeBinaries()...)
 	}
 	return build(ctx, o.Progress, names)
-}
-
-// CheckNode tells at once why this machine cannot run a node, as far as that can be
-// told without changing anything.
-func CheckNode() error {
-	if os.Geteuid() != 0 {
-		return errors.New("a cluster with a node needs root: namespaces, mounts and control groups are made for it")
-	}
-	return packagesWithinReach()
 }
 
 // create writes the run folder; the state file comes last and makes it valid.

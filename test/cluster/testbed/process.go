@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/arcane-streaming/arcane-operator/test/setup/packages"
 )
 
 const (
@@ -117,19 +119,15 @@ func (c *Cluster) commandLine(p part) ([]string, error) {
 	return append(join, argv...), err
 }
 
-// systemPath is spelled out because root's often lacks the sbin folders, where
-// iptables and runc are.
-const systemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
 // plainEnv keeps the user's environment out of the cluster: a proxy setting or a
 // KUBECONFIG would change what the cluster does.
 func plainEnv() []string {
-	return []string{"HOME=" + home(), "LANG=C.UTF-8", "PATH=" + systemPath}
+	return []string{"HOME=" + home(), "LANG=C.UTF-8", "PATH=" + packages.SystemPath}
 }
 
 // systemCommand runs one of the system's tools, found where plainEnv says.
 func systemCommand(ctx context.Context, name string, args ...string) *exec.Cmd {
-	for _, dir := range strings.Split(systemPath, ":") {
+	for _, dir := range strings.Split(packages.SystemPath, ":") {
 		if path := filepath.Join(dir, name); isExecutable(path) {
 			name = path
 			break

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/arcane-streaming/arcane-operator/test/image/pack"
+	"github.com/arcane-streaming/arcane-operator/test/setup/packages"
 )
 
 const (
@@ -69,7 +70,7 @@ SystemdCgroup = false
 bin_dir = %q
 conf_dir = %q
 `, filepath.Join(c.dir, "containerd"), runtimeSocket, filepath.Join(c.dir, "containerd", "opt"),
-		pauseImage, snapshotter(filepath.Dir(c.dir)), pluginFolder(), c.configFile("cni"))
+		pauseImage, snapshotter(filepath.Dir(c.dir)), packages.CNIPlugins(), c.configFile("cni"))
 }
 
 // snapshotter avoids overlayfs where the run folder lies on one already, as it does
@@ -180,16 +181,6 @@ func (c *Cluster) ctr(ctx context.Context, args ...string) (string, error) {
 		return "", fmt.Errorf("ctr %s: %w: %s", args[0], err, strings.TrimSpace(string(out)))
 	}
 	return string(out), nil
-}
-
-// pluginFolder is where the distribution puts the CNI plugins.
-func pluginFolder() string {
-	for _, dir := range []string{"/usr/lib/cni", "/opt/cni/bin", "/usr/libexec/cni"} {
-		if isExecutable(filepath.Join(dir, "bridge")) && isExecutable(filepath.Join(dir, "host-local")) {
-			return dir
-		}
-	}
-	return ""
 }
 
 func (c *Cluster) buildTool(ctx context.Context, name string) error {

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"net"
 	"os"
@@ -15,7 +14,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -60,7 +58,7 @@ var defaults = map[string]string{
 // Start makes a new server below folder and waits until it answers. Settings
 // come on top of the defaults.
 func Start(ctx context.Context, folder string, settings map[string]string) (*Server, error) {
-	binaries, err := Binaries(ctx)
+	binaries, err := Binaries()
 	if err != nil {
 		return nil, err
 	}
@@ -283,22 +281,11 @@ func freePort(ctx context.Context) (int, error) {
 	return address.Port, nil
 }
 
-// Binaries is the folder with initdb, postgres and pgbench. Where root on Debian
-// or Ubuntu has none, the package is installed.
-func Binaries(ctx context.Context) (string, error) {
+// Binaries returns the folder with initdb, postgres and pgbench.
+func Binaries() (string, error) {
 	found, err := findBinaries()
-	if err != nil || found != "" {
-		return found, err
-	}
-	if _, err := os.Stat("/etc/debian_version"); errors.Is(err, fs.ErrNotExist) || os.Geteuid() != 0 {
-		return "", errors.New("PostgreSQL 14 or newer is missing: install your system's package of the server (Debian, Ubuntu: apt-get install postgresql), or name its folder of programs in POSTGRES_BIN")
-	}
-	if err := install(ctx); err != nil {
-		return "", err
-	}
-	found, err = findBinaries()
 	if err == nil && found == "" {
-		err = errors.New("package postgresql is installed, but /usr/lib/postgresql has no server")
+		err = errors.New("PostgreSQL 14 or newer is missing: run `make setup` at the root of the repository, as root on Debian or Ubuntu; elsewhere install your system's package of the server, or name its folder of programs in POSTGRES_BIN")
 	}
 	return found, err
 }
@@ -337,26 +324,4 @@ func hasAll(folder string, names ...string) bool {
 		}
 	}
 	return true
-}
-
-// noCluster keeps Debian's package from starting a server of its own on port 5432.
-const noCluster = "/etc/postgresql-common/createcluster.d/arcane-test.conf"
-
-func install(ctx context.Context) (err error) {
-	fmt.Fprintln(os.Stderr, "installing package postgresql (once)")
-	if err := os.MkdirAll(filepath.Dir(noCluster), 0o755); err != nil { //nolint:gosec // as the package makes it
-		return fmt.Errorf("prepare the installation: %w", err)
-	}
-	if err := os.WriteFile(noCluster, []byte("create_main_cluster = false\n"), 0o644); err != nil { //nolint:gosec // as the package makes it
-		return fmt.Errorf("prepare the installation: %w", err)
-	}
-	defer func() { err = errors.Join(err, os.Remove(noCluster)) }()
-	for _, args := range []string{"update -q", "install -q -y --no-install-recommends postgresql"} {
-		command := exec.CommandContext(ctx, "apt-get", strings.Fields(args)...) //nolint:gosec // fixed arguments
-		command.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-		if output, err := command.CombinedOutput(); err != nil {
-			return fmt.Errorf("apt-get %s: %w\n%s", args, err, output)
-		}
-	}
-	return nil
 }
