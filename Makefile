@@ -2,7 +2,7 @@
 
 # The operator's image, everywhere: built, loaded, deployed under this name.
 IMG ?= localhost/arcane-operator:dev
-# The folder of config/ that is deployed: default, with-cert-manager, namespaced.
+# The folder of config/ that is deployed: default, with-cert-manager, with-prometheus, everything, namespaced.
 CONFIG ?= default
 export CONFIG
 # The plugin's image is named by the registry and tag of IMG. That of the tests' plugin goes nowhere, so it keeps its name.
@@ -26,7 +26,7 @@ FORCE:
 help: ## Say what there is
 	@awk 'BEGIN {FS = ":.*## "} \
 		/^##@/ {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+		/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@printf '\nIMG names the operator'"'"'s image (now %s), CONFIG the folder of config/ to deploy (now %s).\n' '$(IMG)' '$(CONFIG)'
 
 ##@ See it work
@@ -107,6 +107,10 @@ image: build ## Pack the binaries as image tars into bin/, without a container e
 	go run ./test/image --binary bin/plugin-postgres --name $(POSTGRES_IMG) --output bin/plugin-postgres.tar
 	go run ./test/image --binary bin/plugin-scripted --name $(SCRIPTED_IMG) --output bin/plugin-scripted.tar
 
+.PHONY: install-yaml
+install-yaml: ## The files of an install by YAML, of the image IMG: dist/crds.yaml, namespace.yaml, install.yaml
+	tools/install-yaml $(IMG) dist
+
 # A Prometheus that has watched a fleet, and a stream of it to show.
 PROMETHEUS ?= http://localhost:9090
 SINCE ?= 24h
@@ -134,21 +138,25 @@ cluster-answers:
 	@$(KUBECTL) get --raw=/version --request-timeout=10s >/dev/null || { \
 		echo "$(KUBECTL) reaches no cluster (context $$($(KUBECTL) config current-context 2>/dev/null || echo none)): set KUBECONFIG, or another context." >&2; exit 1; }
 
+# Server-side and forced: the fields are set to what config/ says, whoever applied them before.
+APPLY = $(KUBECTL) apply --server-side --force-conflicts -f -
+
 .PHONY: install
 install: cluster-answers ## The kinds (CRDs) alone
-	tools/run gen kustomize build config/crd | $(KUBECTL) apply -f -
+	tools/run gen kustomize build config/crd | $(APPLY)
 
 .PHONY: uninstall
-uninstall: cluster-answers ## Remove the kinds, and with them EVERY stream
-	tools/run gen kustomize build config/crd | $(KUBECTL) delete --ignore-not-found -f -
+uninstall: cluster-answers ## Remove the kinds; refuses while there are streams, as they go with their kind (CONFIRM=yes)
+	@CONFIRM=$(CONFIRM) tools/uninstall-kinds $(KUBECTL)
 
 .PHONY: deploy
-deploy: cluster-answers ## The kinds and the operator, from the image IMG
-	tools/render $(IMG) | $(KUBECTL) apply --server-side --force-conflicts -f -
+deploy: install ## The kinds, the operator's namespace and the operator, from the image IMG
+	tools/run gen kustomize build config/namespace | $(APPLY)
+	tools/render $(IMG) | $(APPLY)
 
 .PHONY: undeploy
-undeploy: cluster-answers ## Remove the operator; streams and what they run stay
-	tools/render $(IMG) --without-crds | $(KUBECTL) delete --ignore-not-found -f -
+undeploy: cluster-answers ## Remove the operator; kinds, namespace, streams and what they run stay
+	tools/render $(IMG) | $(KUBECTL) delete --ignore-not-found -f -
 
 # For scripts that need a variable's value: make -s print-IMG
 print-%:

@@ -36,9 +36,12 @@ type kind[T client.Object, A any] struct {
 	around func(ctx context.Context, new T) (A, error)
 	// needs tells what whoever writes this must be allowed to do; nil where to be
 	// allowed to write the kind is enough.
-	needs func(new T, around A) need
+	needs func(new T, create bool, around A) need
 	// check asks the rules; old is the zero T at CREATE.
 	check func(old, new T, around A) ([]string, field.ErrorList)
+	// removal tells what whoever deletes this must be allowed to do; nil where to be
+	// allowed to delete the kind is enough.
+	removal func(ctx context.Context, old T) (need, error)
 	// try asks the API server to take what would come of it; nil where nothing does.
 	try func(ctx context.Context, new T, around A) verdict
 }
@@ -83,6 +86,9 @@ func (k kind[T, A]) complete(ctx context.Context, req admission.Request) admissi
 
 // judge answers whether the write may be stored.
 func (k kind[T, A]) judge(ctx context.Context, req admission.Request) admission.Response {
+	if req.Operation == admissionv1.Delete && k.removal != nil {
+		return k.judgeRemoval(ctx, req)
+	}
 	c, err := k.read(req)
 	if err != nil {
 		return admission.Errored(http.StatusUnprocessableEntity, err)
@@ -95,13 +101,8 @@ func (k kind[T, A]) judge(ctx context.Context, req admission.Request) admission.
 		return admission.Errored(http.StatusInternalServerError, err)
 	}
 	if c.runs && k.needs != nil {
-		lack, err := k.lacking(ctx, req.UserInfo, k.needs(c.new, around))
-		if err != nil {
-			return admission.Errored(http.StatusInternalServerError, err)
-		}
-		if lack != "" {
-			resource := schema.GroupResource{Group: req.Resource.Group, Resource: req.Resource.Resource}
-			return refused(apierrors.NewForbidden(resource, c.new.GetName(), errorText(lack)))
+		if answer := k.forbid(ctx, req, c.new.GetName(), k.needs(c.new, c.create, around)); !answer.Allowed {
+			return answer
 		}
 	}
 	v := k.verdict(ctx, c, around)
@@ -114,6 +115,40 @@ func (k kind[T, A]) judge(ctx context.Context, req admission.Request) admission.
 		return answer
 	}
 	return admission.Allowed("").WithWarnings(v.warnings...)
+}
+
+// judgeRemoval answers whether the object may be deleted.
+func (k kind[T, A]) judgeRemoval(ctx context.Context, req admission.Request) admission.Response {
+	if k.own(req) {
+		return admission.Allowed("")
+	}
+	old := k.fresh()
+	if err := decode(req.OldObject.Raw, old); err != nil {
+		return admission.Allowed("").WithWarnings(fmt.Sprintf("the rights to delete what it installed were not checked: %v", err))
+	}
+	n, err := k.removal(ctx, old)
+	if err != nil {
+		return admission.Errored(http.StatusInternalServerError, err)
+	}
+	return k.forbid(ctx, req, old.GetName(), n)
+}
+
+// forbid answers no where whoever asks lacks a right.
+func (k kind[T, A]) forbid(ctx context.Context, req admission.Request, name string, n need) admission.Response {
+	lack, err := k.lacking(ctx, req.UserInfo, n)
+	if err != nil {
+		return admission.Errored(http.StatusInternalServerError, err)
+	}
+	if lack != "" {
+		resource := schema.GroupResource{Group: req.Resource.Group, Resource: req.Resource.Resource}
+		return refused(apierrors.NewForbidden(resource, name, errorText(lack)))
+	}
+	return admission.Allowed("")
+}
+
+// own tells whether the operator itself asks.
+func (s *server) own(req admission.Request) bool {
+	return s.user != "" && req.UserInfo.Username == s.user
 }
 
 // verdict asks the rules, which warn also of what changes nothing that they judge,
@@ -134,8 +169,7 @@ func (k kind[T, A]) verdict(ctx context.Context, c change[T], around A) (v verdi
 // What the operator writes itself passes too. What the garbage collector does to
 // owners counts for nothing, like every change of what is not judged.
 func (k kind[T, A]) read(req admission.Request) (c change[T], err error) {
-	if req.Operation != admissionv1.Create && req.Operation != admissionv1.Update || req.SubResource != "" ||
-		k.user != "" && req.UserInfo.Username == k.user {
+	if req.Operation != admissionv1.Create && req.Operation != admissionv1.Update || req.SubResource != "" || k.own(req) {
 		return change[T]{passes: true}, nil
 	}
 	c.create, c.new = req.Operation == admissionv1.Create, k.fresh()

@@ -27,7 +27,7 @@ func (s *server) requests() kind[*v1.BackfillRequest, validation.RequestSurround
 			return nil
 		},
 		around: s.aroundRequest,
-		needs: func(new *v1.BackfillRequest, _ validation.RequestSurroundings) need {
+		needs: func(new *v1.BackfillRequest, _ bool, _ validation.RequestSurroundings) need {
 			return need{kind: v1.KindBackfillRequest, namespace: new.Namespace}
 		},
 		check: validation.Request,

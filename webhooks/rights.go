@@ -18,6 +18,10 @@ type need struct {
 	namespace string
 	// secrets that the object names.
 	secrets []string
+	// objects that the operator writes for whoever writes this one, by verb.
+	objects []authorizationv1.ResourceAttributes
+	// noJobs: nothing comes to run.
+	noJobs bool
 }
 
 // lacking asks the API server, and is the first thing that the user may not do and
@@ -25,6 +29,19 @@ type need struct {
 //
 // +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
 func (s *server) lacking(ctx context.Context, user authenticationv1.UserInfo, n need) (string, error) {
+	for _, what := range n.objects {
+		may, err := s.allowed(ctx, user, what)
+		if err != nil {
+			return "", err
+		}
+		if !may {
+			return fmt.Sprintf("user %q may not %s, and the operator does so for a %s; ask for a role that allows it",
+				user.Username, action(what), n.kind), nil
+		}
+	}
+	if n.noJobs {
+		return "", nil
+	}
 	may, err := s.allowed(ctx, user, authorizationv1.ResourceAttributes{
 		Namespace: n.namespace, Verb: "create", Group: "batch", Version: "v1", Resource: "jobs",
 	})
@@ -48,6 +65,21 @@ func (s *server) lacking(ctx context.Context, user authenticationv1.UserInfo, n 
 		}
 	}
 	return "", nil
+}
+
+// action says what would be done to an object: verb, resource, name and namespace.
+func action(what authorizationv1.ResourceAttributes) string {
+	text := what.Verb + " " + what.Resource
+	if what.Group != "" {
+		text += "." + what.Group
+	}
+	if what.Name != "" {
+		text += fmt.Sprintf(" %q", what.Name)
+	}
+	if what.Namespace != "" {
+		return text + fmt.Sprintf(" in namespace %q", what.Namespace)
+	}
+	return text + ", which belongs to the whole cluster"
 }
 
 func (s *server) allowed(ctx context.Context, user authenticationv1.UserInfo, what authorizationv1.ResourceAttributes) (bool, error) {

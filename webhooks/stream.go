@@ -34,7 +34,7 @@ func (s *server) streams() kind[*v1.Stream, validation.StreamSurroundings] {
 			return nil
 		},
 		around: s.aroundStream,
-		needs: func(new *v1.Stream, around validation.StreamSurroundings) need {
+		needs: func(new *v1.Stream, _ bool, around validation.StreamSurroundings) need {
 			return need{kind: v1.KindStream, namespace: new.Namespace, secrets: validation.StreamSecrets(new, around.Class)}
 		},
 		check: validation.Stream,

@@ -22,7 +22,7 @@ func (s *server) templates() kind[*v1.StreamingJobTemplate, validation.TemplateS
 			return nil
 		},
 		around: s.aroundTemplate,
-		needs: func(new *v1.StreamingJobTemplate, _ validation.TemplateSurroundings) need {
+		needs: func(new *v1.StreamingJobTemplate, _ bool, _ validation.TemplateSurroundings) need {
 			return need{kind: v1.KindStreamingJobTemplate, namespace: new.Namespace, secrets: validation.TemplateSecrets(new)}
 		},
 		check: validation.Template,

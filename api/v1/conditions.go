@@ -103,3 +103,11 @@ const (
 	ReasonFailureClasses  Reason = "FailureClassesInvalid"
 	ReasonClassInvalid    Reason = "ClassInvalid"
 )
+
+// Reasons of stream plugins; also SpecInvalid and NameConflict.
+const (
+	ReasonInstalled         Reason = "Installed"
+	ReasonReleaseFailed     Reason = "ReleaseFailed"
+	ReasonWaitingForStreams Reason = "WaitingForStreams"
+	ReasonUninstallFailed   Reason = "UninstallFailed"
+)

@@ -33,6 +33,8 @@ var (
 	wrong         = Place{KindBackfillRequest, ConditionReady, corev1.EventTypeWarning}
 	served        = Place{KindStreamClass, ConditionReady, corev1.EventTypeNormal}
 	unserved      = Place{KindStreamClass, ConditionReady, corev1.EventTypeWarning}
+	installed     = Place{KindStreamPlugin, ConditionReady, corev1.EventTypeNormal}
+	uninstalled   = Place{KindStreamPlugin, ConditionReady, corev1.EventTypeWarning}
 )
 
 // Remedy is what to do about a reason.
@@ -152,7 +154,7 @@ var ofStreams = []Explanation{
 		"The stream's pods have ended three times or more in a row, none after running well for spec.restart.healthyAfter.",
 		look("The log of the last pod says why it ended. Suspend the stream to stop that."),
 	},
-	{ReasonNameConflict, at(warned), "An object that is not ours has a name that the stream needs; it is left alone.", act("Rename or delete it.")},
+	{ReasonNameConflict, at(warned, uninstalled), "An object that is not ours has a name that the stream, or the stream plugin, needs; it is left alone.", act("Rename or delete it.")},
 	{ReasonRestartRequested, at(told), "A restart was asked for by the annotation streaming.sneaksanddata.com/restartedAt.", nothingToDo},
 	{ReasonJobRefused, at(warned), "The API server refused the job that was built from the template.", act("Correct what it says; it is tried again every minute.")},
 	{ReasonRequestRefused, at(warned), "The API server refused the backfill request that the stream needs.", act("Correct what it says, a quota or a policy for instance; it is tried again every minute.")},
@@ -199,8 +201,8 @@ var ofDefinitions = []Explanation{
 		act("Correct the template; the stream goes on by itself."),
 	},
 	{
-		ReasonSpecInvalid, at(refused, wrong),
-		"A field of the stream's spec, or of the request's, is wrong; the message names it.",
+		ReasonSpecInvalid, at(refused, wrong, uninstalled),
+		"A field of the stream's spec, of the request's or of the stream plugin's, is wrong; the message names it.",
 		act("Correct the field."),
 	},
 }
@@ -262,6 +264,26 @@ var ofClasses = []Explanation{
 	{ReasonClassInvalid, at(unserved), "Another field of the class is wrong; the message names it. Its streams may run all the same.", act("Correct the field.")},
 }
 
+// ofPlugins explains the reasons of stream plugins.
+var ofPlugins = []Explanation{
+	{ReasonInstalled, at(installed), "All that the plugin needs is installed; Streams can use its class.", nothingToDo},
+	{
+		ReasonReleaseFailed, at(uninstalled),
+		"The API server refused an object that the plugin needs, or did not answer; the message says which. A failed upgrade is rolled back, and the operator tries again.",
+		look("If it lasts, look at what the message names: a policy, a quota, or a right that the operator lacks."),
+	},
+	{
+		ReasonWaitingForStreams, at(installed),
+		"The stream plugin is being deleted, and Streams of its class are left; the message names them.",
+		look("Delete these Streams. The plugin is removed as soon as the last one is gone."),
+	},
+	{
+		ReasonUninstallFailed, at(uninstalled),
+		"The stream plugin is being deleted, and an object of it could not be removed; the message says which. The operator tries again.",
+		look("If it lasts, look at what the message names."),
+	},
+}
+
 // Chapter is a group of reasons under a title.
 //
 // +kubebuilder:object:generate=false
@@ -277,6 +299,7 @@ func Chapters() []Chapter {
 		{"Definitions that are not accepted", ofDefinitions},
 		{"Backfill requests", ofRequests},
 		{"Stream classes", ofClasses},
+		{"Stream plugins", ofPlugins},
 	}
 }
 
@@ -320,15 +343,16 @@ type ConditionMeaning struct {
 // Conditions lists every condition type.
 func Conditions() []ConditionMeaning {
 	stream := []string{KindStream}
+	streamAndPlugin := []string{KindStream, KindStreamPlugin}
 	return []ConditionMeaning{
 		{
 			ConditionReady,
-			[]string{KindStream, KindBackfillRequest, KindStreamClass},
-			"The declared state is reached, or being served as designed. A request: its backfill has completed. A class: its streams are being served.",
+			[]string{KindStream, KindBackfillRequest, KindStreamClass, KindStreamPlugin},
+			"The declared state is reached, or being served as designed. A request: its backfill has completed. A class: its streams are being served. A stream plugin: all of it is installed.",
 			"Not yet, or not without somebody's help; the reason says which.",
 		},
-		{ConditionReconciling, stream, "The operator is on its way to the declared state.", "It is there, or it waits for somebody."},
-		{ConditionStalled, stream, "Nothing will happen until somebody acts.", "Nobody has to act."},
+		{ConditionReconciling, streamAndPlugin, "The operator is on its way to the declared state.", "It is there, or it waits for somebody."},
+		{ConditionStalled, streamAndPlugin, "Nothing will happen until somebody acts.", "Nobody has to act."},
 		{ConditionAccepted, stream, "The definition can be turned into a job.", "It cannot, and the message names the field. What runs is left running, nothing new starts."},
 		{ConditionBackfilling, stream, "A backfill is running.", "None is running."},
 		{ConditionSuspended, stream, "No pod of the stream is alive, by its user's wish.", "The stream is not suspended, or not yet."},

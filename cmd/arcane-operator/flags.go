@@ -38,6 +38,10 @@ type options struct {
 	// traces is where they go, nil for nowhere.
 	traces *url.URL
 
+	// plugins: serve StreamPlugins; each is looked at again after pluginPeriod, zero for what watches.yaml says.
+	plugins      bool
+	pluginPeriod time.Duration
+
 	// namespace and user are the operator's own.
 	namespace string
 	user      string
@@ -72,7 +76,9 @@ func parse(args []string, out io.Writer) (options, error) {
 	f.Func("namespaces", "`names` of the namespaces to serve, separated by commas: the operator then needs rights in these alone, and only reads StreamClasses; default: all namespaces", o.setNamespaces)
 	f.TextVar(&o.logLevel, "log-level", zapcore.InfoLevel, "`level` of the log: debug (also decisions that write nothing), info (each decision that writes, with its rule), warn or error")
 	f.Func("otlp-endpoint", "`URL` of an OpenTelemetry collector that takes OTLP over HTTP, such as http://collector:4318: traces of reconciles are sent there, else none are made; the standard OTEL_ environment variables say the rest", o.setTraces)
-	f.StringVar(&o.namespace, "operator-namespace", "", "`namespace` that the operator runs in: the Secret of a self-signed certificate lies there")
+	f.BoolVar(&o.plugins, "stream-plugins", true, "install what StreamPlugins ask for; their Helm releases lie in --operator-namespace; not served with --namespaces, since a StreamClass belongs to the whole cluster")
+	f.DurationVar(&o.pluginPeriod, "stream-plugin-period", 0, "`time` after which what a StreamPlugin installed is compared with the cluster again, and corrected; default: 10m, as watches.yaml says")
+	f.StringVar(&o.namespace, "operator-namespace", "", "`namespace` that the operator runs in: the Secret of a self-signed certificate and the releases of StreamPlugins lie there")
 	f.StringVar(&o.user, "operator-user", "", "`name` of the operator's user at the API server, such as system:serviceaccount:arcane-system:arcane-operator: what it writes passes its own webhooks")
 	webhookFlags(f, &o)
 	f.BoolVar(&o.printVersion, "version", false, "print the version and end")
@@ -88,7 +94,34 @@ func parse(args []string, out io.Writer) (options, error) {
 	if o.workers < 1 {
 		return o, fmt.Errorf("--workers is %d; it must be at least 1", o.workers)
 	}
+	if err := o.checkPlugins(given(f, "stream-plugins")); err != nil {
+		return o, err
+	}
 	return o, o.check()
+}
+
+// given tells whether a flag was set.
+func given(f *flag.FlagSet, name string) (found bool) {
+	f.Visit(func(set *flag.Flag) { found = found || set.Name == name })
+	return found
+}
+
+// checkPlugins turns the Helm half off where it cannot work, unless it was asked for.
+func (o *options) checkPlugins(asked bool) error {
+	if o.pluginPeriod != 0 && o.pluginPeriod < time.Second {
+		return fmt.Errorf("--stream-plugin-period is %s; it must be at least 1s", o.pluginPeriod)
+	}
+	possible := len(o.namespaces) == 0 && o.namespace != ""
+	switch {
+	case possible || !o.plugins:
+	case !asked:
+		o.plugins = false
+	case len(o.namespaces) > 0:
+		return errors.New("--stream-plugins and --namespaces do not go together: a StreamPlugin installs a StreamClass, which belongs to the whole cluster; leave one of them out")
+	default:
+		return errors.New("--operator-namespace is missing: the releases of StreamPlugins lie there; name it, or use --stream-plugins=false")
+	}
+	return nil
 }
 
 // setNamespaces reads the list of namespaces. To leave one out would be found out

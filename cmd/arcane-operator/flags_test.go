@@ -37,6 +37,20 @@ func TestParseNamespaces(t *testing.T) {
 	}
 }
 
+func TestParseStreamPlugins(t *testing.T) {
+	for flags, want := range map[string]bool{
+		"--operator-namespace=h":                        true,
+		"--operator-namespace=h --stream-plugins=false": false,
+		"--operator-namespace=h --namespaces=a":         false,
+		"":                                              false,
+	} {
+		o, err := parse(append(strings.Fields(flags), "--webhooks=false"), io.Discard)
+		if err != nil || o.plugins != want {
+			t.Errorf("%q: %t, %v; want %t", flags, o.plugins, err, want)
+		}
+	}
+}
+
 func TestParseEndpointOfTraces(t *testing.T) {
 	for flags, want := range map[string]string{
 		"--otlp-endpoint=":                                  "",
@@ -78,6 +92,11 @@ func TestParseRefuses(t *testing.T) {
 		"--otlp-endpoint=https://there/?a=b": "a query or a fragment",
 		"--otlp-endpoint=http://there:%zz":   "it is no URL",
 
+		"--webhooks=false --stream-plugins":                                       "--operator-namespace is missing: the releases of StreamPlugins lie there",
+		"--webhooks=false --operator-namespace=h --stream-plugins --namespaces=a": "--stream-plugins and --namespaces do not go together",
+
+		"--webhooks=false --stream-plugin-period=1ms": "--stream-plugin-period is 1ms; it must be at least 1s",
+
 		"--operator-namespace=here": "--operator-user is missing",
 		"--operator-user=me":        "--operator-namespace is missing",
 		"--operator-user=me --operator-namespace=h --certificate-lifetime=1s": "must be at least 10s",
@@ -93,7 +112,7 @@ func TestHelpNamesEveryFlag(t *testing.T) {
 	if _, err := parse([]string{"--help"}, &out); !errors.Is(err, flag.ErrHelp) {
 		t.Errorf("--help: %v", err)
 	}
-	for _, name := range []string{"kubeconfig", "leader-elect", "log-level", "otlp-endpoint", "workers", "namespaces", "metrics-bind-address", "per-stream-metrics", "health-probe-bind-address", "version", "webhooks", "webhook-port", "webhook-cert-dir", "self-signed-certificates"} {
+	for _, name := range []string{"kubeconfig", "leader-elect", "log-level", "otlp-endpoint", "workers", "namespaces", "metrics-bind-address", "per-stream-metrics", "health-probe-bind-address", "version", "webhooks", "webhook-port", "webhook-cert-dir", "self-signed-certificates", "stream-plugins"} {
 		if !strings.Contains(out.String(), "-"+name) {
 			t.Errorf("--help does not speak of --%s", name)
 		}

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -26,6 +27,7 @@ import (
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/internal/operator"
+	"github.com/arcane-streaming/arcane-operator/internal/pluginchart"
 	"github.com/arcane-streaming/arcane-operator/internal/telemetry"
 	"github.com/arcane-streaming/arcane-operator/internal/tracing"
 )
@@ -65,9 +67,17 @@ func run(ctx context.Context, o options) error {
 	}
 	defer tracer.Stop(ctx)
 	tracer.Wrap(cfg)
+	var chart *pluginchart.Chart
+	if o.plugins {
+		if chart, err = pluginchart.Load(); err != nil {
+			return fmt.Errorf("load the chart of StreamPlugins: %w", err)
+		}
+		chart.Period = cmp.Or(o.pluginPeriod, chart.Period)
+	}
 	var admission *operator.Admission
 	if o.webhooks {
 		admission = o.admission()
+		admission.Chart = chart
 	}
 	mgr, err := newManager(cfg, o, admission)
 	if err != nil {
@@ -77,12 +87,17 @@ func run(ctx context.Context, o options) error {
 	if err := operator.Register(ctx, mgr, o.workers, o.namespaces, counters, tracer); err != nil {
 		return fmt.Errorf("add the controllers: %w", err)
 	}
+	if chart != nil {
+		if err := operator.RegisterPlugins(ctx, mgr, o.namespace, chart, tracer); err != nil {
+			return fmt.Errorf("add the controllers: %w", err)
+		}
+	}
 	if admission != nil {
 		if err := admission.Register(ctx, mgr); err != nil {
 			return fmt.Errorf("add admission: %w", err)
 		}
 	}
-	if err := addProbes(ctx, mgr); err != nil {
+	if err := addProbes(ctx, mgr, chart != nil); err != nil {
 		return err
 	}
 	// It is a variable for those who need more than a registry: see internal/telemetry.
@@ -138,7 +153,7 @@ func metrics(o options, admission *operator.Admission) metricsserver.Options {
 
 // addProbes makes health mean that the process serves, and readiness that its
 // caches hold what the API server had when it started.
-func addProbes(ctx context.Context, mgr manager.Manager) error {
+func addProbes(ctx context.Context, mgr manager.Manager, plugins bool) error {
 	var synced atomic.Bool
 	err := mgr.Add(runnable(func(ctx context.Context) error {
 		synced.Store(mgr.GetCache().WaitForCacheSync(ctx))
@@ -147,7 +162,11 @@ func addProbes(ctx context.Context, mgr manager.Manager) error {
 	if err != nil {
 		return fmt.Errorf("watch the caches: %w", err)
 	}
-	for _, kind := range []client.Object{&v1.Stream{}, &v1.BackfillRequest{}, &v1.StreamClass{}, &v1.StreamingJobTemplate{}, &batchv1.Job{}, &batchv1.CronJob{}, &corev1.Pod{}} {
+	kinds := []client.Object{&v1.Stream{}, &v1.BackfillRequest{}, &v1.StreamClass{}, &v1.StreamingJobTemplate{}, &batchv1.Job{}, &batchv1.CronJob{}, &corev1.Pod{}}
+	if plugins {
+		kinds = append(kinds, &v1.StreamPlugin{})
+	}
+	for _, kind := range kinds {
 		if _, err := mgr.GetCache().GetInformer(ctx, kind, cache.BlockUntilSynced(false)); err != nil {
 			return fmt.Errorf("cache %T: %w", kind, err)
 		}

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
 
+	"github.com/arcane-streaming/arcane-operator/internal/pluginchart"
 	"github.com/arcane-streaming/arcane-operator/webhooks"
 	"github.com/arcane-streaming/arcane-operator/webhooks/certificate"
 )
@@ -24,6 +25,8 @@ type Admission struct {
 	Port int
 	// User is the operator's own name at the API server.
 	User string
+	// Chart is rendered for StreamPlugins; nil for an operator that does not serve them.
+	Chart *pluginchart.Chart
 	// Certificate that is served.
 	Certificate certificate.Options
 
@@ -46,7 +49,7 @@ func (a *Admission) ServeCertificate(c *tls.Config) { c.GetCertificate = a.serve
 
 // Register adds the webhooks, and what keeps their certificate, to the manager.
 func (a *Admission) Register(ctx context.Context, mgr ctrl.Manager) error {
-	if err := webhooks.Register(ctx, mgr, webhooks.Options{User: a.User, Metrics: metrics.Registry}); err != nil {
+	if err := webhooks.Register(ctx, mgr, webhooks.Options{User: a.User, Metrics: metrics.Registry, Chart: a.Chart}); err != nil {
 		return fmt.Errorf("webhooks: %w", err)
 	}
 	if err := mgr.AddReadyzCheck("webhooks", a.started(mgr.GetWebhookServer().StartedChecker())); err != nil {

@@ -22,6 +22,8 @@ import (
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/internal/backfill"
+	"github.com/arcane-streaming/arcane-operator/internal/plugin"
+	"github.com/arcane-streaming/arcane-operator/internal/pluginchart"
 	"github.com/arcane-streaming/arcane-operator/internal/stream"
 	"github.com/arcane-streaming/arcane-operator/internal/streamclass"
 	"github.com/arcane-streaming/arcane-operator/internal/telemetry"
@@ -91,6 +93,14 @@ func Register(ctx context.Context, mgr ctrl.Manager, workers int, of Namespaces,
 	}
 	if err := streamclass.Register(ctx, mgr, tracer); err != nil {
 		return fmt.Errorf("stream classes: %w", err)
+	}
+	return nil
+}
+
+// RegisterPlugins adds the Helm half, which serves StreamPlugins; namespace is the operator's own.
+func RegisterPlugins(ctx context.Context, mgr ctrl.Manager, namespace string, chart *pluginchart.Chart, tracer *tracing.Tracer) error {
+	if err := plugin.Register(ctx, mgr, plugin.Options{Namespace: namespace, Chart: chart, Tracer: tracer}); err != nil {
+		return fmt.Errorf("stream plugins: %w", err)
 	}
 	return nil
 }

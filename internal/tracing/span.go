@@ -15,9 +15,10 @@ import (
 
 // What a reconcile is about, by the attribute that names it.
 const (
-	Stream      = "arcane.stream"
-	Request     = "arcane.backfill_request"
-	StreamClass = "arcane.stream_class"
+	Stream       = "arcane.stream"
+	Request      = "arcane.backfill_request"
+	StreamClass  = "arcane.stream_class"
+	StreamPlugin = "arcane.stream_plugin"
 )
 
 const (

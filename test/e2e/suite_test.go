@@ -6,7 +6,6 @@ package e2e_test
 import (
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -29,22 +28,14 @@ func TestE2E(t *testing.T) {
 	// Ginkgo's command starts this program in the folder of its binary.
 	t.Chdir(story.Root())
 	if suite, _ := GinkgoConfiguration(); suite.ParallelTotal == 1 {
-		makeImages(t)
+		if err := install.MakeImages(t.Context(), os.Stderr); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if story.Spread(t, nodes) {
 		return
 	}
 	RunSpecs(t, "On real pods")
-}
-
-// makeImages packs the source as it is now, however this test was started.
-func makeImages(t *testing.T) {
-	t.Helper()
-	images := exec.CommandContext(t.Context(), "make", "--no-print-directory", "image")
-	images.Dir, images.Stdout, images.Stderr = story.Root(), os.Stderr, os.Stderr
-	if err := images.Run(); err != nil {
-		t.Fatalf("make image: %v", err)
-	}
 }
 
 var (

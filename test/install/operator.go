@@ -2,7 +2,7 @@
 // the operator, a PostgreSQL server, and the postgres plugin with a sink.
 package install
 
-// This file installs the operator as config/default does.
+// This file installs the operator as docs/install.md says: kinds, namespace, then config/default.
 
 import (
 	"context"
@@ -28,9 +28,9 @@ const (
 	operatorImage = "/spec/template/spec/containers/0/image"
 )
 
-// Operator loads the operator's image, as `make image` packs it, applies
-// config/default with that image and waits until the Deployment is ready. Where an older image
-// runs already, it is replaced.
+// Operator loads the operator's image, as `make image` packs it, applies config/crd,
+// config/namespace and config/default with that image, and waits until the Deployment is ready.
+// Where an older image runs already, it is replaced.
 func Operator(ctx context.Context, cluster *testbed.Cluster, progress io.Writer) error {
 	root, err := checkout()
 	if err != nil {
@@ -45,8 +45,10 @@ func Operator(ctx context.Context, cluster *testbed.Cluster, progress io.Writer)
 	if err != nil {
 		return err
 	}
-	if err := kubectl(ctx, cluster, "apply", "--server-side", "--force-conflicts", "--kustomize", config); err != nil {
-		return fmt.Errorf("apply config/default: %w", err)
+	for _, folder := range []string{filepath.Join(root, "config", "crd"), filepath.Join(root, "config", "namespace"), config} {
+		if err := kubectl(ctx, cluster, "apply", "--server-side", "--force-conflicts", "--kustomize", folder); err != nil {
+			return fmt.Errorf("apply %s: %w", folder, err)
+		}
 	}
 	if err := replaceOlder(ctx, cluster, tar); err != nil {
 		return err

@@ -52,7 +52,7 @@ func installs(t *testing.T) map[string]string {
 
 var rendered = sync.OnceValues(func() (map[string]string, error) {
 	all := map[string]string{}
-	for _, name := range []string{"default", "with-cert-manager", "namespaced"} {
+	for _, name := range []string{"default", "with-cert-manager", "with-prometheus", "everything", "namespaced"} {
 		// All tests share what the first of them renders, so it is not done in that one's context.
 		manifests, err := render(context.Background(), filepath.Join(story.Root(), "config", name))
 		if err != nil {
@@ -73,6 +73,17 @@ func render(ctx context.Context, folder string) (string, error) {
 		return "", fmt.Errorf("render %s: %w\n%s", folder, err, failure.String())
 	}
 	return string(out), nil
+}
+
+// prerequisite is a folder of config/ that is applied before an install.
+func prerequisite(t *testing.T, name string) string {
+	t.Helper()
+	story.DependOn(t, "config", "tools/gen")
+	manifests, err := render(t.Context(), filepath.Join(story.Root(), "config", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return manifests
 }
 
 // objects are those of a kind.
@@ -120,10 +131,10 @@ func TestThePodIsRestricted(t *testing.T) {
 				t.Errorf("config/%s: container %s has no limit or request of memory", name, c.Name)
 			}
 		}
-		namespace := only[corev1.Namespace](t, manifests, "Namespace")
-		if got := namespace.Labels["pod-security.kubernetes.io/enforce"]; got != "restricted" {
-			t.Errorf("config/%s: the namespace enforces %q", name, got)
-		}
+	}
+	namespace := only[corev1.Namespace](t, prerequisite(t, "namespace"), "Namespace")
+	if got := namespace.Labels["pod-security.kubernetes.io/enforce"]; namespace.Name != system || got != "restricted" {
+		t.Errorf("config/namespace: %s enforces %q", namespace.Name, got)
 	}
 }
 
@@ -206,7 +217,7 @@ func TestWebhooksFailClosed(t *testing.T) {
 				}
 			}
 		}
-		if want := map[string]int{"default": 7, "with-cert-manager": 7, "namespaced": 6}[name]; len(all) != want {
+		if want := map[string]int{"default": 9, "with-cert-manager": 9, "with-prometheus": 9, "everything": 9, "namespaced": 8}[name]; len(all) != want {
 			t.Errorf("config/%s has %d webhooks, want %d", name, len(all), want)
 		}
 	}
@@ -238,10 +249,10 @@ func TestTheOperatorMayLittle(t *testing.T) {
 
 // TestNamespacedIsTheSameWithin holds config/namespaced to config/default: in the
 // namespaces that it names the operator has the same rights, and beyond them it changes
-// nothing but its own two webhook configurations.
+// nothing but its own two webhook configurations. It has none of the rights of the Helm half, which it does not run.
 func TestNamespacedIsTheSameWithin(t *testing.T) {
 	all := installs(t)
-	wide, err := law.RightsOf(all["default"], system, account)
+	wide, err := law.RightsOf(withoutHelmHalf(t, all["default"]), system, account)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,6 +281,19 @@ func TestNamespacedIsTheSameWithin(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("config/namespaced gives\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
+}
+
+// withoutHelmHalf leaves out the roles of the Helm half, and their bindings: two of each.
+func withoutHelmHalf(t *testing.T, manifests string) string {
+	t.Helper()
+	documents := strings.Split(manifests, "\n---\n")
+	kept := slices.DeleteFunc(slices.Clone(documents), func(document string) bool {
+		return strings.Contains(document, "\n  name: arcane-operator-plugins\n")
+	})
+	if len(documents)-len(kept) != 4 {
+		t.Fatalf("%d objects are the Helm half's, want two roles and two bindings", len(documents)-len(kept))
+	}
+	return strings.Join(kept, "\n---\n")
 }
 
 func TestNamespacedNamesItsNamespacesEverywhere(t *testing.T) {
@@ -320,7 +344,7 @@ func TestAnotherNamespaceIsWrittenOnce(t *testing.T) {
 	if err := os.WriteFile(file, bytes.Replace(content, []byte("namespace: "+system), []byte("namespace: elsewhere"), 1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"default", "with-cert-manager", "with-prometheus", "namespaced"} {
+	for _, name := range []string{"default", "with-cert-manager", "with-prometheus", "everything", "namespaced"} {
 		here, err := render(t.Context(), filepath.Join(story.Root(), "config", name))
 		if err != nil {
 			t.Fatal(err)

@@ -50,7 +50,7 @@ type answers struct {
 }
 
 // reconciled are the kinds that have a controller: a template has none of its own.
-var reconciled = map[string]bool{streamingv1.KindStream: true, streamingv1.KindBackfillRequest: true, streamingv1.KindStreamClass: true}
+var reconciled = map[string]bool{streamingv1.KindStream: true, streamingv1.KindBackfillRequest: true, streamingv1.KindStreamClass: true, streamingv1.KindStreamPlugin: true}
 
 func TestPROJECT(t *testing.T) {
 	content, err := os.ReadFile(filepath.Join(story.Root(), "PROJECT"))
@@ -68,7 +68,7 @@ func TestPROJECT(t *testing.T) {
 		Plugins: map[string]struct{}{"manifests.sdk.operatorframework.io/v2": {}, "scorecard.sdk.operatorframework.io/v2": {}},
 	}
 	manifests := installs(t)["default"]
-	for _, crd := range objects[apiextensionsv1.CustomResourceDefinition](t, manifests, "CustomResourceDefinition") {
+	for _, crd := range objects[apiextensionsv1.CustomResourceDefinition](t, prerequisite(t, "crd"), "CustomResourceDefinition") {
 		group, domain, _ := strings.Cut(crd.Spec.Group, ".")
 		kind, plural := crd.Spec.Names.Kind, crd.Spec.Names.Plural
 		want.Resources = append(want.Resources, resource{

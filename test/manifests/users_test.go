@@ -17,7 +17,7 @@ import (
 // what the operator tells (status) and what is an administrator's (StreamClass).
 func TestUsersRoles(t *testing.T) {
 	reads, writes := []string{"get", "list", "watch"}, []string{"create", "update", "patch", "delete", "deletecollection"}
-	view := may([]string{"backfillrequests", "backfillrequests/status", "streamclasses", "streamclasses/status", "streamingjobtemplates", "streams", "streams/status"}, reads)
+	view := may([]string{"backfillrequests", "backfillrequests/status", "streamclasses", "streamclasses/status", "streamingjobtemplates", "streamplugins", "streamplugins/status", "streams", "streams/status"}, reads)
 	edit := append(slices.Clone(view), may([]string{"backfillrequests", "streamingjobtemplates", "streams"}, writes)...)
 	slices.Sort(edit)
 	for name, manifests := range installs(t) {

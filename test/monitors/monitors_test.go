@@ -28,7 +28,7 @@ import (
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 )
 
-// install is what config/with-prometheus makes, as far as it is of interest here.
+// install is what a folder of config/ makes, as far as it is of interest here.
 type install struct {
 	operator monitoringv1.ServiceMonitor
 	plugins  monitoringv1.PodMonitor
@@ -36,6 +36,25 @@ type install struct {
 	secrets  []corev1.Secret
 	roles    []rbacv1.ClusterRole
 	bindings []rbacv1.ClusterRoleBinding
+}
+
+// certificate is what matters here of cert-manager's kind, whose types are no part of this module.
+type certificate struct {
+	metav1.ObjectMeta `json:"metadata"`
+	Spec              struct {
+		SecretName string `json:"secretName"`
+	} `json:"spec"`
+}
+
+// folders are those of config/ that bring monitors.
+var folders = []string{"with-prometheus", "everything"}
+
+// each holds every install with monitors to what a test says.
+func each(t *testing.T, holds func(t *testing.T, i install)) {
+	t.Helper()
+	for _, folder := range folders {
+		t.Run(folder, func(t *testing.T) { holds(t, built(t, folder)) })
+	}
 }
 
 // documents of a stream of YAML.
@@ -67,9 +86,9 @@ func read[T any](t *testing.T, document []byte) (into T) {
 	return into
 }
 
-func built(t *testing.T) (i install) {
+func built(t *testing.T, folder string) (i install) {
 	t.Helper()
-	build := exec.CommandContext(t.Context(), "../../tools/run", "gen", "kustomize", "build", "../../config/with-prometheus")
+	build := exec.CommandContext(t.Context(), "../../tools/run", "gen", "kustomize", "build", "../../config/"+folder)
 	build.Stderr = os.Stderr
 	data, err := build.Output()
 	if err != nil {
@@ -85,6 +104,13 @@ func built(t *testing.T) (i install) {
 			read[monitoringv1.PrometheusRule](t, document)
 		case "Service":
 			i.services = append(i.services, read[corev1.Service](t, document))
+		case "Certificate":
+			var c certificate
+			if err := yaml.Unmarshal(document, &c); err != nil {
+				t.Fatal(err)
+			}
+			// cert-manager makes it.
+			i.secrets = append(i.secrets, corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: c.Namespace, Name: c.Spec.SecretName}})
 		case "Secret":
 			i.secrets = append(i.secrets, read[corev1.Secret](t, document))
 		case "ClusterRole":
@@ -101,8 +127,10 @@ func built(t *testing.T) (i install) {
 }
 
 // TestTheOperatorIsFound: the monitor selects exactly the Service of the metrics, whose name is the job's.
-func TestTheOperatorIsFound(t *testing.T) {
-	i := built(t)
+func TestTheOperatorIsFound(t *testing.T) { each(t, theOperatorIsFound) }
+
+func theOperatorIsFound(t *testing.T, i install) {
+	t.Helper()
 	selector, err := metav1.LabelSelectorAsSelector(&i.operator.Spec.Selector)
 	if err != nil {
 		t.Fatal(err)
@@ -123,8 +151,10 @@ func TestTheOperatorIsFound(t *testing.T) {
 }
 
 // TestTheOperatorIsTrusted: HTTPS, by a name that the certificate is for, with its own authority and a token.
-func TestTheOperatorIsTrusted(t *testing.T) {
-	i := built(t)
+func TestTheOperatorIsTrusted(t *testing.T) { each(t, theOperatorIsTrusted) }
+
+func theOperatorIsTrusted(t *testing.T, i install) {
+	t.Helper()
 	e := i.operator.Spec.Endpoints[0]
 	if e.Scheme == nil || !strings.EqualFold(e.Scheme.String(), "https") || e.Path != "/metrics" {
 		t.Errorf("scheme %v, path %s", e.Scheme, e.Path)
@@ -154,8 +184,10 @@ func TestTheOperatorIsTrusted(t *testing.T) {
 }
 
 // TestTheScraperMayScrapeOnly: what its account may do is to get /metrics.
-func TestTheScraperMayScrapeOnly(t *testing.T) {
-	i := built(t)
+func TestTheScraperMayScrapeOnly(t *testing.T) { each(t, theScraperMayScrapeOnly) }
+
+func theScraperMayScrapeOnly(t *testing.T, i install) {
+	t.Helper()
 	var token corev1.Secret
 	for _, s := range i.secrets {
 		if s.Name == i.operator.Spec.Endpoints[0].Authorization.Credentials.Name {
@@ -186,8 +218,10 @@ func metaLabel(label string) monitoringv1.LabelName {
 }
 
 // TestPluginsAreFound: pods of streams in all namespaces, told apart by what their labels say.
-func TestPluginsAreFound(t *testing.T) {
-	i := built(t)
+func TestPluginsAreFound(t *testing.T) { each(t, pluginsAreFound) }
+
+func pluginsAreFound(t *testing.T, i install) {
+	t.Helper()
 	spec := i.plugins.Spec
 	selector, err := metav1.LabelSelectorAsSelector(&spec.Selector)
 	if err != nil {
@@ -210,7 +244,7 @@ func TestPluginsAreFound(t *testing.T) {
 
 // TestTemplatesNameThePort: those of the plugin that serves metrics do, as the monitor calls it.
 func TestTemplatesNameThePort(t *testing.T) {
-	want := built(t).plugins.Spec.PodMetricsEndpoints[0].Port
+	want := built(t, "with-prometheus").plugins.Spec.PodMetricsEndpoints[0].Port
 	data, err := os.ReadFile("../../plugins/postgres/config/templates.yaml")
 	if err != nil {
 		t.Fatal(err)

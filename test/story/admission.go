@@ -53,7 +53,7 @@ func (p *Process) admissionArgs() []string {
 	return args
 }
 
-// InstallAdmission applies what config/default holds but the Deployment, and points
+// InstallAdmission applies the operator's namespace and what config/default holds but the Deployment, and points
 // the webhook configurations at a port of this machine. What it returns is for a
 // Process of the same cluster.
 func (s *Stage) InstallAdmission(ctx context.Context) (*Admission, error) {
@@ -75,6 +75,9 @@ func (s *Stage) InstallAdmissionOf(ctx context.Context, install string) (*Admiss
 	file := filepath.Join(s.Cluster.Dir(), "admission.yaml")
 	if err := os.WriteFile(file, []byte(strings.Join(kept, "\n---\n")), 0o600); err != nil {
 		return nil, fmt.Errorf("write what admission needs: %w", err)
+	}
+	if _, err := s.Kubectl(ctx, "apply", "--server-side", "--force-conflicts", "-k", filepath.Join(Root(), "config", "namespace")); err != nil {
+		return nil, err
 	}
 	if _, err := s.Kubectl(ctx, "apply", "--server-side", "--force-conflicts", "-f", file); err != nil {
 		return nil, err

@@ -92,6 +92,7 @@ func (s *Stage) awaitServed(ctx context.Context) error {
 	for _, kind := range []client.ObjectList{
 		&streamingv1.StreamList{}, &streamingv1.BackfillRequestList{},
 		&streamingv1.StreamClassList{}, &streamingv1.StreamingJobTemplateList{},
+		&streamingv1.StreamPluginList{},
 	} {
 		for err := s.Client.List(ctx, kind); err != nil; err = s.Client.List(ctx, kind) {
 			select {

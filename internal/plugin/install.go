@@ -1,0 +1,299 @@
+package plugin
+
+// This file installs, upgrades, and corrects drift.
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	helmclient "github.com/operator-framework/helm-operator-plugins/pkg/client"
+	"helm.sh/helm/v3/pkg/kube"
+	"helm.sh/helm/v3/pkg/release"
+	"helm.sh/helm/v3/pkg/storage/driver"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
+
+	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/pluginchart"
+)
+
+// install brings the objects in line with the spec. The error is one to try again after; what the spec or somebody else's
+// object makes impossible is an outcome only.
+func (r *Reconciler) install(ctx context.Context, p *v1.StreamPlugin) (outcome, error) {
+	has, err := kinds(r.Mapper)
+	if err != nil {
+		return failed(err), err
+	}
+	wanted, err := r.Chart.Render(p, pluginchart.Capabilities(has...))
+	if err != nil {
+		return refused(err), nil
+	}
+	for _, o := range wanted {
+		mark(o, string(p.UID))
+	}
+	live, err := r.belonging(ctx, p, wanted)
+	if err != nil {
+		return r.obstacle(err)
+	}
+	if err := r.holdOn(ctx, p); err != nil {
+		return failed(err), err
+	}
+	rel, err := r.release(ctx, p, wanted)
+	if err == nil {
+		live, err = r.correct(ctx, p, rel, wanted, live)
+	}
+	o := succeeded(p)
+	if err != nil {
+		if o, err = r.obstacle(err); err != nil {
+			return o, err
+		}
+	}
+	o.version = r.Chart.Version(p)
+	if rel != nil {
+		o.release = &v1.PluginRelease{Name: rel.Name, Revision: int32(rel.Version)} //nolint:gosec // A release has few revisions.
+	}
+	if o.reason == v1.ReasonInstalled {
+		o.objects = recorded(live)
+	}
+	return o, nil
+}
+
+// obstacle is the outcome of an error, and the error itself where it is one to try again after. Somebody else's object is
+// none: it goes when somebody takes it away, which the next period sees.
+func (r *Reconciler) obstacle(err error) (outcome, error) {
+	o := failed(err)
+	if o.stalled {
+		return o, nil
+	}
+	return o, err
+}
+
+// belonging reads the objects as they are now, in the order of wanted, nil for a missing one. One that belongs to somebody
+// else is an error of type conflict.
+func (r *Reconciler) belonging(ctx context.Context, p *v1.StreamPlugin, wanted []*unstructured.Unstructured) ([]*unstructured.Unstructured, error) {
+	live := make([]*unstructured.Unstructured, len(wanted))
+	for i, o := range wanted {
+		found, err := r.find(ctx, o)
+		if err != nil {
+			return nil, err
+		}
+		if found != nil && !owns(p, found) {
+			return nil, conflict{found}
+		}
+		live[i] = found
+	}
+	return live, nil
+}
+
+// holdOn adds the finalizer, before anything is created that would be left behind without it.
+//
+// +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=streamplugins,verbs=patch
+func (r *Reconciler) holdOn(ctx context.Context, p *v1.StreamPlugin) error {
+	return r.setFinalizer(ctx, p, true)
+}
+
+// release installs or upgrades where what was rendered last differs from what is wanted, and returns the release.
+func (r *Reconciler) release(ctx context.Context, p *v1.StreamPlugin, wanted []*unstructured.Unstructured) (*release.Release, error) {
+	values, err := r.Chart.Values(p)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // It names the StreamPlugin.
+	}
+	installs, err := r.Installs.ActionClientFor(ctx, p)
+	if err != nil {
+		return nil, fmt.Errorf("configure Helm: %w", err)
+	}
+	name := pluginchart.ReleaseName(p)
+	rel, err := installs.Get(name)
+	if errors.Is(err, driver.ErrReleaseNotFound) {
+		return r.first(ctx, p, installs, values)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read release %s: %w", name, err)
+	}
+	if err := recoverRelease(installs.Config(), rel); err != nil {
+		return nil, err
+	}
+	rendered, err := pluginchart.Objects(rel.Manifest, p.Namespace)
+	if err != nil {
+		return nil, fmt.Errorf("read release %s: %w", name, err)
+	}
+	if rel.Info.Status == release.StatusDeployed && same(rendered, wanted) {
+		return rel, nil
+	}
+	upgrades, err := r.Upgrades.ActionClientFor(ctx, p)
+	if err != nil {
+		return nil, fmt.Errorf("configure Helm: %w", err)
+	}
+	upgraded, err := upgrades.Upgrade(name, p.Namespace, r.Chart.Chart, values)
+	if err != nil {
+		return rel, fmt.Errorf("upgrade release %s: %w", name, err)
+	}
+	logf.FromContext(ctx).Info("release upgraded", "release", name, "revision", upgraded.Version)
+	return upgraded, nil
+}
+
+// first installs.
+func (r *Reconciler) first(ctx context.Context, p *v1.StreamPlugin, installs helmclient.ActionInterface, values map[string]any) (*release.Release, error) {
+	name := pluginchart.ReleaseName(p)
+	rel, err := installs.Install(name, p.Namespace, r.Chart.Chart, values)
+	if err != nil {
+		return rel, fmt.Errorf("install release %s: %w", name, err)
+	}
+	logf.FromContext(ctx).Info("release installed", "release", name)
+	return rel, nil
+}
+
+// same tells whether a release holds just what is wanted, beside what Helm and its library write onto objects.
+func same(rendered, wanted []*unstructured.Unstructured) bool {
+	if len(rendered) != len(wanted) {
+		return false
+	}
+	byName := map[string]*unstructured.Unstructured{}
+	for _, o := range rendered {
+		byName[describe(o)] = plain(o)
+	}
+	for _, o := range wanted {
+		if is := byName[describe(o)]; is == nil || !equality.Semantic.DeepEqual(is.Object, plain(o).Object) {
+			return false
+		}
+	}
+	return true
+}
+
+// plain is an object without owners and without what the library annotates.
+func plain(o *unstructured.Unstructured) *unstructured.Unstructured {
+	o = o.DeepCopy()
+	o.SetOwnerReferences(nil)
+	annotations := o.GetAnnotations()
+	for key := range annotations {
+		if strings.HasPrefix(key, "operator-sdk/") {
+			delete(annotations, key)
+		}
+	}
+	o.SetAnnotations(annotations)
+	return o
+}
+
+// correct brings back what somebody has changed or deleted, and returns the objects as they are afterwards.
+func (r *Reconciler) correct(ctx context.Context, p *v1.StreamPlugin, rel *release.Release, wanted, live []*unstructured.Unstructured) ([]*unstructured.Unstructured, error) {
+	live, differ, err := r.differing(ctx, p, wanted, live)
+	if err != nil || len(differ) == 0 {
+		return live, err
+	}
+	actions, err := r.Upgrades.ActionClientFor(ctx, p)
+	if err != nil {
+		return nil, fmt.Errorf("configure Helm: %w", err)
+	}
+	helm := actions.Config().KubeClient
+	all, err := helm.Build(bytes.NewBufferString(rel.Manifest), false)
+	if err != nil {
+		return nil, fmt.Errorf("read release %s: %w", rel.Name, err)
+	}
+	var target kube.ResourceList
+	for _, info := range all {
+		if differ[info.Mapping.GroupVersionKind.Kind+" "+info.Name] {
+			target = append(target, info)
+		}
+	}
+	if _, err := helm.Update(target, target, false); err != nil {
+		return nil, fmt.Errorf("correct what differs from release %s: %w", rel.Name, err)
+	}
+	logf.FromContext(ctx).Info("drift corrected", "release", rel.Name, "objects", len(target))
+	return r.belonging(ctx, p, wanted)
+}
+
+// differing finds the objects that are missing or differ from what is wanted. It reads those again that were missing
+// before the release was made.
+func (r *Reconciler) differing(ctx context.Context, p *v1.StreamPlugin, wanted, live []*unstructured.Unstructured) ([]*unstructured.Unstructured, map[string]bool, error) {
+	differ := map[string]bool{}
+	for i, o := range wanted {
+		if live[i] == nil || !covers(o.Object, live[i].Object) {
+			now, err := r.belonging(ctx, p, wanted[i:i+1])
+			if err != nil {
+				return nil, nil, err
+			}
+			live[i] = now[0]
+		}
+		if live[i] == nil || !covers(o.Object, live[i].Object) {
+			differ[o.GetKind()+" "+o.GetName()] = true
+		}
+	}
+	return live, differ, nil
+}
+
+// covers tells whether all that is wanted stands in what is there. Fields that the API server or others add to an object
+// are no drift; entries that somebody adds to a list are.
+func covers(wanted, live any) bool {
+	switch w := wanted.(type) {
+	case map[string]any:
+		l, ok := live.(map[string]any)
+		if !ok {
+			return false
+		}
+		for key, value := range w {
+			there, ok := l[key]
+			if !ok && !empty(value) || ok && !covers(value, there) {
+				return false
+			}
+		}
+		return true
+	case []any:
+		l, ok := live.([]any)
+		if !ok || len(l) != len(w) {
+			return false
+		}
+		for i := range w {
+			if !covers(w[i], l[i]) {
+				return false
+			}
+		}
+		return true
+	default:
+		return equality.Semantic.DeepEqual(wanted, live)
+	}
+}
+
+// empty tells whether a value may be left out by the API server.
+func empty(value any) bool {
+	switch v := value.(type) {
+	case nil:
+		return true
+	case map[string]any:
+		return len(v) == 0
+	case []any:
+		return len(v) == 0
+	default:
+		return false
+	}
+}
+
+// recorded is what the status keeps of the installed objects.
+func recorded(live []*unstructured.Unstructured) []v1.PluginObject {
+	objects := make([]v1.PluginObject, 0, len(live))
+	for _, o := range live {
+		if o != nil {
+			objects = append(objects, v1.PluginObject{APIVersion: o.GetAPIVersion(), Kind: o.GetKind(), Name: o.GetName(), UID: o.GetUID()})
+		}
+	}
+	return objects
+}
+
+// setFinalizer adds or removes the finalizer, under the version that was read.
+func (r *Reconciler) setFinalizer(ctx context.Context, p *v1.StreamPlugin, held bool) error {
+	before := p.DeepCopy()
+	if !changeFinalizer(p, held) {
+		return nil
+	}
+	status := p.Status
+	if err := r.Client.Patch(ctx, p, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
+		return fmt.Errorf("change the finalizer of StreamPlugin %s/%s: %w", p.Namespace, p.Name, err)
+	}
+	p.Status = status
+	p.SetGroupVersionKind(v1.GroupVersion.WithKind(v1.KindStreamPlugin))
+	return nil
+}

@@ -1,0 +1,137 @@
+package plugin
+
+// This file reads: StreamPlugins and Streams from the cache, everything else from the API server.
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/pluginchart"
+)
+
+// read returns a copy of the StreamPlugin that Helm's library can own objects with, nil where there is none.
+func (r *Reconciler) read(ctx context.Context, key types.NamespacedName) (*v1.StreamPlugin, error) {
+	p := &v1.StreamPlugin{}
+	if err := r.Client.Get(ctx, key, p); err != nil {
+		if apierrors.IsNotFound(err) {
+			return nil, nil //nolint:nilnil // It is gone, and nothing is left to do.
+		}
+		return nil, fmt.Errorf("read StreamPlugin %s: %w", key, err)
+	}
+	p.SetGroupVersionKind(v1.GroupVersion.WithKind(v1.KindStreamPlugin))
+	return p, nil
+}
+
+// kinds are those that the chart asks for and that the cluster has.
+func kinds(mapper meta.RESTMapper) ([]string, error) {
+	group := schema.GroupKind{Group: "monitoring.coreos.com", Kind: "PodMonitor"}
+	if _, err := mapper.RESTMapping(group, "v1"); err != nil {
+		if meta.IsNoMatchError(err) {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("find out whether the cluster has PodMonitors: %w", err)
+	}
+	return []string{pluginchart.PodMonitor}, nil
+}
+
+// find reads the object that has the name of o now, nil where there is none.
+//
+// +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=streamclasses;streamingjobtemplates,verbs=get
+// +kubebuilder:rbac:groups="",resources=serviceaccounts;configmaps,verbs=get
+// +kubebuilder:rbac:groups=networking.k8s.io,resources=networkpolicies,verbs=get
+// +kubebuilder:rbac:groups=monitoring.coreos.com,resources=podmonitors,verbs=get
+func (r *Reconciler) find(ctx context.Context, o *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	found := &unstructured.Unstructured{}
+	found.SetGroupVersionKind(o.GroupVersionKind())
+	err := r.Live.Get(ctx, client.ObjectKeyFromObject(o), found)
+	if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
+		return nil, nil //nolint:nilnil // There is none, nor can there be one of a kind that the cluster does not have.
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", describe(o), err)
+	}
+	return found, nil
+}
+
+// describe names an object in messages.
+func describe(o client.Object) string {
+	kind := o.GetObjectKind().GroupVersionKind().Kind
+	if o.GetNamespace() == "" {
+		return fmt.Sprintf("%s %s", kind, o.GetName())
+	}
+	return fmt.Sprintf("%s %s/%s", kind, o.GetNamespace(), o.GetName())
+}
+
+// owns tells whether a live object is the one that this StreamPlugin has installed. The UID that the status records
+// decides. Before it is recorded, which a crash can delay, the annotation decides: who may write it may write the object.
+func owns(p *v1.StreamPlugin, live *unstructured.Unstructured) bool {
+	for _, recorded := range p.Status.Objects {
+		if recorded.Kind == live.GetKind() && recorded.Name == live.GetName() && recorded.APIVersion == live.GetAPIVersion() {
+			return recorded.UID == live.GetUID()
+		}
+	}
+	return live.GetAnnotations()[pluginchart.AnnotationPluginUID] == string(p.UID)
+}
+
+// users are the Streams of the class that the cache knows, by namespace and name.
+func (r *Reconciler) users(ctx context.Context, class string) ([]string, error) {
+	var list v1.StreamList
+	if err := r.Client.List(ctx, &list, client.MatchingFields{byClass: class}, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("look up the Streams of class %s: %w", class, err)
+	}
+	return names(list.Items, class), nil
+}
+
+// pageSize is how many Streams one request lists.
+const pageSize = 500
+
+// usersNow are the Streams of the class that the API server has: the cache may be behind, and a class must not be removed
+// from under a Stream.
+func (r *Reconciler) usersNow(ctx context.Context, class string) ([]string, error) {
+	var found []string
+	list := &v1.StreamList{}
+	for {
+		if err := r.Live.List(ctx, list, client.Limit(pageSize), client.Continue(list.Continue)); err != nil {
+			return nil, fmt.Errorf("list the Streams of class %s: %w", class, err)
+		}
+		found = append(found, names(list.Items, class)...)
+		if list.Continue == "" {
+			return found, nil
+		}
+		list = &v1.StreamList{ListMeta: metav1.ListMeta{Continue: list.Continue}}
+	}
+}
+
+func names(streams []v1.Stream, class string) []string {
+	var found []string
+	for i := range streams {
+		if streams[i].Spec.StreamClass == class {
+			found = append(found, streams[i].Namespace+"/"+streams[i].Name)
+		}
+	}
+	return found
+}
+
+// namespaceEnds tells whether the StreamPlugin's namespace is being deleted, or is gone.
+//
+// +kubebuilder:rbac:groups="",resources=namespaces,verbs=get
+func (r *Reconciler) namespaceEnds(ctx context.Context, name string) (bool, error) {
+	namespace := &corev1.Namespace{}
+	switch err := r.Live.Get(ctx, client.ObjectKey{Name: name}, namespace); {
+	case apierrors.IsNotFound(err):
+		return true, nil
+	case err != nil:
+		return false, fmt.Errorf("read Namespace %s: %w", name, err)
+	}
+	return namespace.DeletionTimestamp != nil, nil
+}

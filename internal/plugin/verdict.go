@@ -1,0 +1,130 @@
+package plugin
+
+// This file says what the status of a StreamPlugin is, from what was found and done.
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/pluginchart"
+)
+
+// outcome is what an attempt has come to.
+type outcome struct {
+	// version of the preset that is installed, or was tried.
+	version string
+	// release that holds it, nil where nothing was read of one.
+	release *v1.PluginRelease
+	// objects that are installed, nil where this attempt did not read them.
+	objects []v1.PluginObject
+	// reason is Installed where all went well.
+	reason  v1.Reason
+	message string
+	// stalled: nothing will happen until somebody acts.
+	stalled bool
+}
+
+// conflict is an object that has a name the StreamPlugin needs, and belongs to somebody else.
+type conflict struct{ live *unstructured.Unstructured }
+
+// Error names the object and the way out.
+func (c conflict) Error() string {
+	whose := "does not belong to this StreamPlugin"
+	if uid := c.live.GetAnnotations()[pluginchart.AnnotationPluginUID]; uid != "" {
+		whose = "belongs to the StreamPlugin with UID " + uid + ", or somebody created it anew after this StreamPlugin did"
+	}
+	out := "delete it"
+	if c.live.GetKind() == v1.KindStreamClass {
+		out = "delete it, or create the StreamPlugin with another spec.className"
+	} else {
+		out += ", or give the StreamPlugin another name"
+	}
+	return fmt.Sprintf("%s exists and %s. The operator leaves it alone; %s.", describe(c.live), whose, out)
+}
+
+// succeeded is the outcome where everything is installed.
+func succeeded(p *v1.StreamPlugin) outcome {
+	return outcome{
+		reason:  v1.ReasonInstalled,
+		message: fmt.Sprintf("StreamClass %s is installed; Streams in namespace %s can use it.", pluginchart.ClassName(p), p.Namespace),
+	}
+}
+
+// refused is the outcome of a spec that cannot be rendered.
+func refused(err error) outcome {
+	return outcome{reason: v1.ReasonSpecInvalid, message: err.Error(), stalled: true}
+}
+
+// failed is the outcome of an attempt that met an obstacle.
+func failed(err error) outcome {
+	var c conflict
+	if errors.As(err, &c) {
+		return outcome{reason: v1.ReasonNameConflict, message: c.Error(), stalled: true}
+	}
+	return outcome{reason: v1.ReasonReleaseFailed, message: fmt.Sprintf("%v. The operator tries again.", err)}
+}
+
+// waits is the outcome of a removal that Streams hold up.
+func waits(class string, users []string) outcome {
+	return outcome{
+		reason: v1.ReasonWaitingForStreams,
+		message: fmt.Sprintf("The StreamPlugin is being deleted, and waits for the Streams of class %s: %s. Delete them first.",
+			class, few(users)),
+	}
+}
+
+// few lists the first three, and says how many more there are.
+func few(all []string) string {
+	const most = 3
+	if len(all) <= most {
+		return strings.Join(all, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(all[:most], ", "), len(all)-most)
+}
+
+// statusOf is the whole status that follows from an outcome.
+func statusOf(p *v1.StreamPlugin, o outcome) v1.StreamPluginStatus {
+	status := *p.Status.DeepCopy()
+	status.ObservedGeneration = p.Generation
+	status.ClassName = pluginchart.ClassName(p)
+	if o.version != "" {
+		status.Version = o.version
+	}
+	if o.release != nil {
+		status.Release = o.release
+	}
+	if o.objects != nil {
+		status.Objects = o.objects
+	}
+	set := func(kind string, is bool) {
+		c := metav1.Condition{
+			Type: kind, Status: metav1.ConditionFalse, ObservedGeneration: p.Generation,
+			Reason: string(o.reason), Message: short(o.message),
+		}
+		if is {
+			c.Status = metav1.ConditionTrue
+		}
+		meta.SetStatusCondition(&status.Conditions, c)
+	}
+	installed := o.reason == v1.ReasonInstalled
+	set(v1.ConditionReady, installed)
+	set(v1.ConditionReconciling, !installed && !o.stalled)
+	set(v1.ConditionStalled, o.stalled)
+	return status
+}
+
+// short keeps a message within what people read at a glance; the API allows 32,768 bytes.
+func short(message string) string {
+	const most = 1000
+	runes := []rune(message)
+	if len(runes) <= most {
+		return message
+	}
+	return string(runes[:most]) + "…"
+}

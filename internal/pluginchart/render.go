@@ -1,0 +1,159 @@
+package pluginchart
+
+// This file renders the chart for a StreamPlugin.
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"helm.sh/helm/v3/pkg/chartutil"
+	"helm.sh/helm/v3/pkg/engine"
+	"helm.sh/helm/v3/pkg/releaseutil"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/yaml"
+
+	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+)
+
+// AnnotationPluginUID is on every object that a StreamPlugin installs, and holds the StreamPlugin's UID.
+const AnnotationPluginUID = "streaming.sneaksanddata.com/plugin-uid"
+
+// PodMonitor is the API version and kind by which the chart asks whether the cluster has PodMonitors.
+const PodMonitor = "monitoring.coreos.com/v1/PodMonitor"
+
+// ClassName is the name of the StreamClass that a StreamPlugin installs.
+func ClassName(p *v1.StreamPlugin) string { return cmp.Or(p.Spec.ClassName, p.Name) }
+
+// ReleaseName is the name of a StreamPlugin's Helm release. It derives from the UID: a StreamPlugin that is created anew
+// under the same name never takes over the release of the former one.
+func ReleaseName(p *v1.StreamPlugin) string { return "plugin-" + string(p.UID) }
+
+// Version is the version of the preset to install: the one that the spec names, else the one that is installed already,
+// else the newest. The defaulting webhook writes it into the spec; this keeps it where no webhook did.
+func (c *Chart) Version(p *v1.StreamPlugin) string {
+	return cmp.Or(p.Spec.Version, p.Status.Version, c.Newest(p.Spec.Preset))
+}
+
+// Capabilities are those of a cluster that has these kinds beside Kubernetes' own, such as PodMonitor.
+func Capabilities(kinds ...string) *chartutil.Capabilities {
+	capabilities := *chartutil.DefaultCapabilities
+	capabilities.APIVersions = append(slices.Clone(capabilities.APIVersions), kinds...)
+	return &capabilities
+}
+
+// Values are what the chart is rendered with.
+func (c *Chart) Values(p *v1.StreamPlugin) (map[string]any, error) {
+	raw, err := json.Marshal(p.Spec)
+	if err != nil {
+		return nil, fmt.Errorf("read the spec of StreamPlugin %s/%s: %w", p.Namespace, p.Name, err)
+	}
+	values := map[string]any{}
+	if err := json.Unmarshal(raw, &values); err != nil {
+		return nil, fmt.Errorf("read the spec of StreamPlugin %s/%s: %w", p.Namespace, p.Name, err)
+	}
+	values["name"] = p.Name
+	if version := c.Version(p); version != "" {
+		values["version"] = version
+	}
+	return values, nil
+}
+
+// Render returns the objects that the StreamPlugin installs, in the order in which Helm installs them. An error is about
+// the spec: it names the field and what to do.
+func (c *Chart) Render(p *v1.StreamPlugin, capabilities *chartutil.Capabilities) ([]*unstructured.Unstructured, error) {
+	if err := c.check(p); err != nil {
+		return nil, err
+	}
+	values, err := c.Values(p)
+	if err != nil {
+		return nil, err
+	}
+	release := chartutil.ReleaseOptions{Name: ReleaseName(p), Namespace: p.Namespace, Revision: 1, IsInstall: true}
+	// Helm merges the chart's values.yaml into what it is given.
+	all, err := chartutil.ToRenderValues(c.Chart, values, release, capabilities)
+	if err != nil {
+		return nil, fmt.Errorf("spec: %w", err)
+	}
+	files, err := engine.Render(c.Chart, all)
+	if err != nil {
+		return nil, fmt.Errorf("spec: %w", failure(err))
+	}
+	return objects(files, p.Namespace)
+}
+
+// check refuses a version that this operator does not have.
+func (c *Chart) check(p *v1.StreamPlugin) error {
+	versions := c.Versions(p.Spec.Preset)
+	if len(versions) == 0 {
+		known := slices.Sorted(maps.Keys(c.versions))
+		return field.NotSupported(field.NewPath("spec", "preset"), p.Spec.Preset, known)
+	}
+	if version := c.Version(p); !slices.Contains(versions, version) {
+		err := field.NotSupported(field.NewPath("spec", "version"), version, versions)
+		err.Detail += "; name one of these, or upgrade the operator to one that has it"
+		return err
+	}
+	return nil
+}
+
+// failure is what a template says by the function fail, without the trace through the templates before it.
+func failure(err error) error {
+	text := err.Error()
+	if at := strings.LastIndex(text, "error calling fail: "); at >= 0 {
+		return refusal(text[at+len("error calling fail: "):])
+	}
+	return err
+}
+
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
+// objects are the manifests in the rendered files. A namespaced object without a namespace lies in the StreamPlugin's.
+func objects(files map[string]string, namespace string) ([]*unstructured.Unstructured, error) {
+	for name := range files {
+		if path.Base(name) == "NOTES.txt" || strings.HasPrefix(path.Base(name), "_") {
+			delete(files, name)
+		}
+	}
+	_, manifests, err := releaseutil.SortManifests(files, nil, releaseutil.InstallOrder)
+	if err != nil {
+		return nil, fmt.Errorf("read what the chart renders: %w", err)
+	}
+	found := make([]*unstructured.Unstructured, 0, len(manifests))
+	for _, m := range manifests {
+		o, err := object(m.Content, namespace)
+		if err != nil {
+			return nil, fmt.Errorf("read what the chart renders in %s: %w", m.Name, err)
+		}
+		found = append(found, o)
+	}
+	return found, nil
+}
+
+// object reads one manifest.
+func object(manifest, namespace string) (*unstructured.Unstructured, error) {
+	raw, err := yaml.YAMLToJSON([]byte(manifest))
+	if err != nil {
+		return nil, fmt.Errorf("it is no YAML: %w", err)
+	}
+	o := &unstructured.Unstructured{}
+	if err := o.UnmarshalJSON(raw); err != nil {
+		return nil, fmt.Errorf("it is no object: %w", err)
+	}
+	if o.GetNamespace() == "" && o.GetKind() != v1.KindStreamClass {
+		o.SetNamespace(namespace)
+	}
+	return o, nil
+}
+
+// Objects are the manifests of a release.
+func Objects(manifest, namespace string) ([]*unstructured.Unstructured, error) {
+	return objects(map[string]string{"release": manifest}, namespace)
+}
