@@ -45,6 +45,8 @@ var _ = Describe("The kinds", func() {
 	It("come with samples that the API server accepts", func(ctx SpecContext) {
 		samples := filepath.Join(story.Root(), "config", "samples")
 		Expect(strings.Count(kubectl(ctx, "apply", "--dry-run=server", "-k", samples), "created")).To(Equal(4))
+		// Its image is one that its user builds, so it stands beside the others.
+		Expect(strings.Count(kubectl(ctx, "apply", "--dry-run=server", "-f", filepath.Join(samples, "streaming_v1_streamplugin.yaml")), "created")).To(Equal(1))
 	})
 
 	It("are explained", func(ctx SpecContext) {

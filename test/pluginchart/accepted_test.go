@@ -49,16 +49,36 @@ func sample(t *testing.T, class *v1.StreamClass) *v1.Stream {
 		t.Fatal(err)
 	}
 	s.Namespace, s.Spec.StreamClass = namespace, class.Name
-	// One of the golden values asks for it.
 	var source map[string]any
 	if err := json.Unmarshal(s.Spec.Source.Raw, &source); err != nil {
 		t.Fatal(err)
 	}
-	source["user"] = "arcane"
+	// A schema of the values may ask for more than the sample has.
+	for _, field := range required(t, class) {
+		if source[field] == nil {
+			source[field] = "given"
+		}
+	}
 	if s.Spec.Source.Raw, err = json.Marshal(source); err != nil {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// required are the fields of the source that the class asks for.
+func required(t *testing.T, class *v1.StreamClass) []string {
+	t.Helper()
+	var schema struct {
+		Properties struct {
+			Source struct {
+				Required []string `json:"required"`
+			} `json:"source"`
+		} `json:"properties"`
+	}
+	if err := json.Unmarshal(class.Spec.Schema.OpenAPIV3Schema.Raw, &schema); err != nil {
+		t.Fatal(err)
+	}
+	return schema.Properties.Source.Required
 }
 
 // jobs are those that come of a Stream of the class: streaming, or a run of its schedule, and backfill.
@@ -94,29 +114,30 @@ func none(t *testing.T, judge func() ([]string, field.ErrorList)) {
 }
 
 // TestItIsAccepted: by all that the webhooks ask, without a warning, at level restricted.
-func TestItIsAccepted(t *testing.T) {
-	each(t, func(t *testing.T, all installed) {
-		none(t, func() ([]string, field.ErrorList) {
-			return validation.Class(nil, all.class, validation.ClassSurroundings{})
-		})
-		users := []validation.TemplateUser{{Stream: sample(t, all.class), Class: all.class}}
-		for _, template := range []*v1.StreamingJobTemplate{all.streaming, all.backfill} {
-			none(t, func() ([]string, field.ErrorList) {
-				return validation.Template(nil, template, validation.TemplateSurroundings{Users: users})
-			})
-			if template.Namespace != namespace {
-				t.Errorf("template %s lies in %q", template.Name, template.Namespace)
-			}
-		}
-		if all.class.Spec.PodSecurityLevel != "restricted" {
-			t.Errorf("level %s", all.class.Spec.PodSecurityLevel)
-		}
-		for _, job := range append(jobs(t, all, ""), jobs(t, all, "0 3 * * *")...) {
-			if bad := jobspec.Forbidden(&job.Spec.Template, "restricted"); len(bad) > 0 {
-				t.Errorf("level restricted forbids: %q", bad)
-			}
-		}
+func TestItIsAccepted(t *testing.T) { each(t, accepted) }
+
+func accepted(t *testing.T, all installed) {
+	t.Helper()
+	none(t, func() ([]string, field.ErrorList) {
+		return validation.Class(nil, all.class, validation.ClassSurroundings{})
 	})
+	users := []validation.TemplateUser{{Stream: sample(t, all.class), Class: all.class}}
+	for _, template := range []*v1.StreamingJobTemplate{all.streaming, all.backfill} {
+		none(t, func() ([]string, field.ErrorList) {
+			return validation.Template(nil, template, validation.TemplateSurroundings{Users: users})
+		})
+		if template.Namespace != namespace {
+			t.Errorf("template %s lies in %q", template.Name, template.Namespace)
+		}
+	}
+	if all.class.Spec.PodSecurityLevel != "restricted" {
+		t.Errorf("level %s", all.class.Spec.PodSecurityLevel)
+	}
+	for _, job := range append(jobs(t, all, ""), jobs(t, all, "0 3 * * *")...) {
+		if bad := jobspec.Forbidden(&job.Spec.Template, "restricted"); len(bad) > 0 {
+			t.Errorf("level restricted forbids: %q", bad)
+		}
+	}
 }
 
 // TestEveryPodIsTheirs: each pod of the class runs as the ServiceAccount without a token of its own, the NetworkPolicy selects
