@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -58,7 +59,7 @@ func loadShell(ctx context.Context) {
 	config, err := image.ConfigFile()
 	Expect(err).NotTo(HaveOccurred())
 	config = config.DeepCopy()
-	config.OS, config.Config.Env = "linux", []string{"PATH=/bin"}
+	config.OS, config.Architecture, config.Config.Env = "linux", runtime.GOARCH, []string{"PATH=/bin"}
 	image, err = mutate.ConfigFile(image, config)
 	Expect(err).NotTo(HaveOccurred())
 	tag, err := name.NewTag(shellImage)
