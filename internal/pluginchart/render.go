@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -102,14 +103,11 @@ func (c *Chart) check(p *v1.StreamPlugin) error {
 	return nil
 }
 
+// trace is what Helm's engine writes in front of what a template says by the function fail.
+var trace = regexp.MustCompile(`(?s)^.*(execution error at \([^)]*\): |error calling fail: )`)
+
 // failure is what a template says by the function fail, without the trace through the templates before it.
-func failure(err error) error {
-	text := err.Error()
-	if at := strings.LastIndex(text, "error calling fail: "); at >= 0 {
-		return refusal(text[at+len("error calling fail: "):])
-	}
-	return err
-}
+func failure(err error) error { return refusal(trace.ReplaceAllString(err.Error(), "")) }
 
 type refusal string
 

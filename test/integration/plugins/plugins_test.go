@@ -145,7 +145,8 @@ var _ = Describe("A StreamPlugin", func() {
 			g.Expect(is2.Spec).To(Equal(policy.Spec))
 		}).Should(Succeed())
 		Eventually(ctx, func(g Gomega) {
-			w.awaitReason(ctx, p, streamingv1.ReasonInstalled)
+			g.Expect(stage.Client.Get(ctx, client.ObjectKeyFromObject(p), p)).To(Succeed())
+			g.Expect(meta.IsStatusConditionTrue(p.Status.Conditions, streamingv1.ConditionReady)).To(BeTrue(), "%+v", p.Status.Conditions)
 			for _, o := range p.Status.Objects {
 				live, err := w.read(ctx, o)
 				g.Expect(err).NotTo(HaveOccurred())

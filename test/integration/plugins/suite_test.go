@@ -54,7 +54,7 @@ type world struct {
 	class string
 }
 
-// enter makes a namespace; it and the class go when the spec ends.
+// enter makes a namespace, which goes with all that is in it when the spec ends.
 func enter(ctx context.Context) world {
 	GinkgoHelper()
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "plugin-"}}

@@ -1,0 +1,152 @@
+package pluginchart
+
+// This file loads charts and watches.yaml, right and wrong ones, and renders StreamPlugins.
+
+import (
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+)
+
+func TestLoad(t *testing.T) {
+	c, err := Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Period != 10*time.Minute || c.Workers < 1 {
+		t.Errorf("period %s, %d workers", c.Period, c.Workers)
+	}
+	if c.Newest(v1.PresetPostgres) == "" || c.Newest("unknown") != "" {
+		t.Errorf("newest versions: %q, %q", c.Newest(v1.PresetPostgres), c.Newest("unknown"))
+	}
+}
+
+const watched = `- {group: streaming.sneaksanddata.com, version: v1, kind: StreamPlugin, chart: c, reconcilePeriod: 1m, maxConcurrentReconciles: 1, watchDependentResources: false}`
+
+var files = fstest.MapFS{
+	"c/Chart.yaml":                {Data: []byte("apiVersion: v2\nname: c\nversion: 0.1.0\n")},
+	"c/presets/postgres/v9.yaml":  {Data: []byte("{}")},
+	"c/presets/postgres/v10.yaml": {Data: []byte("{}")},
+	"c/presets/postgres/v01.yaml": {Data: []byte("{}")},
+	"c/presets/README.md":         {Data: []byte("")},
+}
+
+func TestVersionsAreNumbers(t *testing.T) {
+	c, err := load(files, []byte(watched))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(c.Versions(v1.PresetPostgres), " "); got != "v9 v10" {
+		t.Errorf("versions %s, want v9 v10", got)
+	}
+	p := &v1.StreamPlugin{Spec: v1.StreamPluginSpec{Preset: v1.PresetPostgres}}
+	if got := c.Version(p); got != "v10" {
+		t.Errorf("a new StreamPlugin gets %s, want the newest", got)
+	}
+	p.Status.Version = "v9"
+	if got := c.Version(p); got != "v9" {
+		t.Errorf("one that is installed gets %s, want what is installed", got)
+	}
+	p.Spec.Version = "v10"
+	if got := c.Version(p); got != "v10" {
+		t.Errorf("one that names a version gets %s, want that", got)
+	}
+}
+
+func TestLoadRefuses(t *testing.T) {
+	for text, want := range map[string]string{
+		"a: b": "watches.yaml",
+		"[]":   "one entry",
+		strings.Replace(watched, "StreamPlugin", "Stream", 1):                                          "one entry",
+		strings.Replace(watched, "reconcilePeriod: 1m, ", "", 1):                                       "reconcilePeriod",
+		strings.Replace(watched, "watchDependentResources: false", "kind2: x", 1):                      "watches.yaml",
+		strings.Replace(watched, ", watchDependentResources: false", "", 1):                            "watchDependentResources: false",
+		strings.Replace(watched, "chart: c", "chart: none", 1):                                         "none",
+		strings.Replace(watched, "maxConcurrentReconciles: 1, ", "", 1):                                "maxConcurrentReconciles",
+		strings.Replace(watched, "watchDependentResources: false", "watchDependentResources: true", 1): "watchDependentResources: false",
+	} {
+		if _, err := load(files, []byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+}
+
+func plugin(change func(*v1.StreamPluginSpec)) *v1.StreamPlugin {
+	p := &v1.StreamPlugin{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "sales", Name: "orders", UID: "u-1"},
+		Spec:       v1.StreamPluginSpec{Preset: v1.PresetPostgres, Image: "i:1"},
+	}
+	if change != nil {
+		change(&p.Spec)
+	}
+	return p
+}
+
+// TestRenderIsAboutTheRightObjects: each is named after the StreamPlugin, and all but the class lie in its namespace.
+func TestRenderIsAboutTheRightObjects(t *testing.T) {
+	c, err := Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kinds := range [][]string{nil, {PodMonitor}} {
+		objects, err := c.Render(plugin(nil), Capabilities(kinds...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		monitors := 0
+		for _, o := range objects {
+			want := "sales"
+			if o.GetKind() == v1.KindStreamClass {
+				want = ""
+			}
+			if o.GetNamespace() != want || !strings.Contains(o.GetName(), "orders") {
+				t.Errorf("%s %s/%s", o.GetKind(), o.GetNamespace(), o.GetName())
+			}
+			if o.GetKind() == "PodMonitor" {
+				monitors++
+			}
+		}
+		if monitors != len(kinds) {
+			t.Errorf("%d PodMonitors with %v", monitors, kinds)
+		}
+	}
+}
+
+// TestRenderRefuses: the error names the field, and nothing of how Helm came to it.
+func TestRenderRefuses(t *testing.T) {
+	c, err := Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, of := range map[string]struct {
+		change func(*v1.StreamPluginSpec)
+		wants  []string
+	}{
+		"preset":  {func(s *v1.StreamPluginSpec) { s.Preset = "oracle" }, []string{"spec.preset", `"postgres"`}},
+		"version": {func(s *v1.StreamPluginSpec) { s.Version = "v99" }, []string{"spec.version", `"v1"`, "upgrade the operator"}},
+		"label":   {func(s *v1.StreamPluginSpec) { s.PodLabels = map[string]string{"arcane/x": "y"} }, []string{"podLabels"}},
+		"number":  {func(s *v1.StreamPluginSpec) { s.MaxConcurrent = ptr.To(int32(0)) }, []string{"maxConcurrent"}},
+	} {
+		_, err := c.Render(plugin(of.change), Capabilities())
+		if err == nil {
+			t.Errorf("%s: it was rendered", name)
+			continue
+		}
+		for _, want := range of.wants {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v, want %q", name, err, want)
+			}
+		}
+		for _, inner := range []string{".tpl", ".yaml:", "error calling"} {
+			if strings.Contains(err.Error(), inner) {
+				t.Errorf("%s: %v tells how Helm came to it", name, err)
+			}
+		}
+	}
+}
