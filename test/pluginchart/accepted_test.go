@@ -157,6 +157,7 @@ func TestEveryPodIsTheirs(t *testing.T) {
 		return s.Matches(labels.Set(pod))
 	}
 	each(t, func(t *testing.T, all installed) {
+		t.Helper()
 		for _, job := range append(jobs(t, all, ""), jobs(t, all, "0 3 * * *")...) {
 			pod := job.Spec.Template
 			if token := pod.Spec.AutomountServiceAccountToken; pod.Spec.ServiceAccountName != all.account.Name || token == nil || *token {
@@ -247,6 +248,7 @@ func same(t *testing.T, of string, written, rendered any) {
 func TestTheDashboardIsTheClasss(t *testing.T) {
 	uids := map[string]string{}
 	each(t, func(t *testing.T, all installed) {
+		t.Helper()
 		if all.dashboard.Labels["grafana_dashboard"] != "1" || all.dashboard.Annotations["grafana_folder"] == "" {
 			t.Errorf("labels %v, annotations %v", all.dashboard.Labels, all.dashboard.Annotations)
 		}
@@ -258,7 +260,11 @@ func TestTheDashboardIsTheClasss(t *testing.T) {
 			UID        string `json:"uid"`
 			Title      string `json:"title"`
 			Templating struct {
-				List []struct{ Name, Type, Query json.RawMessage }
+				List []struct {
+					Name  string          `json:"name"`
+					Type  string          `json:"type"`
+					Query json.RawMessage `json:"query"`
+				} `json:"list"`
 			} `json:"templating"`
 		}
 		if err := json.Unmarshal([]byte(text), &board); err != nil {
@@ -270,7 +276,7 @@ func TestTheDashboardIsTheClasss(t *testing.T) {
 		uids[board.UID] = all.class.Name
 		fixed := false
 		for _, v := range board.Templating.List {
-			fixed = fixed || string(v.Name) == `"class"` && string(v.Type) == `"constant"` && string(v.Query) == `"`+all.class.Name+`"`
+			fixed = fixed || v.Name == "class" && v.Type == "constant" && string(v.Query) == `"`+all.class.Name+`"`
 		}
 		if !fixed || strings.Contains(text, "PLUGIN_") || board.Title != "Arcane / Plugin "+all.class.Name {
 			t.Errorf("title %q, the variable says the class: %t", board.Title, fixed)
