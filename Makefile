@@ -107,6 +107,11 @@ image: build ## Pack the binaries as image tars into bin/, without a container e
 	go run ./test/image --binary bin/plugin-postgres --name $(POSTGRES_IMG) --output bin/plugin-postgres.tar
 	go run ./test/image --binary bin/plugin-scripted --name $(SCRIPTED_IMG) --output bin/plugin-scripted.tar
 
+.PHONY: chart
+chart: ## Pack the operator's Helm chart into dist/
+	mkdir -p dist
+	tools/run helm3 helm package helm-charts/arcane-operator --destination dist
+
 # A Prometheus that has watched a fleet, and a stream of it to show.
 PROMETHEUS ?= http://localhost:9090
 SINCE ?= 24h
