@@ -125,6 +125,11 @@ image: build ## Pack the binaries as image tars into bin/, without a container e
 install-yaml: ## The files of an install by YAML, of the image IMG: dist/crds.yaml, namespace.yaml, install.yaml
 	tools/install-yaml $(IMG) dist
 
+.PHONY: chart
+chart: ## Pack the operator's Helm chart into dist/
+	mkdir -p dist
+	tools/run helm3 helm package helm-charts/arcane-operator --destination dist
+
 # A Prometheus that has watched a fleet, and a stream of it to show.
 PROMETHEUS ?= http://localhost:9090
 SINCE ?= 24h

@@ -62,7 +62,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	f := flag.NewFlagSet("arcane-operator", flag.ContinueOnError)
 	f.SetOutput(out)
 	f.Usage = func() {
-		fmt.Fprintf(out, "arcane-operator runs data streams as Kubernetes Jobs.\n\nFlags:\n")
+		fmt.Fprintf(out, "arcane-operator runs data streams as Kubernetes Jobs.\narcane-operator check asks the API server whether it reaches the webhooks (check --help).\n\nFlags:\n")
 		f.PrintDefaults()
 	}
 	ctrlconfig.RegisterFlags(f)

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	_ "time/tzdata" // schedules name time zones, and an image without a system has no database of them
 
+	"go.uber.org/zap/zapcore"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/rest"
@@ -36,6 +37,9 @@ import (
 var version = "dev"
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == checkCommand {
+		os.Exit(mainCheck(os.Args[2:]))
+	}
 	o, err := parse(os.Args[1:], os.Stderr)
 	if errors.Is(err, flag.ErrHelp) {
 		return
@@ -53,6 +57,24 @@ func main() {
 		ctrl.Log.Error(err, "the operator ends")
 		os.Exit(1)
 	}
+}
+
+// mainCheck is the program where it checks an installation, and returns its exit code.
+func mainCheck(args []string) int {
+	o, err := parseCheck(args, os.Stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return 0
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "arcane-operator check:", err)
+		return 2
+	}
+	setLog(newLog(os.Stderr, zapcore.InfoLevel))
+	if err := check(ctrl.SetupSignalHandler(), o, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "arcane-operator check:", err)
+		return 1
+	}
+	return 0
 }
 
 // run serves until the context ends, and then lets go of the lease.
