@@ -60,10 +60,10 @@ func setUp(ctx context.Context, out *console) (*demo, error) {
 	if err := errors.Join(<-operator, errDatabase); err != nil {
 		return nil, err
 	}
-	if d.plugin, err = install.PostgresPlugin(ctx, d.cluster, d.database, namespace); err != nil {
+	if d.plugin, err = install.PostgresPlugin(ctx, d.cluster, d.database, namespace, install.PostgresClass); err != nil {
 		return nil, fmt.Errorf("install the postgres plugin: %w", err)
 	}
-	out.say("plugin", "StreamClass %s, its job templates, a Secret, a volume for the sink", install.PostgresClass)
+	out.say("plugin", "StreamPlugin %s has installed StreamClass and job templates; beside it a Secret and a volume for the sink", install.PostgresClass)
 	return d, nil
 }
 
@@ -75,7 +75,7 @@ func (d *demo) connect(ctx context.Context) (err error) {
 	if d.database, err = install.Postgres(ctx, d.cluster, d.out.lines("postgres")); err != nil {
 		return err
 	}
-	d.plugin, err = install.FindPostgresPlugin(d.cluster, d.database, namespace)
+	d.plugin, err = install.FindPostgresPlugin(d.cluster, d.database, namespace, install.PostgresClass)
 	return err
 }
 

@@ -57,7 +57,7 @@ var _ = Describe("On a node with the postgres plugin, a stream of a table", func
 		database, err = install.Postgres(ctx, w.Cluster, GinkgoWriter)
 		Expect(err).NotTo(HaveOccurred())
 		theEyes.hide(database.Password())
-		plugin, err = install.PostgresPlugin(ctx, w.Cluster, database, w.Namespace)
+		plugin, err = install.PostgresPlugin(ctx, w.Cluster, database, w.Namespace, "postgres-of-"+w.Namespace)
 		Expect(err).NotTo(HaveOccurred())
 		table, batch = fmt.Sprintf("orders_%d", GinkgoRandomSeed()+int64(CurrentSpecReport().LeafNodeLocation.LineNumber)), 0
 		query(ctx, fmt.Sprintf(`CREATE TABLE %s (id bigint PRIMARY KEY, note text)`, table))

@@ -23,15 +23,12 @@ import (
 )
 
 const (
-	// PostgresClass is the StreamClass of the postgres plugin.
+	// PostgresClass is the StreamClass of the postgres plugin, and the name of the StreamPlugin that installs it.
 	PostgresClass = "postgres"
-	// sinkClaim is the PersistentVolumeClaim that the plugin's templates mount.
+	// sinkClaim is the PersistentVolumeClaim that the plugin's pods mount.
 	sinkClaim = "arcane-sink"
 	// credentialsSecret holds the environment by which the plugin logs in.
 	credentialsSecret = "postgres-credentials" //nolint:gosec // the Secret's name, which is none
-
-	// templateImage is where a StreamingJobTemplate names its image.
-	templateImage = "/spec/spec/template/spec/containers/0/image"
 
 	// pluginUser is whom the plugin's pods run as.
 	pluginUser = 65532
@@ -44,13 +41,15 @@ type Plugin struct {
 	database  *Database
 	root      string
 	namespace string
+	class     string
 }
 
-// PostgresPlugin loads the plugin's image and applies its class, its templates, the
-// database's credentials and a volume for the sink. The namespace must exist. What
-// is there already is brought up to date.
-func PostgresPlugin(ctx context.Context, cluster *testbed.Cluster, database *Database, namespace string) (*Plugin, error) {
-	p, err := FindPostgresPlugin(cluster, database, namespace)
+// PostgresPlugin loads the plugin's image and applies the StreamPlugin that installs it, the database's credentials and a
+// volume for the sink; then it waits until the operator has installed the plugin. The namespace must exist, and the
+// operator must serve StreamPlugins. A class belongs to the whole cluster, so that each namespace needs a name of its own
+// for it. What is there already is brought up to date.
+func PostgresPlugin(ctx context.Context, cluster *testbed.Cluster, database *Database, namespace, class string) (*Plugin, error) {
+	p, err := FindPostgresPlugin(cluster, database, namespace, class)
 	if err != nil {
 		return nil, err
 	}
@@ -58,27 +57,22 @@ func PostgresPlugin(ctx context.Context, cluster *testbed.Cluster, database *Dat
 	if err != nil {
 		return nil, err
 	}
-	config, err := withImage(cluster, filepath.Join(p.root, "plugins", "postgres", "config"),
-		runs{kind: "StreamingJobTemplate", field: templateImage, image: image})
-	if err != nil {
-		return nil, err
-	}
 	if err := p.makeSink(); err != nil {
 		return nil, fmt.Errorf("make the sink's folder: %w", err)
 	}
-	if err := p.apply(ctx, nil, "--kustomize="+config); err != nil {
+	if err := p.applyOwn(ctx, p.object(image)); err != nil {
 		return nil, err
 	}
-	return p, p.applyOwn(ctx)
+	return p, p.awaitInstalled(ctx)
 }
 
 // FindPostgresPlugin is the plugin that was installed before.
-func FindPostgresPlugin(cluster *testbed.Cluster, database *Database, namespace string) (*Plugin, error) {
+func FindPostgresPlugin(cluster *testbed.Cluster, database *Database, namespace, class string) (*Plugin, error) {
 	root, err := checkout()
 	if err != nil {
 		return nil, err
 	}
-	return &Plugin{cluster: cluster, database: database, root: root, namespace: namespace}, nil
+	return &Plugin{cluster: cluster, database: database, root: root, namespace: namespace, class: class}, nil
 }
 
 // SinkFolder is where the files of this namespace's streams are, on this machine.
@@ -114,7 +108,7 @@ func (p *Plugin) Stream(name, table string) (*streamingv1.Stream, error) {
 		TypeMeta:   metav1.TypeMeta{APIVersion: streamingv1.GroupVersion.String(), Kind: streamingv1.KindStream},
 		ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, Name: name},
 		Spec: streamingv1.StreamSpec{
-			StreamClass: PostgresClass,
+			StreamClass: p.class,
 			Source:      &runtime.RawExtension{Raw: source},
 			Sink:        &runtime.RawExtension{Raw: sink},
 		},
@@ -168,19 +162,41 @@ func (p *Plugin) makeSink() error {
 	return os.Chown(p.SinkFolder(), pluginUser, pluginUser)
 }
 
-// applyOwn applies what belongs to this one installation: credentials and volume.
-func (p *Plugin) applyOwn(ctx context.Context) error {
-	list := map[string]any{"apiVersion": "v1", "kind": "List", "items": []any{p.credentials(), p.volume(), p.claim()}}
-	objects, err := json.Marshal(list)
-	if err != nil {
-		return fmt.Errorf("write the sink's objects as JSON: %w", err)
+// object is the StreamPlugin: an image, and the volume that the sink is on.
+func (p *Plugin) object(image string) *streamingv1.StreamPlugin {
+	claim := corev1.PersistentVolumeClaimVolumeSource{ClaimName: sinkClaim}
+	return &streamingv1.StreamPlugin{
+		TypeMeta:   metav1.TypeMeta{APIVersion: streamingv1.GroupVersion.String(), Kind: streamingv1.KindStreamPlugin},
+		ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, Name: PostgresClass},
+		Spec: streamingv1.StreamPluginSpec{
+			Preset: streamingv1.PresetPostgres, Image: image, ClassName: p.class,
+			Volumes:      []corev1.Volume{{Name: "sink", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &claim}}},
+			VolumeMounts: []corev1.VolumeMount{{Name: "sink", MountPath: "/sink"}},
+		},
 	}
-	return p.apply(ctx, bytes.NewReader(objects), "--filename=-")
 }
 
-func (p *Plugin) apply(ctx context.Context, input io.Reader, what string) error {
-	cmd := p.cluster.Command(ctx, "kubectl", "--namespace", p.namespace, "apply", "--server-side", "--force-conflicts", what)
-	cmd.Stdin = input
+// awaitInstalled waits until the operator has installed the plugin, and says what kept it from that.
+func (p *Plugin) awaitInstalled(ctx context.Context) error {
+	err := kubectl(ctx, p.cluster, "--namespace", p.namespace, "wait", "--for=condition=Ready", "--timeout=60s", "streamplugin/"+PostgresClass)
+	if err == nil {
+		return nil
+	}
+	said, _ := p.cluster.Command(ctx, "kubectl", "--namespace", p.namespace, "get", "streamplugin", PostgresClass,
+		"--output=jsonpath={.status.conditions[?(@.type==\"Ready\")].message}").Output()
+	return fmt.Errorf("wait until the plugin is installed: %w\n%s", err, said)
+}
+
+// applyOwn applies the StreamPlugin, and what belongs to this one installation: credentials and volume.
+func (p *Plugin) applyOwn(ctx context.Context, plugin *streamingv1.StreamPlugin) error {
+	// A typed object has an empty status, which the API server ignores.
+	list := map[string]any{"apiVersion": "v1", "kind": "List", "items": []any{p.credentials(), p.volume(), p.claim(), plugin}}
+	objects, err := json.Marshal(list)
+	if err != nil {
+		return fmt.Errorf("write the plugin's objects as JSON: %w", err)
+	}
+	cmd := p.cluster.Command(ctx, "kubectl", "--namespace", p.namespace, "apply", "--server-side", "--force-conflicts", "--filename=-")
+	cmd.Stdin = bytes.NewReader(objects)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("apply the plugin's manifests: %w\n%s", err, out)
 	}

@@ -39,7 +39,7 @@ func goLive(ctx context.Context) *live {
 	var err error
 	l.database, err = install.Postgres(ctx, w.Cluster, GinkgoWriter)
 	Expect(err).NotTo(HaveOccurred())
-	l.plugin, err = install.PostgresPlugin(ctx, w.Cluster, l.database, w.Namespace)
+	l.plugin, err = install.PostgresPlugin(ctx, w.Cluster, l.database, w.Namespace, "postgres-of-"+w.Namespace)
 	Expect(err).NotTo(HaveOccurred())
 	_, err = l.database.Query(ctx, fmt.Sprintf(`CREATE TABLE %s (id bigint PRIMARY KEY, note text)`, l.table))
 	Expect(err).NotTo(HaveOccurred())
