@@ -114,6 +114,14 @@ func (w *world) refuse(r Request) (Law, string) {
 		}
 	case "pods":
 		return w.refusePod(r)
+	case "streamplugins":
+		if r.Verb != "patch" {
+			return UsersOwn, "of a user's object only the status and the finalizer are the operator's to write"
+		}
+	case "streamingjobtemplates", "serviceaccounts", "configmaps", "networkpolicies", "podmonitors":
+		if !w.installed[installation{o.Resource, o.Name}] {
+			return NotOurs, "no StreamPlugin has ever installed an object of that name"
+		}
 	default:
 		return NotOurs, "the operator has no business with " + o.Resource
 	}

@@ -497,6 +497,27 @@ var breaches = map[string]breach{
 		}},
 		[]want{{UsersOwn, "wrote f:metadata/f:labels/f:a of request again"}, {UsersOwn, "wrote f:spec/f:payload of request again"}},
 	},
+	"the user's stream plugin": {
+		map[string]func(*cast){"suspend": func(c *cast) {
+			p := &streamingv1.StreamPlugin{ObjectMeta: object("postgres")}
+			wrote(p, "", `{"f:metadata":{"f:finalizers":{".":{},"v:\"x\"":{}}},"f:spec":{"f:version":{}}}`)
+			p.Status.Objects = []streamingv1.PluginObject{{APIVersion: "v1", Kind: "ServiceAccount", Name: "arcane-plugin-postgres"}}
+			c.tape.put(p)
+			c.tape.asked("patch", "streamplugins", "", "postgres")
+			c.tape.asked("delete", "streamplugins", "", "postgres")
+			c.tape.asked("create", "serviceaccounts", "", "arcane-plugin-postgres")
+			c.tape.asked("patch", "serviceaccounts", "", "default")
+			c.tape.asked("delete", "configmaps", "", "somebody-elses")
+			c.tape.asked("patch", "streamingjobtemplates", "", "somebody-elses")
+		}},
+		[]want{
+			{UsersOwn, "wrote f:spec/f:version of stream plugin postgres"},
+			{UsersOwn, "only the status and the finalizer"},
+			{NotOurs, "no StreamPlugin has ever installed"},
+			{NotOurs, "no StreamPlugin has ever installed"},
+			{NotOurs, "no StreamPlugin has ever installed"},
+		},
+	},
 	"unreadable ownership": {
 		map[string]func(*cast){"complete": func(c *cast) { wrote(c.request, "", `[]`) }},
 		[]want{{UsersOwn, "unreadable"}},

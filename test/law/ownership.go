@@ -27,6 +27,8 @@ func usersOwn(w *world, c change) []Violation {
 		return ownedBeside(c, UsersOwn, "stream", nothing)
 	case *corev1.Pod:
 		return ownedBeside(c, UsersOwn, "pod", nothing)
+	case *streamingv1.StreamPlugin:
+		return ownedBeside(c, UsersOwn, "stream plugin", ofPlugin)
 	case *streamingv1.BackfillRequest:
 		if !w.request(o.UID).ours {
 			return ownedBeside(c, UsersOwn, "request", ofRequest)
@@ -67,6 +69,11 @@ func ofRequest(path string) bool {
 	return path == "f:spec/f:completed" ||
 		path == "f:metadata/f:annotations/f:"+streamingv1.AnnotationCompletedBy ||
 		path == "f:metadata/f:ownerReferences" || strings.HasPrefix(path, "f:metadata/f:ownerReferences/")
+}
+
+// ofPlugin lists what the operator may write on a StreamPlugin, beside its status.
+func ofPlugin(path string) bool {
+	return path == "f:metadata/f:finalizers" || strings.HasPrefix(path, "f:metadata/f:finalizers/")
 }
 
 func operatorWrote(o client.Object, path ...string) bool {

@@ -28,6 +28,7 @@ import (
 var recorded = []func() client.ObjectList{
 	func() client.ObjectList { return &streamingv1.StreamList{} },
 	func() client.ObjectList { return &streamingv1.BackfillRequestList{} },
+	func() client.ObjectList { return &streamingv1.StreamPluginList{} },
 	func() client.ObjectList { return &batchv1.JobList{} },
 	func() client.ObjectList { return &corev1.PodList{} },
 }
@@ -219,6 +220,9 @@ func sameKind(list client.ObjectList, o client.Object) bool {
 		return ok
 	case *streamingv1.BackfillRequestList:
 		_, ok := o.(*streamingv1.BackfillRequest)
+		return ok
+	case *streamingv1.StreamPluginList:
+		_, ok := o.(*streamingv1.StreamPlugin)
 		return ok
 	case *batchv1.JobList:
 		_, ok := o.(*batchv1.Job)

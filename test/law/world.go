@@ -8,7 +8,9 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -22,7 +24,13 @@ type world struct {
 	requests []*request
 	jobs     []*job
 	pods     []*pod
+	// plugins are the StreamPlugins as they were last, and installed what any of them has ever recorded.
+	plugins   map[types.UID]*streamingv1.StreamPlugin
+	installed map[installation]bool
 }
+
+// installation is an object that a StreamPlugin has installed.
+type installation struct{ resource, name string }
 
 type stream struct {
 	object *streamingv1.Stream
@@ -68,7 +76,9 @@ type change struct {
 	before client.Object
 }
 
-func newWorld() *world { return &world{} }
+func newWorld() *world {
+	return &world{plugins: map[types.UID]*streamingv1.StreamPlugin{}, installed: map[installation]bool{}}
+}
 
 // apply moves the world on by one version.
 func (w *world) apply(v Version) change {
@@ -78,12 +88,27 @@ func (w *world) apply(v Version) change {
 		c.before = w.applyStream(o, v.Deleted)
 	case *streamingv1.BackfillRequest:
 		c.before = w.applyRequest(o, v.Deleted)
+	case *streamingv1.StreamPlugin:
+		c.before = w.applyPlugin(o)
 	case *batchv1.Job:
 		c.before = w.applyJob(o, v.Deleted)
 	case *corev1.Pod:
 		c.before = w.applyPod(o, v.Deleted)
 	}
 	return c
+}
+
+func (w *world) applyPlugin(o *streamingv1.StreamPlugin) client.Object {
+	var before client.Object
+	if last := w.plugins[o.UID]; last != nil {
+		before = last
+	}
+	w.plugins[o.UID] = o
+	for _, i := range o.Status.Objects {
+		resource, _ := meta.UnsafeGuessKindToResource(schema.FromAPIVersionAndKind(i.APIVersion, i.Kind))
+		w.installed[installation{resource.Resource, i.Name}] = true
+	}
+	return before
 }
 
 func (w *world) applyStream(o *streamingv1.Stream, gone bool) client.Object {
