@@ -33,6 +33,8 @@ var shown = []schema.GroupVersionResource{
 	streamingv1.GroupVersion.WithResource("backfillrequests"),
 	streamingv1.GroupVersion.WithResource("streamclasses"),
 	streamingv1.GroupVersion.WithResource("streamingjobtemplates"),
+	streamingv1.GroupVersion.WithResource("streamplugins"),
+	{Version: "v1", Resource: "configmaps"},
 	{Group: "batch", Version: "v1", Resource: "jobs"},
 	{Group: "batch", Version: "v1", Resource: "cronjobs"},
 	{Group: "events.k8s.io", Version: "v1", Resource: "events"},
@@ -163,7 +165,7 @@ func (e *eyes) close() (read, found map[string]int) {
 func expectHidden(read, found map[string]int) {
 	GinkgoHelper()
 	if whole() {
-		for _, where := range []string{"streams", "backfillrequests", "streamclasses", "jobs", "pods", "events", logs} {
+		for _, where := range []string{"streams", "backfillrequests", "streamclasses", "streamplugins", "configmaps", "jobs", "pods", "events", logs} {
 			Expect(read).To(HaveKey(where), "a search that reads nothing finds nothing")
 		}
 		Expect(found).To(HaveKey(secrets), "there was something to find")
