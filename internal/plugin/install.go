@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	helmclient "github.com/operator-framework/helm-operator-plugins/pkg/client"
@@ -41,6 +42,9 @@ func (r *Reconciler) install(ctx context.Context, p *v1.StreamPlugin) (outcome, 
 		return r.obstacle(err)
 	}
 	if err := r.holdOn(ctx, p); err != nil {
+		return failed(err), err
+	}
+	if err := r.expectAnew(ctx, p, wanted, live); err != nil {
 		return failed(err), err
 	}
 	rel, err := r.release(ctx, p, wanted)
@@ -95,6 +99,23 @@ func (r *Reconciler) belonging(ctx context.Context, p *v1.StreamPlugin, wanted [
 // +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=streamplugins,verbs=patch
 func (r *Reconciler) holdOn(ctx context.Context, p *v1.StreamPlugin) error {
 	return r.setFinalizer(ctx, p, true)
+}
+
+// expectAnew takes what was deleted off the record, before it is created again with another UID: an operator that dies
+// between the creation and the new record would otherwise leave an object that its successor takes for somebody else's.
+func (r *Reconciler) expectAnew(ctx context.Context, p *v1.StreamPlugin, wanted, live []*unstructured.Unstructured) error {
+	kept := slices.Clone(p.Status.Objects)
+	for i, o := range wanted {
+		if live[i] == nil {
+			kept = slices.DeleteFunc(kept, func(recorded v1.PluginObject) bool { return names(recorded, o) })
+		}
+	}
+	if len(kept) == len(p.Status.Objects) {
+		return nil
+	}
+	status := *p.Status.DeepCopy()
+	status.Objects = kept
+	return r.commit(ctx, p, status)
 }
 
 // release installs or upgrades where what was rendered last differs from what is wanted, and returns the release.

@@ -76,11 +76,16 @@ func describe(o client.Object) string {
 // decides. Before it is recorded, which a crash can delay, the annotation decides: who may write it may write the object.
 func owns(p *v1.StreamPlugin, live *unstructured.Unstructured) bool {
 	for _, recorded := range p.Status.Objects {
-		if recorded.Kind == live.GetKind() && recorded.Name == live.GetName() && recorded.APIVersion == live.GetAPIVersion() {
+		if names(recorded, live) {
 			return recorded.UID == live.GetUID()
 		}
 	}
 	return live.GetAnnotations()[pluginchart.AnnotationPluginUID] == string(p.UID)
+}
+
+// names tells whether a record is about an object of this kind and name.
+func names(recorded v1.PluginObject, o *unstructured.Unstructured) bool {
+	return recorded.Kind == o.GetKind() && recorded.Name == o.GetName() && recorded.APIVersion == o.GetAPIVersion()
 }
 
 // users are the Streams of the class that the cache knows, by namespace and name.
@@ -89,7 +94,7 @@ func (r *Reconciler) users(ctx context.Context, class string) ([]string, error) 
 	if err := r.Client.List(ctx, &list, client.MatchingFields{byClass: class}, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("look up the Streams of class %s: %w", class, err)
 	}
-	return names(list.Items, class), nil
+	return ofClass(list.Items, class), nil
 }
 
 // pageSize is how many Streams one request lists.
@@ -104,7 +109,7 @@ func (r *Reconciler) usersNow(ctx context.Context, class string) ([]string, erro
 		if err := r.Live.List(ctx, list, client.Limit(pageSize), client.Continue(list.Continue)); err != nil {
 			return nil, fmt.Errorf("list the Streams of class %s: %w", class, err)
 		}
-		found = append(found, names(list.Items, class)...)
+		found = append(found, ofClass(list.Items, class)...)
 		if list.Continue == "" {
 			return found, nil
 		}
@@ -112,7 +117,7 @@ func (r *Reconciler) usersNow(ctx context.Context, class string) ([]string, erro
 	}
 }
 
-func names(streams []v1.Stream, class string) []string {
+func ofClass(streams []v1.Stream, class string) []string {
 	var found []string
 	for i := range streams {
 		if streams[i].Spec.StreamClass == class {

@@ -15,23 +15,30 @@ import (
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 )
 
-// report patches the status, under the version that was read, only where it differs. Nobody else writes it.
-//
-// +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=streamplugins/status,verbs=patch
+// report writes what has come of an attempt, and then emits the event.
 func (r *Reconciler) report(ctx context.Context, p *v1.StreamPlugin, o outcome) error {
+	before := p.DeepCopy()
 	status := statusOf(p, o)
 	if equality.Semantic.DeepEqual(p.Status, status) {
 		return nil
 	}
+	if err := r.commit(ctx, p, status); err != nil {
+		return client.IgnoreNotFound(err) // It was deleted meanwhile.
+	}
+	r.announce(ctx, before, p, o)
+	return nil
+}
+
+// commit patches the status, under the version that was read. Nobody else writes it.
+//
+// +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=streamplugins/status,verbs=patch
+func (r *Reconciler) commit(ctx context.Context, p *v1.StreamPlugin, status v1.StreamPluginStatus) error {
 	before := p.DeepCopy()
 	p.Status = status
 	if err := r.Client.Status().Patch(ctx, p, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
-		if client.IgnoreNotFound(err) == nil {
-			return nil // It was deleted meanwhile.
-		}
 		return fmt.Errorf("patch the status of StreamPlugin %s/%s: %w", p.Namespace, p.Name, err)
 	}
-	r.announce(ctx, before, p, o)
+	p.SetGroupVersionKind(v1.GroupVersion.WithKind(v1.KindStreamPlugin))
 	return nil
 }
 

@@ -89,7 +89,7 @@ var _ = Describe("The requests for StreamPlugins", Serial, func() {
 			period := lines(seen[at[i]:at[i+1]])
 			slices.Sort(period)
 			Expect(period).To(Equal([]string{
-				"get /apis/monitoring.coreos.com", // whether there are PodMonitors
+				"get /apis/monitoring.coreos.com/v1", // whether there are PodMonitors
 				"get configmaps",
 				"get networkpolicies",
 				"get serviceaccounts",

@@ -329,8 +329,8 @@ var _ = Describe("A StreamPlugin", func() {
 			p.Spec.VolumeMounts = []corev1.VolumeMount{{Name: "sink", MountPath: "/sink"}}
 		}, "volumeMounts", "sink"),
 		Entry("a schema that is none", func(p *streamingv1.StreamPlugin) {
-			p.Spec.Schema = &streamingv1.PluginSchema{OpenAPIV3Schema: raw(`{"type":"object","properties":{"source":{"type":"object","properties":{"mine":{"type":"wrong"}}}}}`)}
-		}, "spec", "mine"),
+			p.Spec.Schema = &streamingv1.PluginSchema{OpenAPIV3Schema: raw(`{"type":"object","properties":{"source":{"type":"object","properties":{"mine":{"typ":"string"}}}}}`)}
+		}, "spec", "typ"),
 		Entry("a name that is too long", func(p *streamingv1.StreamPlugin) { p.Name = strings.Repeat("a", 51) }, "at most 50 characters"),
 		Entry("a volume of the host", func(p *streamingv1.StreamPlugin) {
 			p.Spec.Volumes = []corev1.Volume{{Name: "host", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/"}}}}

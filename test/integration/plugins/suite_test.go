@@ -24,6 +24,8 @@ import (
 
 func TestPlugins(t *testing.T) {
 	story.Prepare(t, "api", "cmd", "config", "helm-charts", "internal", "webhooks")
+	EnforceDefaultTimeoutsWhenUsingContexts()
+	SetDefaultEventuallyTimeout(time.Minute)
 	RunSpecs(t, "Plugins")
 }
 
