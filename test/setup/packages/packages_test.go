@@ -212,11 +212,13 @@ func TestWhatCannotBeInstalledIsRefusedWithTheWayOut(t *testing.T) {
 		"root on Debian installs": {debian, true, []Need{Prometheus, Postgres}, ""},
 		"root on Ubuntu installs": {ubuntu, true, []Need{Prometheus, Postgres}, ""},
 		"a user on Debian": {
-			debian, false, []Need{Prometheus, Postgres},
+			debian, false,
+			[]Need{Prometheus, Postgres},
 			byHand + "Run as root: apt-get install --no-install-recommends prometheus postgresql. POSTGRES_BIN may name the folder of PostgreSQL's programs",
 		},
 		"root on Fedora": {
-			fedora, true, []Need{Prometheus, Postgres},
+			fedora, true,
+			[]Need{Prometheus, Postgres},
 			byHand + "This is neither Debian nor Ubuntu: install what your distribution calls prometheus, postgresql. POSTGRES_BIN may name the folder of PostgreSQL's programs",
 		},
 		"no node without root": {debian, false, []Need{Node}, "a cluster with a node needs root: namespaces, mounts and control groups are made for it"},

@@ -68,7 +68,7 @@ func (m machine) createFile(path, content string, mode fs.FileMode) error {
 		return err
 	}
 	next := path + ".arcane-next"
-	defer os.Remove(next)
+	defer func() { _ = os.Remove(next) }() // the next set-up writes over it
 	if err := os.WriteFile(next, []byte(content), mode); err != nil {
 		return err
 	}
