@@ -128,7 +128,6 @@ func (w way) follow(ctx context.Context) {
 	u.verify(ctx)
 	expectVersion(ctx, older)
 	l := goLive(ctx)
-	l.expectIntact(ctx)
 
 	By("the same again, as after an install that failed half-way")
 	u.follow(ctx, w.name+" install", older)
@@ -140,7 +139,7 @@ func (w way) follow(ctx context.Context) {
 	expectVersion(ctx, newer)
 	w.upgraded(ctx)
 	l.expectServed(ctx, "upgraded")
-	l.expectIntact(ctx)
+	l.expectUntouched(ctx)
 
 	before := kinds(ctx)
 	Expect(before).NotTo(BeEmpty())
@@ -152,7 +151,7 @@ func (w way) follow(ctx context.Context) {
 	u.follow(ctx, w.name+" install", newer)
 	u.verify(ctx)
 	l.expectServed(ctx, "again")
-	l.expectIntact(ctx)
+	l.expectUntouched(ctx)
 
 	u.follow(ctx, w.name+" downgrade", older)
 	u.verify(ctx)
@@ -163,7 +162,7 @@ func (w way) follow(ctx context.Context) {
 
 	u.follow(ctx, w.name+" uninstall", older)
 	Eventually(ctx, func() []string { return leftOf(ctx) }, "1m", "200ms").Should(BeEmpty())
-	l.expectIntact(ctx)
+	l.expectUntouched(ctx)
 	w.remove(ctx, u, l.world.Namespace)
 	Expect(kinds(ctx)).To(BeEmpty())
 	Eventually(ctx, func(g Gomega) { g.Expect(l.world.Pods(ctx, l.stream.Name)).To(BeEmpty()) }, "1m", "200ms").Should(Succeed())
