@@ -143,8 +143,8 @@ func TestInstallYAML(t *testing.T) {
 }
 
 func TestAnUnknownCONFIGIsNamed(t *testing.T) {
-	out, err := run(t, []string{"CONFIG=defualt"}, "tools/render", "localhost/a:b")
-	if err == nil || !strings.Contains(out, `CONFIG is "defualt"`) || !strings.Contains(out, "with-cert-manager") {
+	out, err := run(t, []string{"CONFIG=standard"}, "tools/render", "localhost/a:b")
+	if err == nil || !strings.Contains(out, `CONFIG is "standard"`) || !strings.Contains(out, "with-cert-manager") {
 		t.Errorf("%v: %s", err, out)
 	}
 }

@@ -75,7 +75,7 @@ func newUser() user {
 	Expect(os.MkdirAll(u.programs, 0o755)).To(Succeed())
 	// Helm 4 is what `helm` is to a user of today.
 	helm := "#!/bin/sh\nexec '" + filepath.Join(story.Root(), "tools", "run") + "' helm4 helm \"$@\"\n"
-	Expect(os.WriteFile(filepath.Join(u.programs, "helm"), []byte(helm), 0o755)).To(Succeed()) //nolint:gosec // a program
+	Expect(os.WriteFile(filepath.Join(u.programs, "helm"), []byte(helm), 0o755)).To(Succeed())
 	return u
 }
 
