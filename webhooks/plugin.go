@@ -11,10 +11,8 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -105,13 +103,11 @@ func (s *server) render(ctx context.Context, p *v1.StreamPlugin) (rendered, erro
 	if s.chart == nil {
 		return rendered{err: errNotServed}, nil
 	}
-	var has []string
-	if _, err := s.mapper.RESTMapping(schema.GroupKind{Group: "monitoring.coreos.com", Kind: "PodMonitor"}, "v1"); err == nil {
-		has = append(has, pluginchart.PodMonitor)
-	} else if !meta.IsNoMatchError(err) {
-		return rendered{}, fmt.Errorf("find out whether the cluster has PodMonitors: %w", err)
+	capabilities, err := pluginchart.CapabilitiesOf(s.mapper)
+	if err != nil {
+		return rendered{}, err
 	}
-	objects, err := s.chart.Render(p, pluginchart.Capabilities(has...))
+	objects, err := s.chart.Render(p, capabilities)
 	if err != nil {
 		return rendered{err: err}, nil
 	}

@@ -26,11 +26,11 @@ import (
 // install brings the objects in line with the spec. The error is one to try again after; what the spec or somebody else's
 // object makes impossible is an outcome only.
 func (r *Reconciler) install(ctx context.Context, p *v1.StreamPlugin) (outcome, error) {
-	has, err := kinds(r.Mapper)
+	capabilities, err := pluginchart.CapabilitiesOf(r.Mapper)
 	if err != nil {
 		return failed(err), err
 	}
-	wanted, err := r.Chart.Render(p, pluginchart.Capabilities(has...))
+	wanted, err := r.Chart.Render(p, capabilities)
 	if err != nil {
 		return refused(err), nil
 	}

@@ -11,7 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -30,18 +29,6 @@ func (r *Reconciler) read(ctx context.Context, key types.NamespacedName) (*v1.St
 	}
 	p.SetGroupVersionKind(v1.GroupVersion.WithKind(v1.KindStreamPlugin))
 	return p, nil
-}
-
-// kinds are those that the chart asks for and that the cluster has.
-func kinds(mapper meta.RESTMapper) ([]string, error) {
-	group := schema.GroupKind{Group: "monitoring.coreos.com", Kind: "PodMonitor"}
-	if _, err := mapper.RESTMapping(group, "v1"); err != nil {
-		if meta.IsNoMatchError(err) {
-			return nil, nil
-		}
-		return nil, fmt.Errorf("find out whether the cluster has PodMonitors: %w", err)
-	}
-	return []string{pluginchart.PodMonitor}, nil
 }
 
 // find reads the object that has the name of o now, nil where there is none.
