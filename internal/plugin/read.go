@@ -63,40 +63,40 @@ func describe(o client.Object) string {
 // decides. Before it is recorded, which a crash can delay, the annotation decides: who may write it may write the object.
 func owns(p *v1.StreamPlugin, live *unstructured.Unstructured) bool {
 	for _, recorded := range p.Status.Objects {
-		if names(recorded, live) {
+		if isRecordOf(recorded, live) {
 			return recorded.UID == live.GetUID()
 		}
 	}
 	return live.GetAnnotations()[pluginchart.AnnotationPluginUID] == string(p.UID)
 }
 
-// names tells whether a record is about an object of this kind and name.
-func names(recorded v1.PluginObject, o *unstructured.Unstructured) bool {
+// isRecordOf tells whether a record is about an object of this kind and name.
+func isRecordOf(recorded v1.PluginObject, o *unstructured.Unstructured) bool {
 	return recorded.Kind == o.GetKind() && recorded.Name == o.GetName() && recorded.APIVersion == o.GetAPIVersion()
 }
 
-// users are the Streams of the class that the cache knows, by namespace and name.
-func (r *Reconciler) users(ctx context.Context, class string) ([]string, error) {
+// streamsOf are the Streams of the class that the cache knows, by namespace and name.
+func (r *Reconciler) streamsOf(ctx context.Context, class string) ([]string, error) {
 	var list v1.StreamList
 	if err := r.Client.List(ctx, &list, client.MatchingFields{byClass: class}, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("look up the Streams of class %s: %w", class, err)
 	}
-	return ofClass(list.Items, class), nil
+	return namesOfClass(list.Items, class), nil
 }
 
 // pageSize is how many Streams one request lists.
 const pageSize = 500
 
-// usersNow are the Streams of the class that the API server has: the cache may be behind, and a class must not be removed
+// liveStreamsOf are the Streams of the class that the API server has: the cache may be behind, and a class must not be removed
 // from under a Stream.
-func (r *Reconciler) usersNow(ctx context.Context, class string) ([]string, error) {
+func (r *Reconciler) liveStreamsOf(ctx context.Context, class string) ([]string, error) {
 	var found []string
 	list := &v1.StreamList{}
 	for {
 		if err := r.Live.List(ctx, list, client.Limit(pageSize), client.Continue(list.Continue)); err != nil {
 			return nil, fmt.Errorf("list the Streams of class %s: %w", class, err)
 		}
-		found = append(found, ofClass(list.Items, class)...)
+		found = append(found, namesOfClass(list.Items, class)...)
 		if list.Continue == "" {
 			return found, nil
 		}
@@ -104,7 +104,7 @@ func (r *Reconciler) usersNow(ctx context.Context, class string) ([]string, erro
 	}
 }
 
-func ofClass(streams []v1.Stream, class string) []string {
+func namesOfClass(streams []v1.Stream, class string) []string {
 	var found []string
 	for i := range streams {
 		if streams[i].Spec.StreamClass == class {
@@ -114,10 +114,10 @@ func ofClass(streams []v1.Stream, class string) []string {
 	return found
 }
 
-// namespaceEnds tells whether the StreamPlugin's namespace is being deleted, or is gone.
+// isNamespaceTerminating tells whether the StreamPlugin's namespace is being deleted, or is gone.
 //
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get
-func (r *Reconciler) namespaceEnds(ctx context.Context, name string) (bool, error) {
+func (r *Reconciler) isNamespaceTerminating(ctx context.Context, name string) (bool, error) {
 	namespace := &corev1.Namespace{}
 	switch err := r.Live.Get(ctx, client.ObjectKey{Name: name}, namespace); {
 	case apierrors.IsNotFound(err):

@@ -1,6 +1,6 @@
 package plugin
 
-// This file configures Helm: where releases lie, whose objects it may touch, what an action does.
+// This file configures Helm: where it stores releases, which objects it may write, what an action does.
 
 import (
 	"bytes"
@@ -217,8 +217,8 @@ func (g *guarded) Delete(resources kube.ResourceList) (*kube.Result, []error) {
 	return result, errs
 }
 
-// recover makes a release that was interrupted one that has failed. Helm locks a release by the status pending while an
-// action runs, and the lock of an operator that died stays for ever. The operator's Lease is the lock here.
+// recoverRelease marks an interrupted release as failed. Helm locks a release by the status pending while an action runs, and
+// the lock of an operator that died would stay for ever. The operator's Lease is the lock here.
 func recoverRelease(config *action.Configuration, rel *release.Release) error {
 	if !rel.Info.Status.IsPending() {
 		return nil
