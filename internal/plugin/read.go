@@ -23,7 +23,7 @@ func (r *Reconciler) read(ctx context.Context, key types.NamespacedName) (*v1.St
 	p := &v1.StreamPlugin{}
 	if err := r.Client.Get(ctx, key, p); err != nil {
 		if apierrors.IsNotFound(err) {
-			return nil, nil //nolint:nilnil // It is gone, and nothing is left to do.
+			return nil, nil // It is gone, and nothing is left to do.
 		}
 		return nil, fmt.Errorf("read StreamPlugin %s: %w", key, err)
 	}
@@ -42,7 +42,7 @@ func (r *Reconciler) find(ctx context.Context, o *unstructured.Unstructured) (*u
 	found.SetGroupVersionKind(o.GroupVersionKind())
 	err := r.Live.Get(ctx, client.ObjectKeyFromObject(o), found)
 	if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
-		return nil, nil //nolint:nilnil // There is none, nor can there be one of a kind that the cluster does not have.
+		return nil, nil // There is none, nor can there be one of a kind that the cluster does not have.
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", describe(o), err)

@@ -181,7 +181,7 @@ func (g *guarded) check(info *resource.Info) error {
 func (g *guarded) live(info *resource.Info) (*unstructured.Unstructured, error) {
 	found, err := resource.NewHelper(info.Client, info.Mapping).Get(info.Namespace, info.Name)
 	if apierrors.IsNotFound(err) {
-		return nil, nil //nolint:nilnil // There is none.
+		return nil, nil // There is none.
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", info.ObjectName(), err)
