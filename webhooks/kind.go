@@ -101,7 +101,7 @@ func (k kind[T, A]) judge(ctx context.Context, req admission.Request) admission.
 		return admission.Errored(http.StatusInternalServerError, err)
 	}
 	if c.runs && k.needs != nil {
-		if answer := k.forbid(ctx, req, c.new.GetName(), k.needs(c.new, c.create, around)); !answer.Allowed {
+		if answer := k.requireRights(ctx, req, c.new.GetName(), k.needs(c.new, c.create, around)); !answer.Allowed {
 			return answer
 		}
 	}
@@ -119,7 +119,7 @@ func (k kind[T, A]) judge(ctx context.Context, req admission.Request) admission.
 
 // judgeRemoval answers whether the object may be deleted.
 func (k kind[T, A]) judgeRemoval(ctx context.Context, req admission.Request) admission.Response {
-	if k.own(req) {
+	if k.isOperator(req) {
 		return admission.Allowed("")
 	}
 	old := k.fresh()
@@ -130,11 +130,11 @@ func (k kind[T, A]) judgeRemoval(ctx context.Context, req admission.Request) adm
 	if err != nil {
 		return admission.Errored(http.StatusInternalServerError, err)
 	}
-	return k.forbid(ctx, req, old.GetName(), n)
+	return k.requireRights(ctx, req, old.GetName(), n)
 }
 
-// forbid answers no where whoever asks lacks a right.
-func (k kind[T, A]) forbid(ctx context.Context, req admission.Request, name string, n need) admission.Response {
+// requireRights refuses the request of a user who lacks a right.
+func (k kind[T, A]) requireRights(ctx context.Context, req admission.Request, name string, n need) admission.Response {
 	lack, err := k.lacking(ctx, req.UserInfo, n)
 	if err != nil {
 		return admission.Errored(http.StatusInternalServerError, err)
@@ -146,8 +146,8 @@ func (k kind[T, A]) forbid(ctx context.Context, req admission.Request, name stri
 	return admission.Allowed("")
 }
 
-// own tells whether the operator itself asks.
-func (s *server) own(req admission.Request) bool {
+// isOperator tells whether the operator itself sends the request.
+func (s *server) isOperator(req admission.Request) bool {
 	return s.user != "" && req.UserInfo.Username == s.user
 }
 
@@ -169,7 +169,7 @@ func (k kind[T, A]) verdict(ctx context.Context, c change[T], around A) (v verdi
 // What the operator writes itself passes too. What the garbage collector does to
 // owners counts for nothing, like every change of what is not judged.
 func (k kind[T, A]) read(req admission.Request) (c change[T], err error) {
-	if req.Operation != admissionv1.Create && req.Operation != admissionv1.Update || req.SubResource != "" || k.own(req) {
+	if req.Operation != admissionv1.Create && req.Operation != admissionv1.Update || req.SubResource != "" || k.isOperator(req) {
 		return change[T]{passes: true}, nil
 	}
 	c.create, c.new = req.Operation == admissionv1.Create, k.fresh()

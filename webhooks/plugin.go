@@ -7,14 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -36,8 +35,8 @@ type rendered struct {
 	taken bool
 }
 
-// plugins are StreamPlugins. The operator writes what one renders with its own rights: who writes the StreamPlugin must
-// have them too.
+// plugins is the adapter of StreamPlugins. The operator writes what one renders with its own rights, so whoever writes the
+// StreamPlugin must have these rights too.
 func (s *server) plugins() kind[*v1.StreamPlugin, rendered] {
 	return kind[*v1.StreamPlugin, rendered]{
 		server: s, name: v1.KindStreamPlugin,
@@ -55,24 +54,25 @@ func (s *server) plugins() kind[*v1.StreamPlugin, rendered] {
 			if create {
 				verb = "create"
 			}
-			n := need{kind: v1.KindStreamPlugin, namespace: new.Namespace, objects: with(verb, around.objects)}
+			n := need{kind: v1.KindStreamPlugin, namespace: new.Namespace, objects: withVerb(verb, around.objects)}
 			for _, t := range around.templates {
 				n.secrets = append(n.secrets, validation.TemplateSecrets(t)...)
 			}
-			n.secrets = unique(n.secrets)
+			slices.Sort(n.secrets)
+			n.secrets = slices.Compact(n.secrets)
 			return n
 		},
 		check: checkPlugin,
 		removal: func(ctx context.Context, old *v1.StreamPlugin) (need, error) {
 			around, err := s.render(ctx, old)
-			return need{kind: v1.KindStreamPlugin, namespace: old.Namespace, objects: with("delete", around.objects), noJobs: true}, err
+			return need{kind: v1.KindStreamPlugin, namespace: old.Namespace, objects: withVerb("delete", around.objects), noJobs: true}, err
 		},
 		try: s.tryPlugin,
 	}
 }
 
-// with asks for one verb on each object. A create has no name yet, for the API server.
-func with(verb string, objects []authorizationv1.ResourceAttributes) []authorizationv1.ResourceAttributes {
+// withVerb asks for one verb on each object. The API server authorizes a create without a name.
+func withVerb(verb string, objects []authorizationv1.ResourceAttributes) []authorizationv1.ResourceAttributes {
 	all := make([]authorizationv1.ResourceAttributes, 0, len(objects))
 	for _, what := range objects {
 		what.Verb = verb
@@ -84,34 +84,20 @@ func with(verb string, objects []authorizationv1.ResourceAttributes) []authoriza
 	return all
 }
 
-func unique(names []string) []string {
-	seen := map[string]bool{}
-	var kept []string
-	for _, name := range names {
-		if !seen[name] {
-			kept = append(kept, name)
-		}
-		seen[name] = true
-	}
-	return kept
-}
-
-// errNotServed answers where the operator serves no StreamPlugins.
+// errNotServed is the answer of an operator that serves no StreamPlugins.
 var errNotServed = field.Forbidden(field.NewPath("kind"),
 	"this operator serves no StreamPlugins: it runs with --namespaces or with --stream-plugins=false; install the plugin's StreamClass and StreamingJobTemplates yourself")
 
-// render renders the chart, and finds out what the API server calls the objects.
+// render renders the chart, and looks up the resource of each object.
 func (s *server) render(ctx context.Context, p *v1.StreamPlugin) (rendered, error) {
 	if s.chart == nil {
 		return rendered{err: errNotServed}, nil
 	}
-	var has []string
-	if _, err := s.mapper.RESTMapping(schema.GroupKind{Group: "monitoring.coreos.com", Kind: "PodMonitor"}, "v1"); err == nil {
-		has = append(has, pluginchart.PodMonitor)
-	} else if !meta.IsNoMatchError(err) {
-		return rendered{}, fmt.Errorf("find out whether the cluster has PodMonitors: %w", err)
+	capabilities, err := pluginchart.CapabilitiesOf(s.mapper)
+	if err != nil {
+		return rendered{}, err
 	}
-	objects, err := s.chart.Render(p, pluginchart.Capabilities(has...))
+	objects, err := s.chart.Render(p, capabilities)
 	if err != nil {
 		return rendered{err: err}, nil
 	}
@@ -166,8 +152,8 @@ func (s *server) taken(ctx context.Context, p *v1.StreamPlugin) (bool, error) {
 	return p.UID == "" || class.Annotations[pluginchart.AnnotationPluginUID] != string(p.UID), nil
 }
 
-// secretive are names of variables whose values are likely to be secret.
-var secretive = regexp.MustCompile(`(?i)(password|passwd|secret|token|credential|private_?key|access_?key|api_?key|dsn)`)
+// likelySecret are names of variables whose values are likely to be secret.
+var likelySecret = regexp.MustCompile(`(?i)(password|passwd|secret|token|credential|private_?key|access_?key|api_?key|dsn)`)
 
 // checkPlugin asks whether the spec can be rendered, and whether what it renders would be accepted.
 func checkPlugin(_, new *v1.StreamPlugin, around rendered) (warnings []string, errs field.ErrorList) {
@@ -180,7 +166,7 @@ func checkPlugin(_, new *v1.StreamPlugin, around rendered) (warnings []string, e
 		return nil, field.ErrorList{at}
 	}
 	for i, variable := range new.Spec.Env {
-		if variable.Value != "" && secretive.MatchString(variable.Name) {
+		if variable.Value != "" && likelySecret.MatchString(variable.Name) {
 			warnings = append(warnings, fmt.Sprintf("%s: everybody who may read the StreamPlugin or its templates can read this value; take a secret by valueFrom.secretKeyRef",
 				spec.Child("env").Index(i).Child("value")))
 		}
@@ -191,31 +177,31 @@ func checkPlugin(_, new *v1.StreamPlugin, around rendered) (warnings []string, e
 	}
 	if around.class != nil {
 		_, found := validation.Class(nil, around.class, validation.ClassSurroundings{})
-		errs = append(errs, behind(spec, "StreamClass "+around.class.Name, found)...)
+		errs = append(errs, ofRendered(spec, "StreamClass "+around.class.Name, found)...)
 	}
 	for _, t := range around.templates {
 		_, found := validation.Template(nil, t, validation.TemplateSurroundings{})
-		errs = append(errs, behind(spec, "StreamingJobTemplate "+t.Name, found)...)
+		errs = append(errs, ofRendered(spec, "StreamingJobTemplate "+t.Name, found)...)
 	}
 	return warnings, errs
 }
 
-// behind tells what is wrong with an object that the spec renders.
-func behind(spec *field.Path, object string, found field.ErrorList) (errs field.ErrorList) {
+// ofRendered reports what is wrong with a rendered object as an error of the spec.
+func ofRendered(spec *field.Path, object string, found field.ErrorList) (errs field.ErrorList) {
 	for _, e := range found {
 		errs = append(errs, field.Forbidden(spec, fmt.Sprintf("the %s that it renders would be refused: %v", object, e)))
 	}
 	return errs
 }
 
-// tryPlugin tries a Job of each template.
+// tryPlugin asks the API server, by a dry run, to take a Job of each template.
 func (s *server) tryPlugin(ctx context.Context, _ *v1.StreamPlugin, around rendered) (v verdict) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for _, t := range around.templates {
 		tried := s.tryTemplate(ctx, t, validation.TemplateSurroundings{})
 		v.warnings = append(v.warnings, tried.warnings...)
-		v.errs = append(v.errs, behind(field.NewPath("spec"), "StreamingJobTemplate "+t.Name, tried.errs)...)
+		v.errs = append(v.errs, ofRendered(field.NewPath("spec"), "StreamingJobTemplate "+t.Name, tried.errs)...)
 	}
 	return v
 }

@@ -89,12 +89,9 @@ func run(ctx context.Context, o options) error {
 	}
 	defer tracer.Stop(ctx)
 	tracer.Wrap(cfg)
-	var chart *pluginchart.Chart
-	if o.plugins {
-		if chart, err = pluginchart.Load(); err != nil {
-			return fmt.Errorf("load the chart of StreamPlugins: %w", err)
-		}
-		chart.Period = cmp.Or(o.pluginPeriod, chart.Period)
+	chart, err := loadChart(o)
+	if err != nil {
+		return err
 	}
 	var admission *operator.Admission
 	if o.webhooks {
@@ -132,6 +129,19 @@ func run(ctx context.Context, o options) error {
 	}
 	ctrl.Log.Info("stopped")
 	return nil
+}
+
+// loadChart reads the chart of StreamPlugins; nil for an operator that does not serve them.
+func loadChart(o options) (*pluginchart.Chart, error) {
+	if !o.plugins {
+		return nil, nil // There is none.
+	}
+	chart, err := pluginchart.Load()
+	if err != nil {
+		return nil, fmt.Errorf("load the chart of StreamPlugins: %w", err)
+	}
+	chart.Period = cmp.Or(o.pluginPeriod, chart.Period)
+	return chart, nil
 }
 
 // newManager makes the operator's manager as the flags want it; admission is nil without webhooks.

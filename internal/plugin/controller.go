@@ -1,7 +1,7 @@
 // Package plugin is the operator's Helm half: it reconciles StreamPlugins. It renders the chart stream-plugin, installs and
 // upgrades it as a Helm release by the action client of helm-operator-plugins, corrects drift, and removes all of it once
 // no Stream uses the class any more. It has a reconciler of its own rather than the library's, for the reasons in
-// docs/decisions.
+// docs/decisions/2026-11-30-the-helm-half-has-its-own-reconciler.md.
 package plugin
 
 // This file holds the reconciler.
@@ -72,8 +72,8 @@ func Register(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	}
 	err = ctrl.NewControllerManagedBy(mgr).
 		Named("streamplugin").
-		For(&v1.StreamPlugin{}, builder.WithPredicates(changed())).
-		Watches(&v1.Stream{}, r.waiting(), builder.WithPredicates(deleted())).
+		For(&v1.StreamPlugin{}, builder.WithPredicates(specOrDeletionChanged())).
+		Watches(&v1.Stream{}, r.enqueueWaiting(), builder.WithPredicates(deletedOnly())).
 		WithOptions(controller.Options{MaxConcurrentReconciles: o.Chart.Workers, RateLimiter: limiter(o.Chart.Period)}).
 		Complete(o.Tracer.Reconciler("streamplugin", tracing.StreamPlugin, r))
 	if err != nil {
@@ -115,8 +115,8 @@ func limiter(period time.Duration) workqueue.TypedRateLimiter[reconcile.Request]
 	return workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Second, period)
 }
 
-// Reconcile brings what is installed in line with the StreamPlugin, and reports. It comes back after a period, to
-// correct drift.
+// Reconcile installs what the StreamPlugin asks for, or removes it, and reports. It requeues after the period, to correct
+// drift.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	p, err := r.read(ctx, req.NamespacedName)
 	if err != nil || p == nil {
@@ -125,12 +125,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if p.DeletionTimestamp != nil {
 		return r.uninstall(ctx, p)
 	}
-	o, failed := r.install(ctx, p)
+	o, retry := r.install(ctx, p)
 	if err := r.report(ctx, p, o); err != nil {
 		return ctrl.Result{}, err
 	}
-	if failed != nil {
-		return ctrl.Result{}, failed
+	if retry != nil {
+		return ctrl.Result{}, retry
 	}
 	return ctrl.Result{RequeueAfter: r.Chart.Period}, nil
 }

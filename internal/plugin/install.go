@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
@@ -26,34 +27,35 @@ import (
 // install brings the objects in line with the spec. The error is one to try again after; what the spec or somebody else's
 // object makes impossible is an outcome only.
 func (r *Reconciler) install(ctx context.Context, p *v1.StreamPlugin) (outcome, error) {
-	has, err := kinds(r.Mapper)
+	capabilities, err := pluginchart.CapabilitiesOf(r.Mapper)
 	if err != nil {
 		return failed(err), err
 	}
-	wanted, err := r.Chart.Render(p, pluginchart.Capabilities(has...))
+	wanted, err := r.Chart.Render(p, capabilities)
 	if err != nil {
 		return refused(err), nil
 	}
 	for _, o := range wanted {
 		mark(o, string(p.UID))
 	}
-	live, err := r.belonging(ctx, p, wanted)
+	live, err := r.readOwned(ctx, p, wanted)
 	if err != nil {
-		return r.obstacle(err)
+		return outcomeOf(err)
 	}
-	if err := r.holdOn(ctx, p); err != nil {
+	// The finalizer comes before anything is created that would be left behind without it.
+	if err := r.setFinalizer(ctx, p, true); err != nil {
 		return failed(err), err
 	}
-	if err := r.expectAnew(ctx, p, wanted, live); err != nil {
+	if err := r.dropMissing(ctx, p, wanted, live); err != nil {
 		return failed(err), err
 	}
-	rel, err := r.release(ctx, p, wanted)
+	rel, err := r.ensureRelease(ctx, p, wanted)
 	if err == nil {
 		live, err = r.correct(ctx, p, rel, wanted, live)
 	}
 	o := succeeded(p)
 	if err != nil {
-		if o, err = r.obstacle(err); err != nil {
+		if o, err = outcomeOf(err); err != nil {
 			return o, err
 		}
 	}
@@ -67,9 +69,9 @@ func (r *Reconciler) install(ctx context.Context, p *v1.StreamPlugin) (outcome, 
 	return o, nil
 }
 
-// obstacle is the outcome of an error, and the error itself where it is one to try again after. Somebody else's object is
-// none: it goes when somebody takes it away, which the next period sees.
-func (r *Reconciler) obstacle(err error) (outcome, error) {
+// outcomeOf is the outcome of an error, and the error itself where trying again may help. It does not help against an object
+// of somebody else's: the operator looks again after the period.
+func outcomeOf(err error) (outcome, error) {
 	o := failed(err)
 	if o.stalled {
 		return o, nil
@@ -77,9 +79,9 @@ func (r *Reconciler) obstacle(err error) (outcome, error) {
 	return o, err
 }
 
-// belonging reads the objects as they are now, in the order of wanted, nil for a missing one. One that belongs to somebody
+// readOwned reads the objects as they are now, in the order of wanted, nil for a missing one. One that belongs to somebody
 // else is an error of type conflict.
-func (r *Reconciler) belonging(ctx context.Context, p *v1.StreamPlugin, wanted []*unstructured.Unstructured) ([]*unstructured.Unstructured, error) {
+func (r *Reconciler) readOwned(ctx context.Context, p *v1.StreamPlugin, wanted []*unstructured.Unstructured) ([]*unstructured.Unstructured, error) {
 	live := make([]*unstructured.Unstructured, len(wanted))
 	for i, o := range wanted {
 		found, err := r.find(ctx, o)
@@ -94,20 +96,13 @@ func (r *Reconciler) belonging(ctx context.Context, p *v1.StreamPlugin, wanted [
 	return live, nil
 }
 
-// holdOn adds the finalizer, before anything is created that would be left behind without it.
-//
-// +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=streamplugins,verbs=patch
-func (r *Reconciler) holdOn(ctx context.Context, p *v1.StreamPlugin) error {
-	return r.setFinalizer(ctx, p, true)
-}
-
-// expectAnew takes what was deleted off the record, before it is created again with another UID: an operator that dies
-// between the creation and the new record would otherwise leave an object that its successor takes for somebody else's.
-func (r *Reconciler) expectAnew(ctx context.Context, p *v1.StreamPlugin, wanted, live []*unstructured.Unstructured) error {
+// dropMissing removes objects that were deleted from the status, before the operator creates them again with another UID. If
+// it died between the creation and the next status, its successor would take the new object for somebody else's.
+func (r *Reconciler) dropMissing(ctx context.Context, p *v1.StreamPlugin, wanted, live []*unstructured.Unstructured) error {
 	kept := slices.Clone(p.Status.Objects)
 	for i, o := range wanted {
 		if live[i] == nil {
-			kept = slices.DeleteFunc(kept, func(recorded v1.PluginObject) bool { return names(recorded, o) })
+			kept = slices.DeleteFunc(kept, func(recorded v1.PluginObject) bool { return isRecordOf(recorded, o) })
 		}
 	}
 	if len(kept) == len(p.Status.Objects) {
@@ -118,8 +113,8 @@ func (r *Reconciler) expectAnew(ctx context.Context, p *v1.StreamPlugin, wanted,
 	return r.commit(ctx, p, status)
 }
 
-// release installs or upgrades where what was rendered last differs from what is wanted, and returns the release.
-func (r *Reconciler) release(ctx context.Context, p *v1.StreamPlugin, wanted []*unstructured.Unstructured) (*release.Release, error) {
+// ensureRelease installs the release, or upgrades it where its manifest differs from what is wanted, and returns it.
+func (r *Reconciler) ensureRelease(ctx context.Context, p *v1.StreamPlugin, wanted []*unstructured.Unstructured) (*release.Release, error) {
 	values, err := r.Chart.Values(p)
 	if err != nil {
 		return nil, err //nolint:wrapcheck // It names the StreamPlugin.
@@ -131,7 +126,7 @@ func (r *Reconciler) release(ctx context.Context, p *v1.StreamPlugin, wanted []*
 	name := pluginchart.ReleaseName(p)
 	rel, err := installs.Get(name)
 	if errors.Is(err, driver.ErrReleaseNotFound) {
-		return r.first(ctx, p, installs, values)
+		return r.installRelease(ctx, p, installs, values)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read release %s: %w", name, err)
@@ -143,7 +138,7 @@ func (r *Reconciler) release(ctx context.Context, p *v1.StreamPlugin, wanted []*
 	if err != nil {
 		return nil, fmt.Errorf("read release %s: %w", name, err)
 	}
-	if rel.Info.Status == release.StatusDeployed && same(rendered, wanted) {
+	if rel.Info.Status == release.StatusDeployed && equalObjects(rendered, wanted) {
 		return rel, nil
 	}
 	upgrades, err := r.Upgrades.ActionClientFor(ctx, p)
@@ -158,8 +153,8 @@ func (r *Reconciler) release(ctx context.Context, p *v1.StreamPlugin, wanted []*
 	return upgraded, nil
 }
 
-// first installs.
-func (r *Reconciler) first(ctx context.Context, p *v1.StreamPlugin, installs helmclient.ActionInterface, values map[string]any) (*release.Release, error) {
+// installRelease makes the first revision.
+func (r *Reconciler) installRelease(ctx context.Context, p *v1.StreamPlugin, installs helmclient.ActionInterface, values map[string]any) (*release.Release, error) {
 	name := pluginchart.ReleaseName(p)
 	rel, err := installs.Install(name, p.Namespace, r.Chart.Chart, values)
 	if err != nil {
@@ -169,25 +164,25 @@ func (r *Reconciler) first(ctx context.Context, p *v1.StreamPlugin, installs hel
 	return rel, nil
 }
 
-// same tells whether a release holds just what is wanted, beside what Helm and its library write onto objects.
-func same(rendered, wanted []*unstructured.Unstructured) bool {
+// equalObjects tells whether a release holds what is wanted and nothing else. It ignores what Helm's library adds to objects.
+func equalObjects(rendered, wanted []*unstructured.Unstructured) bool {
 	if len(rendered) != len(wanted) {
 		return false
 	}
 	byName := map[string]*unstructured.Unstructured{}
 	for _, o := range rendered {
-		byName[describe(o)] = plain(o)
+		byName[describe(o)] = withoutLibraryMetadata(o)
 	}
 	for _, o := range wanted {
-		if is := byName[describe(o)]; is == nil || !equality.Semantic.DeepEqual(is.Object, plain(o).Object) {
+		if is := byName[describe(o)]; is == nil || !equality.Semantic.DeepEqual(is.Object, withoutLibraryMetadata(o).Object) {
 			return false
 		}
 	}
 	return true
 }
 
-// plain is an object without owners and without what the library annotates.
-func plain(o *unstructured.Unstructured) *unstructured.Unstructured {
+// withoutLibraryMetadata is a copy of an object without its owners and without the library's annotations.
+func withoutLibraryMetadata(o *unstructured.Unstructured) *unstructured.Unstructured {
 	o = o.DeepCopy()
 	o.SetOwnerReferences(nil)
 	annotations := o.GetAnnotations()
@@ -225,7 +220,7 @@ func (r *Reconciler) correct(ctx context.Context, p *v1.StreamPlugin, rel *relea
 		return nil, fmt.Errorf("correct what differs from release %s: %w", rel.Name, err)
 	}
 	logf.FromContext(ctx).Info("drift corrected", "release", rel.Name, "objects", len(target))
-	return r.belonging(ctx, p, wanted)
+	return r.readOwned(ctx, p, wanted)
 }
 
 // differing finds the objects that are missing or differ from what is wanted. It reads those again that were missing
@@ -234,7 +229,7 @@ func (r *Reconciler) differing(ctx context.Context, p *v1.StreamPlugin, wanted, 
 	differ := map[string]bool{}
 	for i, o := range wanted {
 		if live[i] == nil || !covers(o.Object, live[i].Object) {
-			now, err := r.belonging(ctx, p, wanted[i:i+1])
+			now, err := r.readOwned(ctx, p, wanted[i:i+1])
 			if err != nil {
 				return nil, nil, err
 			}
@@ -247,8 +242,8 @@ func (r *Reconciler) differing(ctx context.Context, p *v1.StreamPlugin, wanted, 
 	return live, differ, nil
 }
 
-// covers tells whether all that is wanted stands in what is there. Fields that the API server or others add to an object
-// are no drift; entries that somebody adds to a list are.
+// covers tells whether a live value holds all that is wanted. Fields that the API server or others add to an object are not
+// drift; entries that somebody adds to a list are.
 func covers(wanted, live any) bool {
 	switch w := wanted.(type) {
 	case map[string]any:
@@ -258,7 +253,7 @@ func covers(wanted, live any) bool {
 		}
 		for key, value := range w {
 			there, ok := l[key]
-			if !ok && !empty(value) || ok && !covers(value, there) {
+			if !ok && !isEmpty(value) || ok && !covers(value, there) {
 				return false
 			}
 		}
@@ -279,8 +274,8 @@ func covers(wanted, live any) bool {
 	}
 }
 
-// empty tells whether a value may be left out by the API server.
-func empty(value any) bool {
+// isEmpty tells whether a value may be left out by the API server.
+func isEmpty(value any) bool {
 	switch v := value.(type) {
 	case nil:
 		return true
@@ -305,11 +300,18 @@ func recorded(live []*unstructured.Unstructured) []v1.PluginObject {
 }
 
 // setFinalizer adds or removes the finalizer, under the version that was read.
-func (r *Reconciler) setFinalizer(ctx context.Context, p *v1.StreamPlugin, held bool) error {
+//
+// +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=streamplugins,verbs=patch
+func (r *Reconciler) setFinalizer(ctx context.Context, p *v1.StreamPlugin, present bool) error {
 	before := p.DeepCopy()
-	if !changeFinalizer(p, held) {
+	change := controllerutil.RemoveFinalizer
+	if present {
+		change = controllerutil.AddFinalizer
+	}
+	if !change(p, Finalizer) {
 		return nil
 	}
+	// The answer to the patch overwrites p.
 	status := p.Status
 	if err := r.Client.Patch(ctx, p, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
 		return fmt.Errorf("change the finalizer of StreamPlugin %s/%s: %w", p.Namespace, p.Name, err)

@@ -11,7 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -24,24 +23,12 @@ func (r *Reconciler) read(ctx context.Context, key types.NamespacedName) (*v1.St
 	p := &v1.StreamPlugin{}
 	if err := r.Client.Get(ctx, key, p); err != nil {
 		if apierrors.IsNotFound(err) {
-			return nil, nil //nolint:nilnil // It is gone, and nothing is left to do.
+			return nil, nil // It is gone, and nothing is left to do.
 		}
 		return nil, fmt.Errorf("read StreamPlugin %s: %w", key, err)
 	}
 	p.SetGroupVersionKind(v1.GroupVersion.WithKind(v1.KindStreamPlugin))
 	return p, nil
-}
-
-// kinds are those that the chart asks for and that the cluster has.
-func kinds(mapper meta.RESTMapper) ([]string, error) {
-	group := schema.GroupKind{Group: "monitoring.coreos.com", Kind: "PodMonitor"}
-	if _, err := mapper.RESTMapping(group, "v1"); err != nil {
-		if meta.IsNoMatchError(err) {
-			return nil, nil
-		}
-		return nil, fmt.Errorf("find out whether the cluster has PodMonitors: %w", err)
-	}
-	return []string{pluginchart.PodMonitor}, nil
 }
 
 // find reads the object that has the name of o now, nil where there is none.
@@ -55,7 +42,7 @@ func (r *Reconciler) find(ctx context.Context, o *unstructured.Unstructured) (*u
 	found.SetGroupVersionKind(o.GroupVersionKind())
 	err := r.Live.Get(ctx, client.ObjectKeyFromObject(o), found)
 	if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
-		return nil, nil //nolint:nilnil // There is none, nor can there be one of a kind that the cluster does not have.
+		return nil, nil // There is none, nor can there be one of a kind that the cluster does not have.
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", describe(o), err)
@@ -76,40 +63,40 @@ func describe(o client.Object) string {
 // decides. Before it is recorded, which a crash can delay, the annotation decides: who may write it may write the object.
 func owns(p *v1.StreamPlugin, live *unstructured.Unstructured) bool {
 	for _, recorded := range p.Status.Objects {
-		if names(recorded, live) {
+		if isRecordOf(recorded, live) {
 			return recorded.UID == live.GetUID()
 		}
 	}
 	return live.GetAnnotations()[pluginchart.AnnotationPluginUID] == string(p.UID)
 }
 
-// names tells whether a record is about an object of this kind and name.
-func names(recorded v1.PluginObject, o *unstructured.Unstructured) bool {
+// isRecordOf tells whether a record is about an object of this kind and name.
+func isRecordOf(recorded v1.PluginObject, o *unstructured.Unstructured) bool {
 	return recorded.Kind == o.GetKind() && recorded.Name == o.GetName() && recorded.APIVersion == o.GetAPIVersion()
 }
 
-// users are the Streams of the class that the cache knows, by namespace and name.
-func (r *Reconciler) users(ctx context.Context, class string) ([]string, error) {
+// streamsOf are the Streams of the class that the cache knows, by namespace and name.
+func (r *Reconciler) streamsOf(ctx context.Context, class string) ([]string, error) {
 	var list v1.StreamList
 	if err := r.Client.List(ctx, &list, client.MatchingFields{byClass: class}, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("look up the Streams of class %s: %w", class, err)
 	}
-	return ofClass(list.Items, class), nil
+	return namesOfClass(list.Items, class), nil
 }
 
 // pageSize is how many Streams one request lists.
 const pageSize = 500
 
-// usersNow are the Streams of the class that the API server has: the cache may be behind, and a class must not be removed
+// liveStreamsOf are the Streams of the class that the API server has: the cache may be behind, and a class must not be removed
 // from under a Stream.
-func (r *Reconciler) usersNow(ctx context.Context, class string) ([]string, error) {
+func (r *Reconciler) liveStreamsOf(ctx context.Context, class string) ([]string, error) {
 	var found []string
 	list := &v1.StreamList{}
 	for {
 		if err := r.Live.List(ctx, list, client.Limit(pageSize), client.Continue(list.Continue)); err != nil {
 			return nil, fmt.Errorf("list the Streams of class %s: %w", class, err)
 		}
-		found = append(found, ofClass(list.Items, class)...)
+		found = append(found, namesOfClass(list.Items, class)...)
 		if list.Continue == "" {
 			return found, nil
 		}
@@ -117,7 +104,7 @@ func (r *Reconciler) usersNow(ctx context.Context, class string) ([]string, erro
 	}
 }
 
-func ofClass(streams []v1.Stream, class string) []string {
+func namesOfClass(streams []v1.Stream, class string) []string {
 	var found []string
 	for i := range streams {
 		if streams[i].Spec.StreamClass == class {
@@ -127,10 +114,10 @@ func ofClass(streams []v1.Stream, class string) []string {
 	return found
 }
 
-// namespaceEnds tells whether the StreamPlugin's namespace is being deleted, or is gone.
+// isNamespaceTerminating tells whether the StreamPlugin's namespace is being deleted, or is gone.
 //
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get
-func (r *Reconciler) namespaceEnds(ctx context.Context, name string) (bool, error) {
+func (r *Reconciler) isNamespaceTerminating(ctx context.Context, name string) (bool, error) {
 	namespace := &corev1.Namespace{}
 	switch err := r.Live.Get(ctx, client.ObjectKey{Name: name}, namespace); {
 	case apierrors.IsNotFound(err):

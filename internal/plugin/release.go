@@ -1,6 +1,6 @@
 package plugin
 
-// This file configures Helm: where releases lie, whose objects it may touch, what an action does.
+// This file configures Helm: where it stores releases, which objects it may write, what an action does.
 
 import (
 	"bytes"
@@ -181,7 +181,7 @@ func (g *guarded) check(info *resource.Info) error {
 func (g *guarded) live(info *resource.Info) (*unstructured.Unstructured, error) {
 	found, err := resource.NewHelper(info.Client, info.Mapping).Get(info.Namespace, info.Name)
 	if apierrors.IsNotFound(err) {
-		return nil, nil //nolint:nilnil // There is none.
+		return nil, nil // There is none.
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", info.ObjectName(), err)
@@ -217,8 +217,8 @@ func (g *guarded) Delete(resources kube.ResourceList) (*kube.Result, []error) {
 	return result, errs
 }
 
-// recover makes a release that was interrupted one that has failed. Helm locks a release by the status pending while an
-// action runs, and the lock of an operator that died stays for ever. The operator's Lease is the lock here.
+// recoverRelease marks an interrupted release as failed. Helm locks a release by the status pending while an action runs, and
+// the lock of an operator that died would stay for ever. The operator's Lease is the lock here.
 func recoverRelease(config *action.Configuration, rel *release.Release) error {
 	if !rel.Info.Status.IsPending() {
 		return nil

@@ -21,22 +21,22 @@ import (
 	"github.com/arcane-streaming/arcane-operator/internal/pluginchart"
 )
 
-// uninstall removes the objects and the release, and lets the StreamPlugin go. It waits for the Streams of the class.
+// uninstall removes the objects and the release, and then the finalizer. It waits for the Streams of the class.
 func (r *Reconciler) uninstall(ctx context.Context, p *v1.StreamPlugin) (ctrl.Result, error) {
 	if !controllerutil.ContainsFinalizer(p, Finalizer) {
 		return ctrl.Result{}, nil
 	}
-	users, err := r.holders(ctx, p)
+	users, err := r.blockingStreams(ctx, p)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
 	if len(users) > 0 {
 		// A watch on Streams wakes the controller, also where the cache is behind now.
-		return ctrl.Result{RequeueAfter: r.Chart.Period}, r.report(ctx, p, waits(pluginchart.ClassName(p), users))
+		return ctrl.Result{RequeueAfter: r.Chart.Period}, r.report(ctx, p, waiting(pluginchart.ClassName(p), users))
 	}
 	if err := r.remove(ctx, p); err != nil {
-		if users := (held)(nil); errors.As(err, &users) {
-			return ctrl.Result{RequeueAfter: r.Chart.Period}, r.report(ctx, p, waits(pluginchart.ClassName(p), users))
+		if users := (inUse)(nil); errors.As(err, &users) {
+			return ctrl.Result{RequeueAfter: r.Chart.Period}, r.report(ctx, p, waiting(pluginchart.ClassName(p), users))
 		}
 		o := failed(err)
 		o.reason, o.stalled = v1.ReasonUninstallFailed, false
@@ -49,10 +49,10 @@ func (r *Reconciler) uninstall(ctx context.Context, p *v1.StreamPlugin) (ctrl.Re
 	return ctrl.Result{}, nil
 }
 
-// holders are the Streams that the removal waits for: those of the class, unless the class is somebody else's, or the
-// namespace itself goes and would hang.
-func (r *Reconciler) holders(ctx context.Context, p *v1.StreamPlugin) ([]string, error) {
-	users, err := r.users(ctx, pluginchart.ClassName(p))
+// blockingStreams are the Streams that the removal waits for: those of the class, unless the class is somebody else's, or
+// the namespace itself is being deleted: it would hang.
+func (r *Reconciler) blockingStreams(ctx context.Context, p *v1.StreamPlugin) ([]string, error) {
+	users, err := r.streamsOf(ctx, pluginchart.ClassName(p))
 	if err != nil || len(users) == 0 {
 		return nil, err
 	}
@@ -60,23 +60,23 @@ func (r *Reconciler) holders(ctx context.Context, p *v1.StreamPlugin) ([]string,
 	if err != nil || class == nil || !owns(p, class) {
 		return nil, err
 	}
-	ends, err := r.namespaceEnds(ctx, p.Namespace)
+	ends, err := r.isNamespaceTerminating(ctx, p.Namespace)
 	if err != nil || ends {
 		return nil, err
 	}
 	return users, nil
 }
 
-// held is the error of a removal that Streams hold up.
-type held []string
+// inUse is the error of a removal that has to wait for Streams.
+type inUse []string
 
 // Error lists them.
-func (h held) Error() string { return "Streams are left: " + few(h) }
+func (u inUse) Error() string { return "Streams are left: " + firstFew(u) }
 
 // remove deletes what is installed: first the class, so that no new Stream can use it, then the rest, then the release.
-// Each object is deleted by its UID. It relies on the release for nothing, so that a release that is lost leaks nothing.
+// Each object is deleted by its UID. It does not read the release, so that a lost release leaves no object behind.
 func (r *Reconciler) remove(ctx context.Context, p *v1.StreamPlugin) error {
-	for _, o := range r.installed(p) {
+	for _, o := range r.installedObjects(p) {
 		live, err := r.find(ctx, o)
 		if err != nil {
 			return err
@@ -85,7 +85,7 @@ func (r *Reconciler) remove(ctx context.Context, p *v1.StreamPlugin) error {
 			continue
 		}
 		if live.GetKind() == v1.KindStreamClass {
-			if err := r.ask(ctx, p); err != nil {
+			if err := r.verifyUnused(ctx, p); err != nil {
 				return err
 			}
 		}
@@ -93,19 +93,19 @@ func (r *Reconciler) remove(ctx context.Context, p *v1.StreamPlugin) error {
 			return err
 		}
 	}
-	return r.forget(ctx, p)
+	return r.deleteRelease(ctx, p)
 }
 
-// ask looks once more for Streams, at the API server, in the moment in which the class is deleted.
-func (r *Reconciler) ask(ctx context.Context, p *v1.StreamPlugin) error {
-	users, err := r.usersNow(ctx, pluginchart.ClassName(p))
+// verifyUnused looks for Streams once more, at the API server, right before the class is deleted.
+func (r *Reconciler) verifyUnused(ctx context.Context, p *v1.StreamPlugin) error {
+	users, err := r.liveStreamsOf(ctx, pluginchart.ClassName(p))
 	if err != nil || len(users) == 0 {
 		return err
 	}
-	if ends, err := r.namespaceEnds(ctx, p.Namespace); err != nil || ends {
+	if ends, err := r.isNamespaceTerminating(ctx, p.Namespace); err != nil || ends {
 		return err
 	}
-	return held(users)
+	return inUse(users)
 }
 
 // delete deletes an object by its UID.
@@ -128,9 +128,9 @@ func deleteByUID(uid types.UID) *metav1.DeleteOptions {
 	return &metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}, PropagationPolicy: &background}
 }
 
-// installed are the objects that may be there: the class, what the status records, and what the chart renders now, as a
-// crash may have come before the record. Each stands there once.
-func (r *Reconciler) installed(p *v1.StreamPlugin) []*unstructured.Unstructured {
+// installedObjects are the objects that may exist, each once: the class, what the status records, and what the chart renders
+// now, because the operator may have died before it recorded an object.
+func (r *Reconciler) installedObjects(p *v1.StreamPlugin) []*unstructured.Unstructured {
 	all := []*unstructured.Unstructured{classOf(p)}
 	for _, o := range p.Status.Objects {
 		recorded := &unstructured.Unstructured{}
@@ -162,8 +162,8 @@ func classOf(p *v1.StreamPlugin) *unstructured.Unstructured {
 	return class
 }
 
-// forget deletes the revisions of the release.
-func (r *Reconciler) forget(ctx context.Context, p *v1.StreamPlugin) error {
+// deleteRelease deletes the revisions of the release.
+func (r *Reconciler) deleteRelease(ctx context.Context, p *v1.StreamPlugin) error {
 	actions, err := r.Upgrades.ActionClientFor(ctx, p)
 	if err != nil {
 		return fmt.Errorf("configure Helm: %w", err)
@@ -180,11 +180,4 @@ func (r *Reconciler) forget(ctx context.Context, p *v1.StreamPlugin) error {
 		}
 	}
 	return nil
-}
-
-func changeFinalizer(p *v1.StreamPlugin, held bool) bool {
-	if held {
-		return controllerutil.AddFinalizer(p, Finalizer)
-	}
-	return controllerutil.RemoveFinalizer(p, Finalizer)
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/arcane-streaming/arcane-operator/internal/pluginchart"
 )
 
-// outcome is what an attempt has come to.
+// outcome is the result of an attempt.
 type outcome struct {
 	// version of the preset that is installed, or was tried.
 	version string
@@ -70,17 +70,17 @@ func failed(err error) outcome {
 	return outcome{reason: v1.ReasonReleaseFailed, message: fmt.Sprintf("%v. The operator tries again.", err)}
 }
 
-// waits is the outcome of a removal that Streams hold up.
-func waits(class string, users []string) outcome {
+// waiting is the outcome of a removal that has to wait for Streams.
+func waiting(class string, users []string) outcome {
 	return outcome{
 		reason: v1.ReasonWaitingForStreams,
 		message: fmt.Sprintf("The StreamPlugin is being deleted, and waits for the Streams of class %s: %s. Delete them first.",
-			class, few(users)),
+			class, firstFew(users)),
 	}
 }
 
-// few lists the first three, and says how many more there are.
-func few(all []string) string {
+// firstFew lists the first three, and says how many more there are.
+func firstFew(all []string) string {
 	const most = 3
 	if len(all) <= most {
 		return strings.Join(all, ", ")
@@ -105,7 +105,7 @@ func statusOf(p *v1.StreamPlugin, o outcome) v1.StreamPluginStatus {
 	set := func(kind string, is bool) {
 		c := metav1.Condition{
 			Type: kind, Status: metav1.ConditionFalse, ObservedGeneration: p.Generation,
-			Reason: string(o.reason), Message: short(o.message),
+			Reason: string(o.reason), Message: truncate(o.message),
 		}
 		if is {
 			c.Status = metav1.ConditionTrue
@@ -119,8 +119,8 @@ func statusOf(p *v1.StreamPlugin, o outcome) v1.StreamPluginStatus {
 	return status
 }
 
-// short keeps a message within what people read at a glance; the API allows 32,768 bytes.
-func short(message string) string {
+// truncate keeps a message short enough to read; the API allows 32,768 bytes.
+func truncate(message string) string {
 	const most = 1000
 	runes := []rune(message)
 	if len(runes) <= most {

@@ -1,6 +1,6 @@
 package plugin
 
-// This file says whom a change in the cluster wakes.
+// This file says which StreamPlugins a change in the cluster enqueues.
 
 import (
 	"context"
@@ -49,8 +49,8 @@ func index(ctx context.Context, indexer client.FieldIndexer) error {
 	return nil
 }
 
-// changed keeps the controller's own status and finalizer writes from waking it.
-func changed() predicate.Predicate {
+// specOrDeletionChanged keeps the controller's own status and finalizer writes from waking it.
+func specOrDeletionChanged() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 		return e.ObjectOld.GetUID() != e.ObjectNew.GetUID() ||
 			e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() ||
@@ -58,16 +58,16 @@ func changed() predicate.Predicate {
 	}}
 }
 
-// deleted lets only deletions pass: a Stream cannot change its class.
-func deleted() predicate.Predicate {
+// deletedOnly lets only deletions pass: a Stream cannot change its class.
+func deletedOnly() predicate.Predicate {
 	return predicate.Funcs{
 		CreateFunc: func(event.CreateEvent) bool { return false },
 		UpdateFunc: func(event.UpdateEvent) bool { return false },
 	}
 }
 
-// waiting wakes the StreamPlugins that are being deleted and wait for the Streams of this one's class.
-func (r *Reconciler) waiting() handler.EventHandler {
+// enqueueWaiting enqueues the StreamPlugins that are being deleted and wait for the Streams of this one's class.
+func (r *Reconciler) enqueueWaiting() handler.EventHandler {
 	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, o client.Object) []reconcile.Request {
 		s, ok := o.(*v1.Stream)
 		if !ok {

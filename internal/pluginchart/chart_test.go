@@ -3,12 +3,15 @@ package pluginchart
 // This file loads charts and watches.yaml, right and wrong ones, and renders StreamPlugins.
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/utils/ptr"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
@@ -115,6 +118,39 @@ func TestRenderIsAboutTheRightObjects(t *testing.T) {
 		if monitors != len(kinds) {
 			t.Errorf("%d PodMonitors with %v", monitors, kinds)
 		}
+	}
+}
+
+// mapper is a RESTMapper of a cluster that may not answer.
+type mapper struct {
+	meta.RESTMapper
+	err error
+}
+
+func (m mapper) RESTMapping(kind schema.GroupKind, versions ...string) (*meta.RESTMapping, error) {
+	if m.err != nil {
+		return nil, m.err
+	}
+	return m.RESTMapper.RESTMapping(kind, versions...)
+}
+
+// TestCapabilitiesOf: a cluster that does not answer is not one without PodMonitors.
+func TestCapabilitiesOf(t *testing.T) {
+	without := meta.NewDefaultRESTMapper(nil)
+	with := meta.NewDefaultRESTMapper(nil)
+	with.Add(schema.GroupVersionKind{Group: "monitoring.coreos.com", Version: "v1", Kind: "PodMonitor"}, meta.RESTScopeNamespace)
+	for name, of := range map[string]struct {
+		mapper meta.RESTMapper
+		want   bool
+	}{"with": {with, true}, "without": {without, false}} {
+		capabilities, err := CapabilitiesOf(of.mapper)
+		if err != nil || capabilities.APIVersions.Has(PodMonitor) != of.want {
+			t.Errorf("%s: %v, %v", name, capabilities, err)
+		}
+	}
+	silent := errors.New("no answer")
+	if _, err := CapabilitiesOf(mapper{with, silent}); !errors.Is(err, silent) {
+		t.Errorf("a cluster that does not answer: %v", err)
 	}
 }
 

@@ -15,7 +15,9 @@ import (
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/engine"
 	"helm.sh/helm/v3/pkg/releaseutil"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/yaml"
 
@@ -28,6 +30,9 @@ const AnnotationPluginUID = "streaming.sneaksanddata.com/plugin-uid"
 // PodMonitor is the API version and kind by which the chart asks whether the cluster has PodMonitors.
 const PodMonitor = "monitoring.coreos.com/v1/PodMonitor"
 
+// podMonitors is the same for a RESTMapper.
+var podMonitors = schema.GroupVersionKind{Group: "monitoring.coreos.com", Version: "v1", Kind: "PodMonitor"}
+
 // ClassName is the name of the StreamClass that a StreamPlugin installs.
 func ClassName(p *v1.StreamPlugin) string { return cmp.Or(p.Spec.ClassName, p.Name) }
 
@@ -39,6 +44,20 @@ func ReleaseName(p *v1.StreamPlugin) string { return "plugin-" + string(p.UID) }
 // else the newest. The defaulting webhook writes it into the spec; this keeps it where no webhook did.
 func (c *Chart) Version(p *v1.StreamPlugin) string {
 	return cmp.Or(p.Spec.Version, p.Status.Version, c.Newest(p.Spec.Preset))
+}
+
+// CapabilitiesOf are those of the cluster that the mapper knows. The controller and the webhooks must answer the question
+// for PodMonitors alike: the webhooks ask for rights on what the controller installs.
+func CapabilitiesOf(mapper meta.RESTMapper) (*chartutil.Capabilities, error) {
+	_, err := mapper.RESTMapping(podMonitors.GroupKind(), podMonitors.Version)
+	switch {
+	case err == nil:
+		return Capabilities(PodMonitor), nil
+	case meta.IsNoMatchError(err):
+		return Capabilities(), nil
+	default:
+		return nil, fmt.Errorf("find out whether the cluster has PodMonitors: %w", err)
+	}
 }
 
 // Capabilities are those of a cluster that has these kinds beside Kubernetes' own, such as PodMonitor.
@@ -139,11 +158,11 @@ func objects(files map[string]string, namespace string) ([]*unstructured.Unstruc
 func object(manifest, namespace string) (*unstructured.Unstructured, error) {
 	raw, err := yaml.YAMLToJSON([]byte(manifest))
 	if err != nil {
-		return nil, fmt.Errorf("it is no YAML: %w", err)
+		return nil, fmt.Errorf("it is not YAML: %w", err)
 	}
 	o := &unstructured.Unstructured{}
 	if err := o.UnmarshalJSON(raw); err != nil {
-		return nil, fmt.Errorf("it is no object: %w", err)
+		return nil, fmt.Errorf("it is not a Kubernetes object: %w", err)
 	}
 	if o.GetNamespace() == "" && o.GetKind() != v1.KindStreamClass {
 		o.SetNamespace(namespace)

@@ -6,7 +6,6 @@ package e2e_test
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -23,13 +22,6 @@ import (
 	"github.com/arcane-streaming/arcane-operator/test/install"
 	"github.com/arcane-streaming/arcane-operator/test/story"
 )
-
-// podMonitors is the kind PodMonitor, as far as a cluster needs to have it here.
-const podMonitors = `{"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition",
-"metadata":{"name":"podmonitors.monitoring.coreos.com","annotations":{"api-approved.kubernetes.io":"unapproved"}},
-"spec":{"group":"monitoring.coreos.com","scope":"Namespaced",
-"names":{"kind":"PodMonitor","listKind":"PodMonitorList","plural":"podmonitors","singular":"podmonitor"},
-"versions":[{"name":"v1","served":true,"storage":true,"schema":{"openAPIV3Schema":{"type":"object","x-kubernetes-preserve-unknown-fields":true}}}]}}`
 
 var _ = Describe("On a node, a StreamPlugin", func() {
 	var (
@@ -88,10 +80,7 @@ var _ = Describe("On a node, a StreamPlugin", func() {
 		first := running(ctx)
 
 		By("a kind that the cluster did not have")
-		cmd := w.KubectlCommand(ctx, "apply", "--server-side", "-f", "-")
-		cmd.Stdin = strings.NewReader(podMonitors)
-		out, err := cmd.CombinedOutput()
-		Expect(err).NotTo(HaveOccurred(), "%s", out)
+		Expect(w.AddPodMonitors(ctx)).To(Succeed())
 		DeferCleanup(func(ctx context.Context) {
 			_, err := w.Kubectl(ctx, "delete", "crd", "podmonitors.monitoring.coreos.com")
 			Expect(err).NotTo(HaveOccurred())

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -127,6 +128,32 @@ func (s *Stage) KubectlCommand(ctx context.Context, args ...string) *exec.Cmd {
 		cmd.Env = append(cmd.Env, "KUBECACHEDIR="+s.kubectlCache())
 	}
 	return cmd
+}
+
+// podMonitors is the kind PodMonitor, as far as a cluster needs to have it here.
+const podMonitors = `
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: podmonitors.monitoring.coreos.com, annotations: {api-approved.kubernetes.io: unapproved}}
+spec:
+  group: monitoring.coreos.com
+  names: {kind: PodMonitor, listKind: PodMonitorList, plural: podmonitors, singular: podmonitor}
+  scope: Namespaced
+  versions:
+    - name: v1
+      served: true
+      storage: true
+      schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+`
+
+// AddPodMonitors adds the Prometheus Operator's kind PodMonitor to the cluster.
+func (s *Stage) AddPodMonitors(ctx context.Context) error {
+	cmd := s.KubectlCommand(ctx, "apply", "--server-side", "-f", "-")
+	cmd.Stdin = strings.NewReader(podMonitors)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("add the kind PodMonitor: %w\n%s", err, out)
+	}
+	return nil
 }
 
 // Play lets a player take the node's place.

@@ -119,29 +119,10 @@ func allow(ctx context.Context, namespace string) {
 	}
 }
 
-// podMonitors is the kind PodMonitor, as far as a cluster needs to have it here.
-const podMonitors = `
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: podmonitors.monitoring.coreos.com, annotations: {api-approved.kubernetes.io: unapproved}}
-spec:
-  group: monitoring.coreos.com
-  names: {kind: PodMonitor, listKind: PodMonitorList, plural: podmonitors, singular: podmonitor}
-  scope: Namespaced
-  versions:
-    - name: v1
-      served: true
-      storage: true
-      schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
-`
-
 // givePodMonitors adds the kind to the cluster until the spec ends.
 func givePodMonitors(ctx context.Context) {
 	GinkgoHelper()
-	cmd := stage.KubectlCommand(ctx, "apply", "-f", "-")
-	cmd.Stdin = bytes.NewBufferString(podMonitors)
-	out, err := cmd.CombinedOutput()
-	Expect(err).NotTo(HaveOccurred(), "%s", out)
+	Expect(stage.AddPodMonitors(ctx)).To(Succeed())
 	DeferCleanup(func(ctx context.Context) {
 		_, err := stage.Kubectl(ctx, "delete", "crd", "podmonitors.monitoring.coreos.com")
 		Expect(err).NotTo(HaveOccurred())
