@@ -31,7 +31,7 @@ type kind[T client.Object, A any] struct {
 	// run something all the same; nil for a kind of which none does.
 	wakes func(old, new T) bool
 	// fill writes the defaults; nil for a kind without.
-	fill func(ctx context.Context, new T, create bool) error
+	fill func(ctx context.Context, old, new T, create bool) error
 	// around looks up what the object names. It belongs to the cache: nobody writes to it.
 	around func(ctx context.Context, new T) (A, error)
 	// needs tells what whoever writes this must be allowed to do; nil where to be
@@ -42,6 +42,8 @@ type kind[T client.Object, A any] struct {
 	// removal tells what whoever deletes this must be allowed to do; nil where to be
 	// allowed to delete the kind is enough.
 	removal func(ctx context.Context, old T) (need, error)
+	// removes tells whether an update makes somebody else delete the object, or lets go of it; nil where none does.
+	removes func(old, new T) bool
 	// try asks the API server to take what would come of it; nil where nothing does.
 	try func(ctx context.Context, new T, around A) verdict
 }
@@ -58,6 +60,8 @@ type verdict struct {
 type change[T client.Object] struct {
 	old, new T
 	create   bool
+	// updates: there is an old object that could be read.
+	updates bool
 	// passes: it is none of ours.
 	passes bool
 	// counts: something is different that is judged.
@@ -74,7 +78,7 @@ func (k kind[T, A]) complete(ctx context.Context, req admission.Request) admissi
 		return admission.Allowed("")
 	}
 	before := c.new.DeepCopyObject()
-	if err := k.fill(ctx, c.new, c.create); err != nil {
+	if err := k.fill(ctx, c.old, c.new, c.create); err != nil {
 		return admission.Errored(http.StatusInternalServerError, err)
 	}
 	operations, err := patch(req.Object.Raw, before, c.new)
@@ -95,6 +99,11 @@ func (k kind[T, A]) judge(ctx context.Context, req admission.Request) admission.
 	}
 	if c.passes {
 		return admission.Allowed("")
+	}
+	if c.updates && k.removes != nil && k.removes(c.old, c.new) {
+		if answer := k.judgeRemoval(ctx, req); !answer.Allowed {
+			return answer
+		}
 	}
 	around, err := k.around(ctx, c.new)
 	if err != nil {
@@ -190,7 +199,7 @@ func (k kind[T, A]) read(req admission.Request) (c change[T], err error) {
 		c.passes = leaves
 		return c, nil //nolint:nilerr // The new one can be read.
 	}
-	c.old, c.counts = old, k.changed(old, c.new)
+	c.old, c.updates, c.counts = old, true, k.changed(old, c.new)
 	c.passes = leaves && !c.counts
 	c.runs = c.counts || k.wakes != nil && k.wakes(old, c.new)
 	return c, nil

@@ -12,8 +12,10 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -42,7 +44,11 @@ func (s *server) plugins() kind[*v1.StreamPlugin, rendered] {
 		server: s, name: v1.KindStreamPlugin,
 		fresh:   func() *v1.StreamPlugin { return &v1.StreamPlugin{} },
 		changed: func(old, new *v1.StreamPlugin) bool { return !equality.Semantic.DeepEqual(old.Spec, new.Spec) },
-		fill: func(_ context.Context, new *v1.StreamPlugin, _ bool) error {
+		fill: func(_ context.Context, old, new *v1.StreamPlugin, create bool) error {
+			// A manifest that replaces the object has neither the version nor a status: it keeps the version all the same.
+			if !create && old != nil && new.Spec.Version == "" {
+				new.Spec.Version = old.Spec.Version
+			}
 			if s.chart != nil {
 				new.Spec.Version = s.chart.Version(new)
 			}
@@ -62,13 +68,50 @@ func (s *server) plugins() kind[*v1.StreamPlugin, rendered] {
 			n.secrets = slices.Compact(n.secrets)
 			return n
 		},
-		check: checkPlugin,
-		removal: func(ctx context.Context, old *v1.StreamPlugin) (need, error) {
-			around, err := s.render(ctx, old)
-			return need{kind: v1.KindStreamPlugin, namespace: old.Namespace, objects: withVerb("delete", around.objects), noJobs: true}, err
+		check:   checkPlugin,
+		removal: s.removal,
+		// The garbage collector deletes what has an owner that is not there. Without the finalizer the class stays behind.
+		removes: func(old, new *v1.StreamPlugin) bool {
+			return new.DeletionTimestamp == nil && (!equality.Semantic.DeepEqual(old.OwnerReferences, new.OwnerReferences) ||
+				slices.Contains(old.Finalizers, v1.FinalizerUninstall) && !slices.Contains(new.Finalizers, v1.FinalizerUninstall))
 		},
 		try: s.tryPlugin,
 	}
+}
+
+// removal asks for the right to delete everything that the operator would: the class, what the status records, and what is
+// rendered now. The first two hold also where this operator cannot render the StreamPlugin.
+func (s *server) removal(ctx context.Context, old *v1.StreamPlugin) (need, error) {
+	n := need{kind: v1.KindStreamPlugin, namespace: old.Namespace, noJobs: true}
+	around, err := s.render(ctx, old)
+	if err != nil {
+		return n, err
+	}
+	class := authorizationv1.ResourceAttributes{
+		Group: v1.GroupVersion.Group, Version: v1.GroupVersion.Version, Resource: "streamclasses", Name: pluginchart.ClassName(old),
+	}
+	all := append([]authorizationv1.ResourceAttributes{class}, around.objects...)
+	for _, o := range old.Status.Objects {
+		kind := schema.FromAPIVersionAndKind(o.APIVersion, o.Kind)
+		mapping, err := s.mapper.RESTMapping(kind.GroupKind(), kind.Version)
+		if meta.IsNoMatchError(err) {
+			continue // The cluster has lost the kind, and with it the object.
+		}
+		if err != nil {
+			return n, fmt.Errorf("find out what the API server calls a %s: %w", o.Kind, err)
+		}
+		what := authorizationv1.ResourceAttributes{Group: kind.Group, Version: kind.Version, Resource: mapping.Resource.Resource, Name: o.Name}
+		if mapping.Scope.Name() == meta.RESTScopeNameNamespace {
+			what.Namespace = old.Namespace
+		}
+		all = append(all, what)
+	}
+	for _, what := range withVerb("delete", all) {
+		if !slices.Contains(n.objects, what) {
+			n.objects = append(n.objects, what)
+		}
+	}
+	return n, nil
 }
 
 // withVerb asks for one verb on each object. The API server authorizes a create without a name.

@@ -25,7 +25,7 @@ func (s *server) streams() kind[*v1.Stream, validation.StreamSurroundings] {
 			return old.Spec.Suspended && !new.Spec.Suspended ||
 				old.Annotations[v1.AnnotationRestartedAt] != new.Annotations[v1.AnnotationRestartedAt]
 		},
-		fill: func(ctx context.Context, new *v1.Stream, create bool) error {
+		fill: func(ctx context.Context, _, new *v1.Stream, create bool) error {
 			around, err := s.aroundStream(ctx, new)
 			if err != nil {
 				return err

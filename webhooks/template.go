@@ -17,7 +17,7 @@ func (s *server) templates() kind[*v1.StreamingJobTemplate, validation.TemplateS
 		server: s, name: v1.KindStreamingJobTemplate,
 		fresh:   func() *v1.StreamingJobTemplate { return &v1.StreamingJobTemplate{} },
 		changed: validation.TemplateChanged,
-		fill: func(_ context.Context, new *v1.StreamingJobTemplate, _ bool) error {
+		fill: func(_ context.Context, _, new *v1.StreamingJobTemplate, _ bool) error {
 			validation.DefaultTemplate(new)
 			return nil
 		},

@@ -60,6 +60,10 @@ const (
 	RequestGap = "gap-backfill"
 )
 
+// FinalizerUninstall keeps a StreamPlugin until the operator has removed what it installed. Without it the class, which has
+// no namespace and hence no owner that the garbage collector knows, would stay.
+const FinalizerUninstall = "streaming.sneaksanddata.com/uninstall"
+
 // Environment of every container of a stream's Job.
 const (
 	// EnvPrefix is reserved: a template may not set variables that begin with it.

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	helmclient "github.com/operator-framework/helm-operator-plugins/pkg/client"
-	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
@@ -26,10 +26,6 @@ import (
 	"github.com/arcane-streaming/arcane-operator/internal/pluginchart"
 	"github.com/arcane-streaming/arcane-operator/internal/tracing"
 )
-
-// Finalizer keeps a StreamPlugin until the operator has removed what it installed. Without it the class, which has no
-// namespace and hence no owner that the garbage collector knows, would stay.
-const Finalizer = "streaming.sneaksanddata.com/uninstall"
 
 // Options of the controller.
 type Options struct {
@@ -48,8 +44,10 @@ type Reconciler struct {
 	Client client.Client
 	// Live reads from the API server what the chart renders, and deletes it: no cache holds these kinds.
 	Live client.Client
-	// Mapper says which kinds the cluster has.
-	Mapper meta.RESTMapper
+	// Discovery says which kinds the cluster has now: a RESTMapper remembers kinds that are gone.
+	Discovery discovery.ServerResourcesInterface
+	// Namespace of the releases.
+	Namespace string
 	// Installs and Upgrades are Helm's actions. A failed upgrade is rolled back. A failed install is not: what it has
 	// created stays for the next attempt, because a Stream may use the class already.
 	Installs, Upgrades helmclient.ActionClientGetter
@@ -99,7 +97,7 @@ func newReconciler(mgr ctrl.Manager, o Options) (*Reconciler, error) {
 	}
 	r := &Reconciler{
 		Client: client.WithFieldOwner(mgr.GetClient(), v1.ManagedBy), Live: client.WithFieldOwner(live, v1.ManagedBy),
-		Mapper: mgr.GetRESTMapper(), Events: mgr.GetEventRecorder("arcane-operator"), Chart: o.Chart,
+		Discovery: cluster.Discovery(), Namespace: o.Namespace, Events: mgr.GetEventRecorder("arcane-operator"), Chart: o.Chart,
 	}
 	if r.Installs, err = actions(configs, false); err != nil {
 		return nil, err

@@ -27,7 +27,7 @@ import (
 // install brings the objects in line with the spec. The error is one to try again after; what the spec or somebody else's
 // object makes impossible is an outcome only.
 func (r *Reconciler) install(ctx context.Context, p *v1.StreamPlugin) (outcome, error) {
-	capabilities, err := pluginchart.CapabilitiesOf(r.Mapper)
+	capabilities, err := r.capabilities()
 	if err != nil {
 		return failed(err), err
 	}
@@ -79,19 +79,23 @@ func outcomeOf(err error) (outcome, error) {
 	return o, err
 }
 
-// readOwned reads the objects as they are now, in the order of wanted, nil for a missing one. One that belongs to somebody
-// else is an error of type conflict.
+// readOwned reads the objects as they are now, in the order of wanted, nil for a missing one. Those that belong to somebody
+// else are an error of type conflict, which names them all.
 func (r *Reconciler) readOwned(ctx context.Context, p *v1.StreamPlugin, wanted []*unstructured.Unstructured) ([]*unstructured.Unstructured, error) {
 	live := make([]*unstructured.Unstructured, len(wanted))
+	var foreign conflict
 	for i, o := range wanted {
 		found, err := r.find(ctx, o)
 		if err != nil {
 			return nil, err
 		}
 		if found != nil && !owns(p, found) {
-			return nil, conflict{found}
+			foreign = append(foreign, found)
 		}
 		live[i] = found
+	}
+	if len(foreign) > 0 {
+		return nil, foreign
 	}
 	return live, nil
 }
@@ -125,10 +129,12 @@ func (r *Reconciler) ensureRelease(ctx context.Context, p *v1.StreamPlugin, want
 	}
 	name := pluginchart.ReleaseName(p)
 	rel, err := installs.Get(name)
-	if errors.Is(err, driver.ErrReleaseNotFound) {
+	switch {
+	case errors.Is(err, driver.ErrReleaseNotFound):
 		return r.installRelease(ctx, p, installs, values)
-	}
-	if err != nil {
+	case isUnreadable(err):
+		return r.restartRelease(ctx, p, installs, values)
+	case err != nil:
 		return nil, fmt.Errorf("read release %s: %w", name, err)
 	}
 	if err := recoverRelease(installs.Config(), rel); err != nil {
@@ -146,11 +152,29 @@ func (r *Reconciler) ensureRelease(ctx context.Context, p *v1.StreamPlugin, want
 		return nil, fmt.Errorf("configure Helm: %w", err)
 	}
 	upgraded, err := upgrades.Upgrade(name, p.Namespace, r.Chart.Chart, values)
+	if isUnreadable(err) {
+		return r.restartRelease(ctx, p, installs, values)
+	}
 	if err != nil {
 		return rel, fmt.Errorf("upgrade release %s: %w", name, err)
 	}
 	logf.FromContext(ctx).Info("release upgraded", "release", name, "revision", upgraded.Version)
 	return upgraded, nil
+}
+
+// isUnreadable tells whether Helm meets a revision that it cannot read: it passes over such a one, and then either finds no
+// revision at all, for which it has no error of its own, or wants to write one of the same number.
+func isUnreadable(err error) bool {
+	return err != nil && (errors.Is(err, driver.ErrReleaseExists) || strings.Contains(err.Error(), "no revision for release"))
+}
+
+// restartRelease begins a release anew whose revisions cannot be read. The objects stay: their marks say whose they are.
+func (r *Reconciler) restartRelease(ctx context.Context, p *v1.StreamPlugin, installs helmclient.ActionInterface, values map[string]any) (*release.Release, error) {
+	logf.FromContext(ctx).Info("release cannot be read, it begins anew", "release", pluginchart.ReleaseName(p))
+	if err := r.deleteRelease(ctx, p); err != nil {
+		return nil, err
+	}
+	return r.installRelease(ctx, p, installs, values)
 }
 
 // installRelease makes the first revision.
@@ -308,7 +332,7 @@ func (r *Reconciler) setFinalizer(ctx context.Context, p *v1.StreamPlugin, prese
 	if present {
 		change = controllerutil.AddFinalizer
 	}
-	if !change(p, Finalizer) {
+	if !change(p, v1.FinalizerUninstall) {
 		return nil
 	}
 	// The answer to the patch overwrites p.

@@ -91,7 +91,7 @@ func TestOwns(t *testing.T) {
 	}
 }
 
-func TestSame(t *testing.T) {
+func TestEqualObjects(t *testing.T) {
 	one, other := object("ConfigMap", "a", "", "mine"), object("ConfigMap", "b", "", "mine")
 	owned := one.DeepCopy()
 	owned.SetOwnerReferences([]metav1.OwnerReference{{Kind: "StreamPlugin", Name: "orders"}})
@@ -112,7 +112,7 @@ func TestSame(t *testing.T) {
 		"changed in the release":  {[]*unstructured.Unstructured{changed}, []*unstructured.Unstructured{one}, false},
 		"of a StreamPlugin again": {[]*unstructured.Unstructured{object("ConfigMap", "a", "", "former")}, []*unstructured.Unstructured{one}, false},
 	} {
-		if got := same(of.rendered, of.wanted); got != of.want {
+		if got := equalObjects(of.rendered, of.wanted); got != of.want {
 			t.Errorf("%s: %t, want %t", name, got, of.want)
 		}
 	}
@@ -131,7 +131,7 @@ func TestStatus(t *testing.T) {
 		"a wrong spec":   {refused(errors.New("spec.version: no")), v1.ReasonSpecInvalid, false, false, true, "spec.version"},
 		"a conflict":     {failed(conflict{object(v1.KindStreamClass, "orders", "u", "")}), v1.ReasonNameConflict, false, false, true, "spec.className"},
 		"an obstacle":    {failed(errors.New("the quota is used up")), v1.ReasonReleaseFailed, false, true, false, "tries again"},
-		"Streams":        {waits("orders", []string{"a/1", "a/2", "a/3", "a/4", "a/5"}), v1.ReasonWaitingForStreams, false, true, false, "a/1, a/2, a/3 and 2 more"},
+		"Streams":        {waiting("orders", []string{"a/1", "a/2", "a/3", "a/4", "a/5"}), v1.ReasonWaitingForStreams, false, true, false, "a/1, a/2, a/3 and 2 more"},
 		"a long message": {failed(errors.New(strings.Repeat("é", 5000))), v1.ReasonReleaseFailed, false, true, false, "é…"},
 	} {
 		status := statusOf(p, of.outcome)
@@ -184,7 +184,7 @@ func TestMarkerMarksEachObject(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !same(rendered, wanted) {
+	if !equalObjects(rendered, wanted) {
 		t.Errorf("Helm installs\n%s\nand the controller wants %d objects, each with its mark", marked, len(wanted))
 	}
 }

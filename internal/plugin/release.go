@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	helmclient "github.com/operator-framework/helm-operator-plugins/pkg/client"
 	"helm.sh/helm/v3/pkg/action"
@@ -54,11 +55,12 @@ func actions(configs helmclient.ActionConfigGetter, rollback bool) (helmclient.A
 			return marker(owner.GetUID())
 		}),
 		helmclient.AppendInstallOptions(func(i *action.Install) error {
-			i.SkipCRDs, i.DisableHooks, i.DisableOpenAPIValidation = true, true, true
+			// Whose an object is, the guarded client decides, not the labels by which Helm would.
+			i.SkipCRDs, i.DisableHooks, i.DisableOpenAPIValidation, i.TakeOwnership = true, true, true, true
 			return nil
 		}),
 		helmclient.AppendUpgradeOptions(func(u *action.Upgrade) error {
-			u.SkipCRDs, u.DisableHooks, u.DisableOpenAPIValidation, u.MaxHistory = true, true, true, history
+			u.SkipCRDs, u.DisableHooks, u.DisableOpenAPIValidation, u.TakeOwnership, u.MaxHistory = true, true, true, true, history
 			return nil
 		}),
 		helmclient.AppendUpgradeFailureRollbackOptions(func(b *action.Rollback) error {
@@ -119,7 +121,11 @@ func (g guardedConfigs) ActionConfigFor(ctx context.Context, o client.Object) (*
 	if !ok {
 		return nil, fmt.Errorf("configure Helm: %T is not the client that is expected", config.KubeClient)
 	}
-	config.KubeClient = &guarded{Client: inner, plugin: p}
+	mapper, err := config.RESTClientGetter.ToRESTMapper()
+	if err != nil {
+		return nil, fmt.Errorf("configure Helm: %w", err)
+	}
+	config.KubeClient = &guarded{Client: inner, plugin: p, mapper: mapper}
 	return config, nil
 }
 
@@ -128,6 +134,36 @@ func (g guardedConfigs) ActionConfigFor(ctx context.Context, o client.Object) (*
 type guarded struct {
 	*kube.Client
 	plugin *v1.StreamPlugin
+	mapper meta.RESTMapper
+}
+
+// Build reads the objects of a manifest. It leaves out those of a kind that the cluster has lost: an old revision that holds
+// one could otherwise neither be upgraded nor rolled back. It removes the owners that the library writes: the operator
+// deletes what it installed itself, whereas the garbage collector would not wait for Streams when the StreamPlugin is
+// deleted in the foreground or loses its finalizer.
+func (g *guarded) Build(manifest io.Reader, validate bool) (kube.ResourceList, error) {
+	text, err := io.ReadAll(manifest)
+	if err != nil {
+		return nil, fmt.Errorf("read a manifest: %w", err)
+	}
+	all, err := pluginchart.Objects(string(text), "")
+	if err != nil {
+		return nil, fmt.Errorf("read a manifest: %w", err)
+	}
+	known := &bytes.Buffer{}
+	for _, o := range all {
+		kind := o.GroupVersionKind()
+		if _, err := g.mapper.RESTMapping(kind.GroupKind(), kind.Version); meta.IsNoMatchError(err) {
+			continue
+		}
+		o.SetOwnerReferences(nil)
+		one, err := yaml.Marshal(o.Object)
+		if err != nil {
+			return nil, fmt.Errorf("write %s: %w", describe(o), err)
+		}
+		known.WriteString("---\n" + string(one))
+	}
+	return g.Client.Build(known, validate) //nolint:wrapcheck // It is Helm's client to Helm.
 }
 
 // Create creates objects that are not there yet.
@@ -147,7 +183,6 @@ func (g *guarded) Create(resources kube.ResourceList) (*kube.Result, error) {
 // +kubebuilder:rbac:groups="",resources=serviceaccounts;configmaps,verbs=patch
 // +kubebuilder:rbac:groups=networking.k8s.io,resources=networkpolicies,verbs=patch
 // +kubebuilder:rbac:groups=monitoring.coreos.com,resources=podmonitors,verbs=patch
-// +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=streamplugins/finalizers,verbs=update
 func (g *guarded) Update(original, target kube.ResourceList, _ bool) (*kube.Result, error) {
 	for _, info := range target {
 		if err := g.check(info); err != nil {

@@ -7,8 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
-	"helm.sh/helm/v3/pkg/storage/driver"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -23,7 +24,7 @@ import (
 
 // uninstall removes the objects and the release, and then the finalizer. It waits for the Streams of the class.
 func (r *Reconciler) uninstall(ctx context.Context, p *v1.StreamPlugin) (ctrl.Result, error) {
-	if !controllerutil.ContainsFinalizer(p, Finalizer) {
+	if !controllerutil.ContainsFinalizer(p, v1.FinalizerUninstall) {
 		return ctrl.Result{}, nil
 	}
 	users, err := r.blockingStreams(ctx, p)
@@ -49,16 +50,19 @@ func (r *Reconciler) uninstall(ctx context.Context, p *v1.StreamPlugin) (ctrl.Re
 	return ctrl.Result{}, nil
 }
 
-// blockingStreams are the Streams that the removal waits for: those of the class, unless the class is somebody else's, or
-// the namespace itself is being deleted: it would hang.
+// blockingStreams are the Streams that the removal waits for: those of the class, as long as anything is installed that they
+// use. A namespace that is being deleted does not wait: it would hang.
 func (r *Reconciler) blockingStreams(ctx context.Context, p *v1.StreamPlugin) ([]string, error) {
 	users, err := r.streamsOf(ctx, pluginchart.ClassName(p))
 	if err != nil || len(users) == 0 {
 		return nil, err
 	}
 	class, err := r.find(ctx, classOf(p))
-	if err != nil || class == nil || !owns(p, class) {
+	if err != nil {
 		return nil, err
+	}
+	if len(p.Status.Objects) == 0 && (class == nil || !owns(p, class)) {
+		return nil, nil
 	}
 	ends, err := r.isNamespaceTerminating(ctx, p.Namespace)
 	if err != nil || ends {
@@ -81,12 +85,17 @@ func (r *Reconciler) remove(ctx context.Context, p *v1.StreamPlugin) error {
 		if err != nil {
 			return err
 		}
-		if live == nil || !owns(p, live) || live.GetDeletionTimestamp() != nil {
+		// The mark besides the record: whoever can write the status could otherwise have anything deleted.
+		if live == nil || !owns(p, live) || !isMarked(p, live) || live.GetDeletionTimestamp() != nil {
 			continue
 		}
 		if live.GetKind() == v1.KindStreamClass {
-			if err := r.verifyUnused(ctx, p); err != nil {
+			kept, err := r.verifyUnused(ctx, p, live)
+			if err != nil {
 				return err
+			}
+			if kept {
+				continue
 			}
 		}
 		if err := r.delete(ctx, live); err != nil {
@@ -96,16 +105,30 @@ func (r *Reconciler) remove(ctx context.Context, p *v1.StreamPlugin) error {
 	return r.deleteRelease(ctx, p)
 }
 
-// verifyUnused looks for Streams once more, at the API server, right before the class is deleted.
-func (r *Reconciler) verifyUnused(ctx context.Context, p *v1.StreamPlugin) error {
+// verifyUnused looks for Streams once more, at the API server, right before the class is deleted. Where the StreamPlugin's
+// namespace is being deleted and Streams of other namespaces use the class, it gives the class up instead: kept is true.
+func (r *Reconciler) verifyUnused(ctx context.Context, p *v1.StreamPlugin, class *unstructured.Unstructured) (kept bool, err error) {
 	users, err := r.liveStreamsOf(ctx, pluginchart.ClassName(p))
 	if err != nil || len(users) == 0 {
-		return err
+		return false, err
 	}
-	if ends, err := r.isNamespaceTerminating(ctx, p.Namespace); err != nil || ends {
-		return err
+	ends, err := r.isNamespaceTerminating(ctx, p.Namespace)
+	if err != nil {
+		return false, err
 	}
-	return inUse(users)
+	if !ends {
+		return false, inUse(users)
+	}
+	elsewhere := slices.DeleteFunc(users, func(user string) bool { return strings.HasPrefix(user, p.Namespace+"/") })
+	if len(elsewhere) == 0 {
+		return false, nil
+	}
+	unmarked := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"annotations":{"`+pluginchart.AnnotationPluginUID+`":null}}}`))
+	if err := r.Live.Patch(ctx, class, unmarked); err != nil {
+		return false, fmt.Errorf("give up %s, which Streams of other namespaces use: %w", describe(class), err)
+	}
+	logf.FromContext(ctx).Info("class kept for Streams of other namespaces", "class", class.GetName(), "streams", firstFew(elsewhere))
+	return true, nil
 }
 
 // delete deletes an object by its UID.
@@ -137,9 +160,10 @@ func (r *Reconciler) installedObjects(p *v1.StreamPlugin) []*unstructured.Unstru
 		recorded.SetAPIVersion(o.APIVersion)
 		recorded.SetKind(o.Kind)
 		recorded.SetName(o.Name)
-		if o.Kind != v1.KindStreamClass {
-			recorded.SetNamespace(p.Namespace)
+		if o.Kind == v1.KindStreamClass {
+			continue // There is one class, and its name is in the spec.
 		}
+		recorded.SetNamespace(p.Namespace)
 		all = append(all, recorded)
 	}
 	// An error is about the spec, which may have become invalid after the installation: the record holds then.
@@ -162,21 +186,16 @@ func classOf(p *v1.StreamPlugin) *unstructured.Unstructured {
 	return class
 }
 
-// deleteRelease deletes the revisions of the release.
+// deleteRelease deletes the revisions of the release, also those that Helm cannot read.
 func (r *Reconciler) deleteRelease(ctx context.Context, p *v1.StreamPlugin) error {
-	actions, err := r.Upgrades.ActionClientFor(ctx, p)
-	if err != nil {
-		return fmt.Errorf("configure Helm: %w", err)
-	}
-	releases := actions.Config().Releases
 	name := pluginchart.ReleaseName(p)
-	revisions, err := releases.History(name)
-	if err != nil && !errors.Is(err, driver.ErrReleaseNotFound) {
-		return fmt.Errorf("read release %s: %w", name, err)
+	var revisions corev1.ConfigMapList
+	if err := r.Live.List(ctx, &revisions, client.InNamespace(r.Namespace), client.MatchingLabels{"owner": "helm", "name": name}); err != nil {
+		return fmt.Errorf("list the revisions of release %s: %w", name, err)
 	}
-	for _, revision := range revisions {
-		if _, err := releases.Delete(name, revision.Version); err != nil && !errors.Is(err, driver.ErrReleaseNotFound) {
-			return fmt.Errorf("delete revision %d of release %s: %w", revision.Version, name, err)
+	for i := range revisions.Items {
+		if err := r.Live.Delete(ctx, &revisions.Items[i]); client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("delete ConfigMap %s/%s of release %s: %w", r.Namespace, revisions.Items[i].Name, name, err)
 		}
 	}
 	return nil

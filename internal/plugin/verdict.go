@@ -30,22 +30,24 @@ type outcome struct {
 	stalled bool
 }
 
-// conflict is an object that has a name the StreamPlugin needs, and belongs to somebody else.
-type conflict struct{ live *unstructured.Unstructured }
+// conflict is what has a name that the StreamPlugin needs, and belongs to somebody else.
+type conflict []*unstructured.Unstructured
 
-// Error names the object and the way out.
+// Error names the objects and the way out.
 func (c conflict) Error() string {
-	whose := "does not belong to this StreamPlugin"
-	if uid := c.live.GetAnnotations()[pluginchart.AnnotationPluginUID]; uid != "" {
-		whose = "belongs to the StreamPlugin with UID " + uid + ", or somebody created it anew after this StreamPlugin did"
+	all := make([]string, 0, len(c))
+	for _, o := range c {
+		all = append(all, describe(o))
 	}
-	out := "delete it"
-	if c.live.GetKind() == v1.KindStreamClass {
-		out = "delete it, or create the StreamPlugin with another spec.className"
-	} else {
-		out += ", or give the StreamPlugin another name"
+	text := firstFew(all) + ": exists already and does not belong to this StreamPlugin. The operator leaves it alone. "
+	if uid := c[0].GetAnnotations()[pluginchart.AnnotationPluginUID]; uid != "" {
+		text += "It belonged to the StreamPlugin with UID " + uid + ", or somebody created it anew; after a restore, hand it over by its annotation " +
+			pluginchart.AnnotationPluginUID + ". "
 	}
-	return fmt.Sprintf("%s exists and %s. The operator leaves it alone; %s.", describe(c.live), whose, out)
+	if c[0].GetKind() == v1.KindStreamClass {
+		return text + "Delete it, or create the StreamPlugin with another spec.className."
+	}
+	return text + "Delete it, or give the StreamPlugin another name."
 }
 
 // succeeded is the outcome where everything is installed.

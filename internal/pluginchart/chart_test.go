@@ -9,8 +9,10 @@ import (
 	"testing/fstest"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/utils/ptr"
 
@@ -184,5 +186,45 @@ func TestRenderRefuses(t *testing.T) {
 				t.Errorf("%s: %v tells how Helm came to it", name, err)
 			}
 		}
+	}
+}
+
+// TestNoValueBecomesAField: a character that YAML takes for a line break would end the value within the text.
+func TestNoValueBecomesAField(t *testing.T) {
+	c, err := Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []string{"\u2028", "\u2029", "\u0085", "\ufeff", "\ufffe", "\x7f", "\x00", "\r", "\x1b"} {
+		text := "a\n" + bad + "hostPID: true"
+		for name, change := range map[string]func(*v1.StreamPluginSpec){
+			"tolerations":  func(s *v1.StreamPluginSpec) { s.Tolerations = []corev1.Toleration{{Key: "k", Value: text}} },
+			"env":          func(s *v1.StreamPluginSpec) { s.Env = []corev1.EnvVar{{Name: "A", Value: text}} },
+			"nodeSelector": func(s *v1.StreamPluginSpec) { s.NodeSelector = map[string]string{"k": text} },
+			"annotations": func(s *v1.StreamPluginSpec) {
+				s.ServiceAccount = &v1.PluginServiceAccount{Annotations: map[string]string{"k": text}}
+			},
+			"annotations's key": func(s *v1.StreamPluginSpec) {
+				s.ServiceAccount = &v1.PluginServiceAccount{Annotations: map[string]string{"k" + bad: "v"}}
+			},
+		} {
+			if o, err := c.Render(plugin(change), Capabilities()); err == nil {
+				t.Errorf("%q in %s is rendered: %v", bad, name, o)
+			} else if !strings.HasPrefix(err.Error(), "spec") {
+				t.Errorf("%q in %s: %v, want the field", bad, name, err)
+			}
+		}
+	}
+	merged := func(s *v1.StreamPluginSpec) {
+		s.Schema = &v1.PluginSchema{OpenAPIV3Schema: &runtime.RawExtension{Raw: []byte(`{"type":"object","properties":{"source":{"<<":{"nullable":true}}}}`)}}
+	}
+	if _, err := c.Render(plugin(merged), Capabilities()); err == nil || !strings.Contains(err.Error(), "<<") {
+		t.Errorf("a merge key: %v", err)
+	}
+	large := func(s *v1.StreamPluginSpec) {
+		s.Env = []corev1.EnvVar{{Name: "A", Value: strings.Repeat("x", maxSpec)}}
+	}
+	if _, err := c.Render(plugin(large), Capabilities()); err == nil || !strings.Contains(err.Error(), "spec") {
+		t.Errorf("a large spec: %v", err)
 	}
 }

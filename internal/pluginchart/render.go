@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/engine"
@@ -67,6 +68,42 @@ func Capabilities(kinds ...string) *chartutil.Capabilities {
 	return &capabilities
 }
 
+// maxSpec is how many bytes of JSON a spec may have. A release holds it several times, and a ConfigMap holds 1 MiB.
+const maxSpec = 128 << 10
+
+// isHarmful tells whether a character may not stand in a value. YAML takes some for line breaks that Go's templates do not
+// indent, so that what follows them would become a field of its own; others cannot stand in YAML at all.
+func isHarmful(c rune) bool {
+	return c < ' ' && c != '\t' && c != '\n' || c >= 0x7f && c < 0xa0 ||
+		c == 0x2028 || c == 0x2029 || c == 0xfeff || c == 0xfffe || c == 0xffff || c == utf8.RuneError
+}
+
+// plainText refuses strings and keys that are not the same in YAML.
+func plainText(at *field.Path, value any) error {
+	switch v := value.(type) {
+	case string:
+		if strings.ContainsFunc(v, isHarmful) {
+			return field.Invalid(at, strings.ToValidUTF8(v, "?"), "it holds a control character or a line separator; remove it")
+		}
+	case []any:
+		for i, one := range v {
+			if err := plainText(at.Index(i), one); err != nil {
+				return err
+			}
+		}
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			if key == "<<" || strings.ContainsFunc(key, isHarmful) || strings.Contains(key, "\n") {
+				return field.Invalid(at, key, "no key may be << or hold a control character; rename it")
+			}
+			if err := plainText(at.Key(key), v[key]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // Values are what the chart is rendered with.
 func (c *Chart) Values(p *v1.StreamPlugin) (map[string]any, error) {
 	raw, err := json.Marshal(p.Spec)
@@ -76,6 +113,12 @@ func (c *Chart) Values(p *v1.StreamPlugin) (map[string]any, error) {
 	values := map[string]any{}
 	if err := json.Unmarshal(raw, &values); err != nil {
 		return nil, fmt.Errorf("read the spec of StreamPlugin %s/%s: %w", p.Namespace, p.Name, err)
+	}
+	if len(raw) > maxSpec {
+		return nil, field.TooLong(field.NewPath("spec"), "", maxSpec)
+	}
+	if err := plainText(field.NewPath("spec"), values); err != nil {
+		return nil, err
 	}
 	values["name"] = p.Name
 	if version := c.Version(p); version != "" {

@@ -32,8 +32,7 @@ import (
 // unseen are the rights that no request shows, each with the reason why it is granted.
 // One that a request does show has no business here.
 var unseen = map[string]string{
-	"update streams/finalizers.streaming.sneaksanddata.com":       "the admission plugin OwnerReferencesPermissionEnforcement (on by default in OpenShift) asks for it where a Job is given its owner; it asks within the API server",
-	"update streamplugins/finalizers.streaming.sneaksanddata.com": "the same, where an object that a StreamPlugin installs is given its owner",
+	"update streams/finalizers.streaming.sneaksanddata.com": "the admission plugin OwnerReferencesPermissionEnforcement (on by default in OpenShift) asks for it where a Job is given its owner; it asks within the API server",
 }
 
 // whole tells whether all specs run, not some that somebody has asked for.

@@ -123,8 +123,12 @@ func allow(ctx context.Context, namespace string) {
 func givePodMonitors(ctx context.Context) {
 	GinkgoHelper()
 	Expect(stage.AddPodMonitors(ctx)).To(Succeed())
-	DeferCleanup(func(ctx context.Context) {
-		_, err := stage.Kubectl(ctx, "delete", "crd", "podmonitors.monitoring.coreos.com")
-		Expect(err).NotTo(HaveOccurred())
-	})
+	DeferCleanup(takePodMonitors)
+}
+
+// takePodMonitors removes the kind from the cluster, if it is there.
+func takePodMonitors(ctx context.Context) {
+	GinkgoHelper()
+	_, err := stage.Kubectl(ctx, "delete", "--ignore-not-found", "crd", "podmonitors.monitoring.coreos.com")
+	Expect(err).NotTo(HaveOccurred())
 }

@@ -19,7 +19,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	streamingv1 "github.com/arcane-streaming/arcane-operator/api/v1"
-	"github.com/arcane-streaming/arcane-operator/internal/plugin"
 )
 
 func raw(text string) *runtime.RawExtension { return &runtime.RawExtension{Raw: []byte(text)} }
@@ -46,14 +45,12 @@ var _ = Describe("A StreamPlugin", func() {
 		Expect(p.Spec.Version).To(Equal("v1"), "the webhook pins the version")
 		Expect(p.Status.Version).To(Equal("v1"))
 		Expect(p.Status.ClassName).To(Equal(w.class))
-		Expect(p.Finalizers).To(ConsistOf(plugin.Finalizer))
+		Expect(p.Finalizers).To(ConsistOf(streamingv1.FinalizerUninstall))
 		for _, o := range p.Status.Objects {
 			live, err := w.read(ctx, o)
 			Expect(err).NotTo(HaveOccurred())
 			Expect(live.GetUID()).To(Equal(o.UID))
-			if o.Kind != streamingv1.KindStreamClass {
-				Expect(live.GetOwnerReferences()).To(HaveLen(1), "%s", o.Kind)
-			}
+			Expect(live.GetOwnerReferences()).To(BeEmpty(), "the garbage collector would not wait for Streams: %s", o.Kind)
 		}
 		Expect(meta.IsStatusConditionFalse(p.Status.Conditions, streamingv1.ConditionStalled)).To(BeTrue())
 		Expect(meta.IsStatusConditionFalse(p.Status.Conditions, streamingv1.ConditionReconciling)).To(BeTrue())
@@ -215,6 +212,62 @@ var _ = Describe("A StreamPlugin", func() {
 		w.expectNothingLeft(ctx, p)
 	})
 
+	It("does not take anything from under a Stream when it is deleted in the foreground", func(ctx SpecContext) {
+		p := w.install(ctx)
+		s := w.stream(w.namespace)
+		w.createStream(ctx, s)
+		Expect(stage.Client.Delete(ctx, p, client.PropagationPolicy(metav1.DeletePropagationForeground))).To(Succeed())
+		w.awaitReason(ctx, p, streamingv1.ReasonWaitingForStreams)
+		Consistently(ctx, func(g Gomega) {
+			for _, o := range p.Status.Objects {
+				_, err := w.read(ctx, o)
+				g.Expect(err).NotTo(HaveOccurred(), "%s %s", o.Kind, o.Name)
+			}
+		}, 2*period).Should(Succeed())
+		Expect(stage.Client.Delete(ctx, s)).To(Succeed())
+		w.awaitGone(ctx, p)
+		w.expectNothingLeft(ctx, p)
+	})
+
+	It("keeps the class, when its namespace goes, for the Streams of other namespaces", func(ctx SpecContext) {
+		p := w.install(ctx)
+		elsewhere := enter(ctx)
+		s := w.stream(elsewhere.namespace)
+		w.createStream(ctx, s)
+		Expect(stage.Client.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.namespace}})).To(Succeed())
+		w.awaitGone(ctx, p)
+		class, err := w.classNow(ctx)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(class.DeletionTimestamp).To(BeNil())
+		Expect(class.Annotations).NotTo(HaveKey("streaming.sneaksanddata.com/plugin-uid"))
+		Expect(stage.Client.Delete(ctx, s)).To(Succeed())
+		Expect(stage.Client.Delete(ctx, class)).To(Succeed())
+	})
+
+	It("keeps its version when a manifest without one replaces it", func(ctx SpecContext) {
+		p := w.install(ctx)
+		replaced := w.plugin()
+		replaced.ResourceVersion = p.ResourceVersion
+		Expect(stage.Client.Update(ctx, replaced)).To(Succeed())
+		Expect(replaced.Spec.Version).To(Equal("v1"))
+	})
+
+	It("begins its release anew where Helm cannot read it", func(ctx SpecContext) {
+		p := w.install(ctx)
+		for _, r := range releases(ctx, "arcane-system", p) {
+			r.Data["release"] = "rubbish"
+			Expect(stage.Client.Update(ctx, &r)).To(Succeed())
+		}
+		Expect(change(ctx, p, func(p *streamingv1.StreamPlugin) { p.Spec.MaxConcurrent = ptr.To(int32(6)) })).To(Succeed())
+		w.awaitReason(ctx, p, streamingv1.ReasonInstalled)
+		class, err := w.classNow(ctx)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(class.Spec.Backfill.MaxConcurrent).To(HaveValue(Equal(int32(6))))
+		Expect(stage.Client.Delete(ctx, p)).To(Succeed())
+		w.awaitGone(ctx, p)
+		w.expectNothingLeft(ctx, p)
+	})
+
 	It("goes with its namespace, and leaves no class behind", func(ctx SpecContext) {
 		p := w.install(ctx)
 		w.createStream(ctx, w.stream(w.namespace))
@@ -305,6 +358,14 @@ var _ = Describe("A StreamPlugin", func() {
 			g.Expect(stage.Client.Get(ctx, client.ObjectKeyFromObject(p), p)).To(Succeed())
 			g.Expect(kindsOf(p)).To(HaveKeyWithValue("PodMonitor", 1))
 		}).Should(Succeed())
+
+		By("and does without it where the cluster loses the kind")
+		takePodMonitors(ctx)
+		Expect(change(ctx, p, func(p *streamingv1.StreamPlugin) { p.Spec.MaxConcurrent = ptr.To(int32(8)) })).To(Succeed())
+		w.awaitReason(ctx, p, streamingv1.ReasonInstalled)
+		class, err := w.classNow(ctx)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(class.Spec.Backfill.MaxConcurrent).To(HaveValue(Equal(int32(8))))
 		Expect(stage.Client.Delete(ctx, p)).To(Succeed())
 		w.awaitGone(ctx, p)
 		w.expectNothingLeft(ctx, p)

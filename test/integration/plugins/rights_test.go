@@ -134,6 +134,20 @@ var _ = Describe("Who may write a StreamPlugin", func() {
 		Expect(noSecrets.Create(ctx, w.plugin(), client.DryRunAll)).To(Succeed())
 	})
 
+	It("is asked for the right to delete all of it by whoever lets others delete the StreamPlugin", func(ctx SpecContext) {
+		w := enter(ctx)
+		there := w.install(ctx)
+		user := userWith(ctx, "owner-"+w.namespace, []string{"create", "update"}, true, wanted...)
+		owned := there.DeepCopy()
+		owned.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: "nobody", UID: "gone"}}
+		released := there.DeepCopy()
+		released.Finalizers = nil
+		for _, changed := range []*streamingv1.StreamPlugin{owned, released} {
+			Eventually(ctx, func() error { return user.Patch(ctx, changed.DeepCopy(), client.MergeFrom(there), client.DryRunAll) }).
+				Should(MatchError(ContainSubstring("may not delete streamclasses")))
+		}
+	})
+
 	It("is not asked for what changes nothing that is installed", func(ctx SpecContext) {
 		w := enter(ctx)
 		there := w.install(ctx)
