@@ -61,19 +61,16 @@ func (l *live) load(ctx context.Context) {
 		for ctx.Err() == nil {
 			l.batch++
 			first := l.batch * 1000
-			for _, sql := range []string{
-				fmt.Sprintf(`INSERT INTO %s SELECT n, 'row ' || n FROM generate_series(%d, %d) n`, l.table, first, first+99),
-				fmt.Sprintf(`UPDATE %s SET note = 'changed in batch %d' WHERE id %% 7 = %d`, l.table, l.batch, l.batch%7),
-				fmt.Sprintf(`DELETE FROM %s WHERE id %% 11 = %d`, l.table, l.batch%11),
-			} {
-				if _, err := l.database.Query(ctx, sql); err != nil && ctx.Err() == nil {
-					ended <- err
-					return
-				}
+			// One program a batch: the machine is busy enough.
+			sql := fmt.Sprintf(`INSERT INTO %[1]s SELECT n, 'row ' || n FROM generate_series(%[2]d, %[2]d + 99) n; `+
+				`UPDATE %[1]s SET note = 'changed in batch %[3]d' WHERE id %% 7 = %[3]d %% 7; DELETE FROM %[1]s WHERE id %% 11 = %[3]d %% 11`, l.table, first, l.batch)
+			if _, err := l.database.Query(ctx, sql); err != nil && ctx.Err() == nil {
+				ended <- err
+				return
 			}
 			select {
 			case <-ctx.Done():
-			case <-time.After(200 * time.Millisecond):
+			case <-time.After(500 * time.Millisecond):
 			}
 		}
 		ended <- nil
