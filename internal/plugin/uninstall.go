@@ -36,7 +36,7 @@ func (r *Reconciler) uninstall(ctx context.Context, p *v1.StreamPlugin) (ctrl.Re
 		return ctrl.Result{RequeueAfter: r.Chart.Period}, r.report(ctx, p, waiting(pluginchart.ClassName(p), users))
 	}
 	if err := r.remove(ctx, p); err != nil {
-		if users := (inUse)(nil); errors.As(err, &users) {
+		if users := inUse(nil); errors.As(err, &users) {
 			return ctrl.Result{RequeueAfter: r.Chart.Period}, r.report(ctx, p, waiting(pluginchart.ClassName(p), users))
 		}
 		o := failed(err)
