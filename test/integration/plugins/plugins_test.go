@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	streamingv1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/test/story"
 )
 
 func raw(text string) *runtime.RawExtension { return &runtime.RawExtension{Raw: []byte(text)} }
@@ -278,6 +279,29 @@ var _ = Describe("A StreamPlugin", func() {
 		_, err := w.classNow(ctx)
 		Expect(apierrors.IsNotFound(err)).To(BeTrue(), "%v", err)
 		Expect(releases(ctx, "arcane-system", p)).To(BeEmpty())
+	})
+
+	It("takes over what an administrator hands to it, as after a restore", func(ctx SpecContext) {
+		former := w.install(ctx)
+		// The former one goes while the operator is away, and leaves everything behind. These two need no webhook.
+		Expect(stage.Operator.Stop(ctx)).To(Succeed())
+		released := former.DeepCopy()
+		released.Finalizers = nil
+		Expect(impersonate(story.OperatorUser).Patch(ctx, released, client.MergeFrom(former))).To(Succeed())
+		Expect(impersonate("system:serviceaccount:kube-system:namespace-controller").Delete(ctx, released)).To(Succeed())
+		Expect(stage.Operator.Start(ctx)).To(Succeed())
+		p := w.plugin()
+		Eventually(ctx, func() error { return stage.Client.Create(ctx, p) }).Should(Succeed())
+		w.awaitReason(ctx, p, streamingv1.ReasonNameConflict)
+		Expect(message(p)).To(And(ContainSubstring("StreamClass "+w.class), ContainSubstring("and 3 more"), ContainSubstring(string(former.UID))))
+		for _, args := range [][]string{
+			{"streamclass", w.class},
+			{"streamingjobtemplates,networkpolicies,configmaps,serviceaccounts", "--namespace", w.namespace, "--selector=app.kubernetes.io/part-of=arcane,app.kubernetes.io/instance=orders"},
+		} {
+			_, err := stage.Kubectl(ctx, append(append([]string{"annotate", "--overwrite"}, args...), "streaming.sneaksanddata.com/plugin-uid="+string(p.UID))...)
+			Expect(err).NotTo(HaveOccurred())
+		}
+		w.awaitReason(ctx, p, streamingv1.ReasonInstalled)
 	})
 
 	It("removes everything although its release is lost", func(ctx SpecContext) {
