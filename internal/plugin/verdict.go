@@ -5,6 +5,7 @@ package plugin
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -33,21 +34,30 @@ type outcome struct {
 // conflict is what has a name that the StreamPlugin needs, and belongs to somebody else.
 type conflict []*unstructured.Unstructured
 
-// Error names the objects and the way out.
+// Error names the objects, the class first, and the way out.
 func (c conflict) Error() string {
+	isClass := func(o *unstructured.Unstructured) bool { return o.GetKind() == v1.KindStreamClass }
 	all := make([]string, 0, len(c))
 	for _, o := range c {
+		if isClass(o) {
+			all = slices.Insert(all, 0, describe(o))
+			continue
+		}
 		all = append(all, describe(o))
 	}
-	text := firstFew(all) + ": exists already and does not belong to this StreamPlugin. The operator leaves it alone. "
+	text := all[0] + " exists already and does not belong to this StreamPlugin. The operator leaves it alone. "
+	out := "Delete it"
+	if len(all) > 1 {
+		text = firstFew(all) + " exist already and do not belong to this StreamPlugin. The operator leaves them alone. "
+		out = "Delete them"
+	}
 	if uid := c[0].GetAnnotations()[pluginchart.AnnotationPluginUID]; uid != "" {
-		text += "It belonged to the StreamPlugin with UID " + uid + ", or somebody created it anew; after a restore, hand it over by its annotation " +
-			pluginchart.AnnotationPluginUID + ". "
+		text += "The mark is that of the StreamPlugin with UID " + uid + ": after a restore, change the annotation " + pluginchart.AnnotationPluginUID + " to hand over. "
 	}
-	if c[0].GetKind() == v1.KindStreamClass {
-		return text + "Delete it, or create the StreamPlugin with another spec.className."
+	if slices.ContainsFunc(c, isClass) {
+		return text + out + ", or create the StreamPlugin with another spec.className."
 	}
-	return text + "Delete it, or give the StreamPlugin another name."
+	return text + out + ", or give the StreamPlugin another name."
 }
 
 // succeeded is the outcome where everything is installed.
