@@ -142,7 +142,7 @@ func (s *server) render(ctx context.Context, p *v1.StreamPlugin) (rendered, erro
 	}
 	objects, err := s.chart.Render(p, capabilities)
 	if err != nil {
-		return rendered{err: err}, nil
+		return rendered{err: err}, nil //nolint:nilerr // The error is an answer to the user.
 	}
 	var r rendered
 	for _, o := range objects {

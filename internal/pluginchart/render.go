@@ -11,7 +11,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/engine"
@@ -75,7 +74,7 @@ const maxSpec = 128 << 10
 // indent, so that what follows them would become a field of its own; others cannot stand in YAML at all.
 func isHarmful(c rune) bool {
 	return c < ' ' && c != '\t' && c != '\n' || c >= 0x7f && c < 0xa0 ||
-		c == 0x2028 || c == 0x2029 || c == 0xfeff || c == 0xfffe || c == 0xffff || c == utf8.RuneError
+		c == 0x2028 || c == 0x2029 || c == 0xfeff || c == 0xfffe || c == 0xffff || c == '\ufffd'
 }
 
 // plainText refuses strings and keys that are not the same in YAML.
@@ -83,7 +82,7 @@ func plainText(at *field.Path, value any) error {
 	switch v := value.(type) {
 	case string:
 		if strings.ContainsFunc(v, isHarmful) {
-			return field.Invalid(at, strings.ToValidUTF8(v, "?"), "it holds a control character or a line separator; remove it")
+			return field.Invalid(at, strings.ToValidUTF8(v, "?"), "it holds a control character or a line separator; remove it") //nolint:wrapcheck // It names the field.
 		}
 	case []any:
 		for i, one := range v {
@@ -94,7 +93,7 @@ func plainText(at *field.Path, value any) error {
 	case map[string]any:
 		for _, key := range slices.Sorted(maps.Keys(v)) {
 			if key == "<<" || strings.ContainsFunc(key, isHarmful) || strings.Contains(key, "\n") {
-				return field.Invalid(at, key, "no key may be << or hold a control character; rename it")
+				return field.Invalid(at, key, "no key may be << or hold a control character; rename it") //nolint:wrapcheck // It names the field.
 			}
 			if err := plainText(at.Key(key), v[key]); err != nil {
 				return err
@@ -115,7 +114,7 @@ func (c *Chart) Values(p *v1.StreamPlugin) (map[string]any, error) {
 		return nil, fmt.Errorf("read the spec of StreamPlugin %s/%s: %w", p.Namespace, p.Name, err)
 	}
 	if len(raw) > maxSpec {
-		return nil, field.TooLong(field.NewPath("spec"), "", maxSpec)
+		return nil, field.TooLong(field.NewPath("spec"), "", maxSpec) //nolint:wrapcheck // It names the field.
 	}
 	if err := plainText(field.NewPath("spec"), values); err != nil {
 		return nil, err
@@ -155,12 +154,12 @@ func (c *Chart) check(p *v1.StreamPlugin) error {
 	versions := c.Versions(p.Spec.Preset)
 	if len(versions) == 0 {
 		known := slices.Sorted(maps.Keys(c.versions))
-		return field.NotSupported(field.NewPath("spec", "preset"), p.Spec.Preset, known)
+		return field.NotSupported(field.NewPath("spec", "preset"), p.Spec.Preset, known) //nolint:wrapcheck // It names the field.
 	}
 	if version := c.Version(p); !slices.Contains(versions, version) {
 		err := field.NotSupported(field.NewPath("spec", "version"), version, versions)
 		err.Detail += "; name one of these, or upgrade the operator to one that has it"
-		return err
+		return err //nolint:wrapcheck // It names the field.
 	}
 	return nil
 }
