@@ -99,7 +99,7 @@ func (s *server) render(ctx context.Context, p *v1.StreamPlugin) (rendered, erro
 	}
 	objects, err := s.chart.Render(p, capabilities)
 	if err != nil {
-		return rendered{err: err}, nil
+		return rendered{err: err}, nil //nolint:nilerr // The verdict is about the spec: checkPlugin refuses it by the field.
 	}
 	var r rendered
 	for _, o := range objects {

@@ -117,7 +117,7 @@ func (r *Reconciler) dropMissing(ctx context.Context, p *v1.StreamPlugin, wanted
 func (r *Reconciler) ensureRelease(ctx context.Context, p *v1.StreamPlugin, wanted []*unstructured.Unstructured) (*release.Release, error) {
 	values, err := r.Chart.Values(p)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // It names the StreamPlugin.
+		return nil, err
 	}
 	installs, err := r.Installs.ActionClientFor(ctx, p)
 	if err != nil {

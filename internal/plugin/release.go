@@ -79,7 +79,7 @@ type marker string
 func (m marker) Run(in *bytes.Buffer) (*bytes.Buffer, error) {
 	rendered, err := pluginchart.Objects(in.String(), "")
 	if err != nil {
-		return nil, err //nolint:wrapcheck // It says what could not be read.
+		return nil, err
 	}
 	out := &bytes.Buffer{}
 	for _, o := range rendered {

@@ -112,12 +112,12 @@ func (c *Chart) check(p *v1.StreamPlugin) error {
 	versions := c.Versions(p.Spec.Preset)
 	if len(versions) == 0 {
 		known := slices.Sorted(maps.Keys(c.versions))
-		return field.NotSupported(field.NewPath("spec", "preset"), p.Spec.Preset, known)
+		return field.NotSupported(field.NewPath("spec", "preset"), p.Spec.Preset, known) //nolint:wrapcheck // It names the field and what is possible; a wrapper would say it twice.
 	}
 	if version := c.Version(p); !slices.Contains(versions, version) {
 		err := field.NotSupported(field.NewPath("spec", "version"), version, versions)
 		err.Detail += "; name one of these, or upgrade the operator to one that has it"
-		return err
+		return err //nolint:wrapcheck // Likewise.
 	}
 	return nil
 }

@@ -63,7 +63,7 @@ func (l *line) RoundTrip(q *http.Request) (*http.Response, error) {
 		}
 		return nil, errors.Join(errDead, err)
 	}
-	return response, err //nolint:wrapcheck // It is the transport to whoever asks.
+	return response, err
 }
 
 // count notes a write. It is fatal where it is the one aimed at; dead is what comes after that.
