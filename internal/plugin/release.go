@@ -36,8 +36,9 @@ const history = 3
 
 // storage keeps releases in ConfigMaps of one namespace. The library has drivers for Secrets only, and the operator reads
 // no Secrets.
+// The rights to create and delete ConfigMaps the operator has everywhere, for dashboards.
 //
-// +kubebuilder:rbac:groups="",namespace=system,resources=configmaps,verbs=list;create;update;delete
+// +kubebuilder:rbac:groups="",namespace=system,resources=configmaps,verbs=list;update
 func storage(maps typedcorev1.ConfigMapInterface) helmclient.ObjectToStorageDriverMapper {
 	return func(ctx context.Context, _ client.Object, _ *rest.Config) (driver.Driver, error) {
 		d := driver.NewConfigMaps(maps)
