@@ -276,6 +276,10 @@ func TestEveryLimitOfTheSchemas(t *testing.T) {
 		if err := yaml.Unmarshal(content, &c); err != nil {
 			t.Fatal(err)
 		}
+		// The catalogue has no StreamPlugins: test/integration/plugins and test/pluginchart hold what is refused of them.
+		if c.Spec.Names.Kind == "StreamPlugin" {
+			continue
+		}
 		for _, version := range c.Spec.Versions {
 			version.Schema.OpenAPIV3Schema.walk(c.Spec.Names.Kind, "", &limits, &rules)
 		}
