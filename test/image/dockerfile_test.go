@@ -62,16 +62,18 @@ func TestTheDockerfileSeesAllThatTheOperatorIsMadeOf(t *testing.T) {
 		}
 	}
 	g.Expect(seen).To(And(HaveKey("go.mod"), HaveKey("go.sum"), HaveKey("Makefile")))
-	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{with .Module}}{{if .Main}}{{$.Dir}}{{end}}{{end}}", "./cmd/arcane-operator")
+	// The files of each package, those that it embeds included.
+	const files = "{{with .Module}}{{if .Main}}{{range $.GoFiles}}{{$.Dir}}/{{.}} {{end}}{{range $.EmbedFiles}}{{$.Dir}}/{{.}} {{end}}{{end}}{{end}}"
+	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", files, "./cmd/arcane-operator")
 	list.Dir = root
 	out, err := list.Output()
 	g.Expect(err).NotTo(HaveOccurred())
 	absolute, err := filepath.Abs(root)
 	g.Expect(err).NotTo(HaveOccurred())
-	folders := strings.Fields(string(out))
-	g.Expect(folders).NotTo(BeEmpty())
-	for _, folder := range folders {
-		relative, err := filepath.Rel(absolute, folder)
+	all := strings.Fields(string(out))
+	g.Expect(all).NotTo(BeEmpty())
+	for _, file := range all {
+		relative, err := filepath.Rel(absolute, file)
 		g.Expect(err).NotTo(HaveOccurred())
 		top, _, _ := strings.Cut(relative, string(filepath.Separator))
 		g.Expect(seen).To(HaveKey(top), relative)
