@@ -68,7 +68,7 @@ func userWith(ctx context.Context, name string, verbs []string, jobs bool, right
 func awaitGrant(ctx context.Context, user string) {
 	GinkgoHelper()
 	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
-		User: user,
+		User:               user,
 		ResourceAttributes: &authorizationv1.ResourceAttributes{Group: streamingv1.GroupVersion.Group, Resource: "streamplugins", Verb: "create"},
 	}}
 	Eventually(ctx, func(g Gomega) {
