@@ -48,9 +48,8 @@ type Reconciler struct {
 	Discovery discovery.ServerResourcesInterface
 	// Namespace of the releases.
 	Namespace string
-	// Installs and Upgrades are Helm's actions. A failed upgrade is rolled back. A failed install is not: what it has
-	// created stays for the next attempt, because a Stream may use the class already.
-	Installs, Upgrades helmclient.ActionClientGetter
+	// Helm makes the actions on one StreamPlugin's release.
+	Helm helmclient.ActionClientGetter
 	// Events reports transitions.
 	Events events.EventRecorder
 	// Chart is rendered.
@@ -99,10 +98,7 @@ func newReconciler(mgr ctrl.Manager, o Options) (*Reconciler, error) {
 		Client: client.WithFieldOwner(mgr.GetClient(), v1.ManagedBy), Live: client.WithFieldOwner(live, v1.ManagedBy),
 		Discovery: cluster.Discovery(), Namespace: o.Namespace, Events: mgr.GetEventRecorder("arcane-operator"), Chart: o.Chart,
 	}
-	if r.Installs, err = actions(configs, false); err != nil {
-		return nil, err
-	}
-	if r.Upgrades, err = actions(configs, true); err != nil {
+	if r.Helm, err = actions(configs); err != nil {
 		return nil, err
 	}
 	return r, nil

@@ -1,27 +1,17 @@
 package plugin
 
-// This file installs, upgrades, and corrects drift.
+// This file brings what a StreamPlugin asks for and what there is in line.
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
-	helmclient "github.com/operator-framework/helm-operator-plugins/pkg/client"
-	"helm.sh/helm/v3/pkg/kube"
-	"helm.sh/helm/v3/pkg/release"
-	"helm.sh/helm/v3/pkg/storage/driver"
-	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
-	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
-	"github.com/arcane-streaming/arcane-operator/internal/pluginchart"
 )
 
 // install brings the objects in line with the spec. The error is one to try again after; what the spec or somebody else's
@@ -115,201 +105,6 @@ func (r *Reconciler) dropMissing(ctx context.Context, p *v1.StreamPlugin, wanted
 	status := *p.Status.DeepCopy()
 	status.Objects = kept
 	return r.commit(ctx, p, status)
-}
-
-// ensureRelease installs the release, or upgrades it where its manifest differs from what is wanted, and returns it.
-func (r *Reconciler) ensureRelease(ctx context.Context, p *v1.StreamPlugin, wanted []*unstructured.Unstructured) (*release.Release, error) {
-	values, err := r.Chart.Values(p)
-	if err != nil {
-		return nil, err
-	}
-	installs, err := r.Installs.ActionClientFor(ctx, p)
-	if err != nil {
-		return nil, fmt.Errorf("configure Helm: %w", err)
-	}
-	name := pluginchart.ReleaseName(p)
-	rel, err := installs.Get(name)
-	switch {
-	case errors.Is(err, driver.ErrReleaseNotFound):
-		return r.installRelease(ctx, p, installs, values)
-	case isUnreadable(err):
-		return r.restartRelease(ctx, p, installs, values)
-	case err != nil:
-		return nil, fmt.Errorf("read release %s: %w", name, err)
-	}
-	if err := recoverRelease(installs.Config(), rel); err != nil {
-		return nil, err
-	}
-	rendered, err := pluginchart.Objects(rel.Manifest, p.Namespace)
-	if err != nil {
-		return nil, fmt.Errorf("read release %s: %w", name, err)
-	}
-	if rel.Info.Status == release.StatusDeployed && equalObjects(rendered, wanted) {
-		return rel, nil
-	}
-	upgrades, err := r.Upgrades.ActionClientFor(ctx, p)
-	if err != nil {
-		return nil, fmt.Errorf("configure Helm: %w", err)
-	}
-	upgraded, err := upgrades.Upgrade(name, p.Namespace, r.Chart.Chart, values)
-	if isUnreadable(err) {
-		return r.restartRelease(ctx, p, installs, values)
-	}
-	if err != nil {
-		return rel, fmt.Errorf("upgrade release %s: %w", name, err)
-	}
-	logf.FromContext(ctx).Info("release upgraded", "release", name, "revision", upgraded.Version)
-	return upgraded, nil
-}
-
-// isUnreadable tells whether Helm meets a revision that it cannot read: it passes over such a one, and then either finds no
-// revision at all, for which it has no error of its own, or wants to write one of the same number.
-func isUnreadable(err error) bool {
-	return err != nil && (errors.Is(err, driver.ErrReleaseExists) || strings.Contains(err.Error(), "no revision for release"))
-}
-
-// restartRelease begins a release anew whose revisions cannot be read. The objects stay: their marks say whose they are.
-func (r *Reconciler) restartRelease(ctx context.Context, p *v1.StreamPlugin, installs helmclient.ActionInterface, values map[string]any) (*release.Release, error) {
-	logf.FromContext(ctx).Info("release cannot be read, it begins anew", "release", pluginchart.ReleaseName(p))
-	if err := r.deleteRelease(ctx, p); err != nil {
-		return nil, err
-	}
-	return r.installRelease(ctx, p, installs, values)
-}
-
-// installRelease makes the first revision.
-func (r *Reconciler) installRelease(ctx context.Context, p *v1.StreamPlugin, installs helmclient.ActionInterface, values map[string]any) (*release.Release, error) {
-	name := pluginchart.ReleaseName(p)
-	rel, err := installs.Install(name, p.Namespace, r.Chart.Chart, values)
-	if err != nil {
-		return rel, fmt.Errorf("install release %s: %w", name, err)
-	}
-	logf.FromContext(ctx).Info("release installed", "release", name)
-	return rel, nil
-}
-
-// equalObjects tells whether a release holds what is wanted and nothing else. It ignores what Helm's library adds to objects.
-func equalObjects(rendered, wanted []*unstructured.Unstructured) bool {
-	if len(rendered) != len(wanted) {
-		return false
-	}
-	byName := map[string]*unstructured.Unstructured{}
-	for _, o := range rendered {
-		byName[describe(o)] = withoutLibraryMetadata(o)
-	}
-	for _, o := range wanted {
-		if is := byName[describe(o)]; is == nil || !equality.Semantic.DeepEqual(is.Object, withoutLibraryMetadata(o).Object) {
-			return false
-		}
-	}
-	return true
-}
-
-// withoutLibraryMetadata is a copy of an object without its owners and without the library's annotations.
-func withoutLibraryMetadata(o *unstructured.Unstructured) *unstructured.Unstructured {
-	o = o.DeepCopy()
-	o.SetOwnerReferences(nil)
-	annotations := o.GetAnnotations()
-	for key := range annotations {
-		if strings.HasPrefix(key, "operator-sdk/") {
-			delete(annotations, key)
-		}
-	}
-	o.SetAnnotations(annotations)
-	return o
-}
-
-// correct brings back what somebody has changed or deleted, and returns the objects as they are afterwards.
-func (r *Reconciler) correct(ctx context.Context, p *v1.StreamPlugin, rel *release.Release, wanted, live []*unstructured.Unstructured) ([]*unstructured.Unstructured, error) {
-	live, differ, err := r.differing(ctx, p, wanted, live)
-	if err != nil || len(differ) == 0 {
-		return live, err
-	}
-	actions, err := r.Upgrades.ActionClientFor(ctx, p)
-	if err != nil {
-		return nil, fmt.Errorf("configure Helm: %w", err)
-	}
-	helm := actions.Config().KubeClient
-	all, err := helm.Build(bytes.NewBufferString(rel.Manifest), false)
-	if err != nil {
-		return nil, fmt.Errorf("read release %s: %w", rel.Name, err)
-	}
-	var target kube.ResourceList
-	for _, info := range all {
-		if differ[info.Mapping.GroupVersionKind.Kind+" "+info.Name] {
-			target = append(target, info)
-		}
-	}
-	if _, err := helm.Update(target, target, false); err != nil {
-		return nil, fmt.Errorf("correct what differs from release %s: %w", rel.Name, err)
-	}
-	logf.FromContext(ctx).Info("drift corrected", "release", rel.Name, "objects", len(target))
-	return r.readOwned(ctx, p, wanted)
-}
-
-// differing finds the objects that are missing or differ from what is wanted. It reads those again that were missing
-// before the release was made.
-func (r *Reconciler) differing(ctx context.Context, p *v1.StreamPlugin, wanted, live []*unstructured.Unstructured) ([]*unstructured.Unstructured, map[string]bool, error) {
-	differ := map[string]bool{}
-	for i, o := range wanted {
-		if live[i] == nil || !covers(o.Object, live[i].Object) {
-			now, err := r.readOwned(ctx, p, wanted[i:i+1])
-			if err != nil {
-				return nil, nil, err
-			}
-			live[i] = now[0]
-		}
-		if live[i] == nil || !covers(o.Object, live[i].Object) {
-			differ[o.GetKind()+" "+o.GetName()] = true
-		}
-	}
-	return live, differ, nil
-}
-
-// covers tells whether a live value holds all that is wanted. Fields that the API server or others add to an object are not
-// drift; entries that somebody adds to a list are.
-func covers(wanted, live any) bool {
-	switch w := wanted.(type) {
-	case map[string]any:
-		l, ok := live.(map[string]any)
-		if !ok {
-			return false
-		}
-		for key, value := range w {
-			there, ok := l[key]
-			if !ok && !isEmpty(value) || ok && !covers(value, there) {
-				return false
-			}
-		}
-		return true
-	case []any:
-		l, ok := live.([]any)
-		if !ok || len(l) != len(w) {
-			return false
-		}
-		for i := range w {
-			if !covers(w[i], l[i]) {
-				return false
-			}
-		}
-		return true
-	default:
-		return equality.Semantic.DeepEqual(wanted, live)
-	}
-}
-
-// isEmpty tells whether a value may be left out by the API server.
-func isEmpty(value any) bool {
-	switch v := value.(type) {
-	case nil:
-		return true
-	case map[string]any:
-		return len(v) == 0
-	case []any:
-		return len(v) == 0
-	default:
-		return false
-	}
 }
 
 // recorded is what the status keeps of the installed objects.

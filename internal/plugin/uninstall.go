@@ -138,17 +138,17 @@ func (r *Reconciler) verifyUnused(ctx context.Context, p *v1.StreamPlugin, class
 // +kubebuilder:rbac:groups=networking.k8s.io,resources=networkpolicies,verbs=delete
 // +kubebuilder:rbac:groups=monitoring.coreos.com,resources=podmonitors,verbs=delete
 func (r *Reconciler) delete(ctx context.Context, live *unstructured.Unstructured) error {
-	uid := live.GetUID()
-	err := r.Live.Delete(ctx, live, client.Preconditions{UID: &uid}, client.PropagationPolicy(metav1.DeletePropagationBackground))
+	err := r.Live.Delete(ctx, live, byUID(live))
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("delete %s: %w", describe(live), err)
 	}
 	return nil
 }
 
-func deleteByUID(uid types.UID) *metav1.DeleteOptions {
-	background := metav1.DeletePropagationBackground
-	return &metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}, PropagationPolicy: &background}
+// byUID lets a deletion reach this object only, and not one that was made again under its name.
+func byUID(live *unstructured.Unstructured) *client.DeleteOptions {
+	uid, background := live.GetUID(), metav1.DeletePropagationBackground
+	return &client.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}, PropagationPolicy: &background}
 }
 
 // installedObjects are the objects that may exist, each once: the class, what the status records, and what the chart renders

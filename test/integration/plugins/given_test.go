@@ -20,6 +20,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+
+	streamingv1 "github.com/arcane-streaming/arcane-operator/api/v1"
 )
 
 func resources(name, quantity string) corev1.ResourceList {
@@ -54,6 +56,19 @@ func rewrite(ctx context.Context, m *corev1.ConfigMap, how func(*release.Release
 func pend(ctx context.Context, m *corev1.ConfigMap) {
 	GinkgoHelper()
 	rewrite(ctx, m, func(r *release.Release) { r.Info.Status = release.StatusPendingUpgrade })
+}
+
+// interrupt makes the second revision of a release one that an operator had written the objects of when it died: it supersedes
+// the first revision only afterwards.
+func interrupt(ctx context.Context, p *streamingv1.StreamPlugin) {
+	GinkgoHelper()
+	revisions := releases(ctx, "arcane-system", p)
+	Expect(revisions).To(HaveLen(2))
+	for i := range revisions {
+		rewrite(ctx, &revisions[i], func(r *release.Release) {
+			r.Info.Status = map[int]release.Status{1: release.StatusDeployed, 2: release.StatusPendingUpgrade}[r.Version]
+		})
+	}
 }
 
 // forge adds a ConfigMap to the manifest of a release, as if the release had installed it.

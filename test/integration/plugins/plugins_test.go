@@ -5,6 +5,9 @@ package plugins_test
 import (
 	"context"
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -19,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	streamingv1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/test/page"
 	"github.com/arcane-streaming/arcane-operator/test/story"
 )
 
@@ -294,13 +298,14 @@ var _ = Describe("A StreamPlugin", func() {
 		Eventually(ctx, func() error { return stage.Client.Create(ctx, p) }).Should(Succeed())
 		w.awaitReason(ctx, p, streamingv1.ReasonNameConflict)
 		Expect(message(p)).To(And(ContainSubstring("StreamClass "+w.class), ContainSubstring("and 3 more"), ContainSubstring(string(former.UID))))
-		for _, args := range [][]string{
-			{"streamclass", w.class},
-			{"streamingjobtemplates,networkpolicies,configmaps,serviceaccounts", "--namespace", w.namespace, "--selector=app.kubernetes.io/part-of=arcane,app.kubernetes.io/instance=orders"},
-		} {
-			_, err := stage.Kubectl(ctx, append(append([]string{"annotate", "--overwrite"}, args...), "streaming.sneaksanddata.com/plugin-uid="+string(p.UID))...)
-			Expect(err).NotTo(HaveOccurred())
-		}
+		code, err := page.Block(filepath.Join(story.Root(), "docs", "plugins.md"), "hand over")
+		Expect(err).NotTo(HaveOccurred())
+		cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", strings.NewReplacer(
+			"streamclass postgres", "streamclass "+w.class, "streamplugin postgres", "streamplugin "+p.Name, "instance=postgres", "instance="+p.Name, "sales", w.namespace,
+		).Replace(code))
+		cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(stage.Cluster.Bin("kubectl"))+":"+os.Getenv("PATH"), "KUBECONFIG="+stage.Cluster.Kubeconfig())
+		out, err := cmd.CombinedOutput()
+		Expect(err).NotTo(HaveOccurred(), "%s", out)
 		w.awaitReason(ctx, p, streamingv1.ReasonInstalled)
 	})
 
@@ -327,6 +332,42 @@ var _ = Describe("A StreamPlugin", func() {
 		class, err := w.classNow(ctx)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(class.Spec.Backfill.MaxConcurrent).To(HaveValue(Equal(int32(7))))
+	})
+
+	It("takes back what an operator had written when it died, once the spec no longer asks for it", func(ctx SpecContext) {
+		p := w.install(ctx)
+		Expect(change(ctx, p, func(p *streamingv1.StreamPlugin) { p.Spec.MaxConcurrent = ptr.To(int32(5)) })).To(Succeed())
+		w.awaitReason(ctx, p, streamingv1.ReasonInstalled)
+		interrupt(ctx, p)
+		Expect(change(ctx, p, func(p *streamingv1.StreamPlugin) { p.Spec.MaxConcurrent = nil })).To(Succeed())
+		w.awaitReason(ctx, p, streamingv1.ReasonInstalled)
+		class, err := w.classNow(ctx)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(class.Spec.Backfill).To(BeNil())
+	})
+
+	It("rolls back to what was installed, and not to what an operator had begun when it died", func(ctx SpecContext) {
+		p := w.install(ctx)
+		Expect(change(ctx, p, func(p *streamingv1.StreamPlugin) { p.Spec.MaxConcurrent = ptr.To(int32(5)) })).To(Succeed())
+		w.awaitReason(ctx, p, streamingv1.ReasonInstalled)
+		interrupt(ctx, p)
+		forbid(ctx, w.namespace)
+		Expect(change(ctx, p, func(p *streamingv1.StreamPlugin) {
+			p.Spec.MaxConcurrent = ptr.To(int32(9))
+			p.Spec.PriorityClassName = "refused"
+		})).To(Succeed())
+		w.awaitReason(ctx, p, streamingv1.ReasonReleaseFailed)
+		Expect(message(p)).To(ContainSubstring("no refused priority here"))
+		Eventually(ctx, func(g Gomega) {
+			class, err := w.classNow(ctx)
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(class.Spec.Backfill).To(BeNil())
+		}).Should(Succeed())
+		allow(ctx, w.namespace)
+		w.awaitReason(ctx, p, streamingv1.ReasonInstalled)
+		class, err := w.classNow(ctx)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(class.Spec.Backfill.MaxConcurrent).To(HaveValue(Equal(int32(9))))
 	})
 
 	It("believes no release of somebody else's about what to delete", func(ctx SpecContext) {
@@ -431,14 +472,21 @@ var _ = Describe("A StreamPlugin", func() {
 		Expect(change(ctx, p, func(p *streamingv1.StreamPlugin) { p.Spec.ClassName = "" })).To(MatchError(ContainSubstring("className cannot be added or removed")))
 	})
 
-	It("is created with a warning where it shows a secret, or names a class that is taken", func(ctx SpecContext) {
-		manifest := fmt.Sprintf(`{"apiVersion":"streaming.sneaksanddata.com/v1","kind":"StreamPlugin","metadata":{"name":"orders","namespace":%q},
-			"spec":{"preset":"postgres","image":"i:1","className":%q,"env":[{"name":"AWS_SECRET_ACCESS_KEY","value":"shown"}]}}`, w.namespace, w.class)
-		cmd := stage.KubectlCommand(ctx, "create", "--dry-run=server", "-f", "-")
-		cmd.Stdin = strings.NewReader(manifest)
-		out, err := cmd.CombinedOutput()
-		Expect(err).NotTo(HaveOccurred(), "%s", out)
-		Expect(string(out)).To(And(ContainSubstring("Warning: spec.env[0].value"), ContainSubstring("secretKeyRef")))
+	It("is created with a warning where it shows a secret, or needs names that are taken", func(ctx SpecContext) {
+		p := w.install(ctx)
+		manifest := fmt.Sprintf(`{"apiVersion":"streaming.sneaksanddata.com/v1","kind":"StreamPlugin","metadata":{"name":%q,"namespace":%q},
+			"spec":{"preset":"postgres","image":"i:1","className":%q,"env":[{"name":"AWS_SECRET_ACCESS_KEY","value":"shown"}]}}`,
+			p.Name+"-backfill", w.namespace, w.class)
+		// The webhooks' caches see what is installed soon.
+		Eventually(ctx, func(g Gomega) {
+			cmd := stage.KubectlCommand(ctx, "create", "--dry-run=server", "-f", "-")
+			cmd.Stdin = strings.NewReader(manifest)
+			out, err := cmd.CombinedOutput()
+			g.Expect(err).NotTo(HaveOccurred(), "%s", out)
+			g.Expect(string(out)).To(And(ContainSubstring("Warning: spec.env[0].value"), ContainSubstring("secretKeyRef")))
+			g.Expect(string(out)).To(ContainSubstring("Warning: spec.className: StreamClass " + w.class + " exists"))
+			g.Expect(string(out)).To(ContainSubstring("Warning: metadata.name: StreamingJobTemplate " + p.Name + "-backfill exists"))
+		}).Should(Succeed())
 	})
 })
 
