@@ -159,6 +159,7 @@ func complete(object Object, name string) {
 	kind, _ := object["kind"].(string)
 	ours := map[string]bool{
 		v1.KindStream: true, v1.KindBackfillRequest: true, v1.KindStreamClass: true, v1.KindStreamingJobTemplate: true,
+		v1.KindStreamPlugin: true,
 	}[kind]
 	if ours && object["apiVersion"] == nil {
 		object["apiVersion"] = v1.GroupVersion.String()
