@@ -3,6 +3,7 @@ package webhooks
 // This file adapts StreamPlugins.
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -33,8 +35,9 @@ type rendered struct {
 	templates []*v1.StreamingJobTemplate
 	// objects are all of them, by resource, without a verb.
 	objects []authorizationv1.ResourceAttributes
-	// taken: a StreamClass of the name exists that this StreamPlugin has not installed.
-	taken bool
+	// taken are the objects of our own kinds that exist under a name that is needed, and that this StreamPlugin has not
+	// installed.
+	taken []client.Object
 }
 
 // plugins is the adapter of StreamPlugins. The operator writes what one renders with its own rights, so whoever writes the
@@ -158,7 +161,7 @@ func (s *server) render(ctx context.Context, p *v1.StreamPlugin) (rendered, erro
 			return r, err
 		}
 	}
-	r.taken, err = s.taken(ctx, p)
+	r.taken, err = s.taken(ctx, p, r)
 	return r, err
 }
 
@@ -182,31 +185,46 @@ func (r *rendered) add(o *unstructured.Unstructured) error {
 	return nil
 }
 
-// taken tells whether somebody else's StreamClass has the name.
-func (s *server) taken(ctx context.Context, p *v1.StreamPlugin) (bool, error) {
-	class := &v1.StreamClass{}
-	err := s.cache.Get(ctx, client.ObjectKey{Name: pluginchart.ClassName(p)}, class)
-	if apierrors.IsNotFound(err) {
-		return false, nil
+// taken finds what somebody else has under a name that the class or a template needs.
+func (s *server) taken(ctx context.Context, p *v1.StreamPlugin, r rendered) ([]client.Object, error) {
+	needed := map[client.ObjectKey]client.Object{}
+	if r.class != nil {
+		needed[client.ObjectKeyFromObject(r.class)] = &v1.StreamClass{}
 	}
-	if err != nil {
-		return false, fmt.Errorf("look up StreamClass %s: %w", pluginchart.ClassName(p), err)
+	for _, t := range r.templates {
+		needed[client.ObjectKeyFromObject(t)] = &v1.StreamingJobTemplate{}
 	}
-	return p.UID == "" || class.Annotations[pluginchart.AnnotationPluginUID] != string(p.UID), nil
+	var all []client.Object
+	for key, there := range needed {
+		err := s.cache.Get(ctx, key, there)
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("look up %T %s: %w", there, key, err)
+		}
+		if p.UID == "" || there.GetAnnotations()[pluginchart.AnnotationPluginUID] != string(p.UID) {
+			all = append(all, there)
+		}
+	}
+	slices.SortFunc(all, func(a, b client.Object) int {
+		return cmp.Compare(a.GetNamespace()+a.GetName(), b.GetNamespace()+b.GetName())
+	})
+	return all, nil
 }
 
 // likelySecret are names of variables whose values are likely to be secret.
 var likelySecret = regexp.MustCompile(`(?i)(password|passwd|secret|token|credential|private_?key|access_?key|api_?key|dsn)`)
 
 // checkPlugin asks whether the spec can be rendered, and whether what it renders would be accepted.
-func checkPlugin(_, new *v1.StreamPlugin, around rendered) (warnings []string, errs field.ErrorList) {
-	spec := field.NewPath("spec")
+func checkPlugin(old, new *v1.StreamPlugin, around rendered) (warnings []string, errs field.ErrorList) {
+	spec, unchanged := field.NewPath("spec"), old != nil && equality.Semantic.DeepEqual(old.Spec, new.Spec)
 	if around.err != nil {
-		var at *field.Error
-		if !errors.As(around.err, &at) {
-			at = field.Forbidden(spec, around.err.Error())
+		// Labels and finalizers can be changed all the same: this operator may render less than the one before it did.
+		if unchanged {
+			return nil, nil
 		}
-		return nil, field.ErrorList{at}
+		return nil, fieldErrors(spec, around.err)
 	}
 	for i, variable := range new.Spec.Env {
 		if variable.Value != "" && likelySecret.MatchString(variable.Name) {
@@ -214,9 +232,13 @@ func checkPlugin(_, new *v1.StreamPlugin, around rendered) (warnings []string, e
 				spec.Child("env").Index(i).Child("value")))
 		}
 	}
-	if around.taken {
-		warnings = append(warnings, fmt.Sprintf("%s: StreamClass %s exists and does not belong to this StreamPlugin; the operator leaves it alone and installs nothing until it is gone, or name another class",
-			spec.Child("className"), pluginchart.ClassName(new)))
+	for _, there := range around.taken {
+		at, what, out := spec.Child("className"), v1.KindStreamClass, "name another class"
+		if _, ok := there.(*v1.StreamingJobTemplate); ok {
+			at, what, out = field.NewPath("metadata", "name"), v1.KindStreamingJobTemplate, "choose another name"
+		}
+		warnings = append(warnings, fmt.Sprintf("%s: %s %s exists and does not belong to this StreamPlugin; the operator leaves it alone and installs nothing until it is gone, or %s",
+			at, what, there.GetName(), out))
 	}
 	if around.class != nil {
 		_, found := validation.Class(nil, around.class, validation.ClassSurroundings{})
@@ -226,7 +248,26 @@ func checkPlugin(_, new *v1.StreamPlugin, around rendered) (warnings []string, e
 		_, found := validation.Template(nil, t, validation.TemplateSurroundings{})
 		errs = append(errs, ofRendered(spec, "StreamingJobTemplate "+t.Name, found)...)
 	}
+	if unchanged {
+		return warnings, nil
+	}
 	return warnings, errs
+}
+
+// fieldErrors are the errors of fields that an error consists of. One that names no field is about the whole spec.
+func fieldErrors(spec *field.Path, err error) (errs field.ErrorList) {
+	all := []error{err}
+	if several := utilerrors.Aggregate(nil); errors.As(err, &several) {
+		all = several.Errors()
+	}
+	for _, one := range all {
+		var at *field.Error
+		if !errors.As(one, &at) {
+			at = field.Forbidden(spec, one.Error())
+		}
+		errs = append(errs, at)
+	}
+	return errs
 }
 
 // ofRendered reports what is wrong with a rendered object as an error of the spec.

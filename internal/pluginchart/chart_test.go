@@ -168,7 +168,7 @@ func TestRenderRefuses(t *testing.T) {
 	}{
 		"preset":  {func(s *v1.StreamPluginSpec) { s.Preset = "oracle" }, []string{"spec.preset", `"postgres"`}},
 		"version": {func(s *v1.StreamPluginSpec) { s.Version = "v99" }, []string{"spec.version", `"v1"`, "upgrade the operator"}},
-		"label":   {func(s *v1.StreamPluginSpec) { s.PodLabels = map[string]string{"arcane/x": "y"} }, []string{"podLabels"}},
+		"label":   {func(s *v1.StreamPluginSpec) { s.PodLabels = map[string]string{"arcane/x": "y"} }, []string{"spec.podLabels[arcane/x]: Forbidden: is set by"}},
 		"number":  {func(s *v1.StreamPluginSpec) { s.MaxConcurrent = ptr.To(int32(0)) }, []string{"maxConcurrent"}},
 	} {
 		_, err := c.Render(plugin(of.change), Capabilities())

@@ -144,7 +144,7 @@ func (c *Chart) Render(p *v1.StreamPlugin, capabilities *chartutil.Capabilities)
 	}
 	files, err := engine.Render(c.Chart, all)
 	if err != nil {
-		return nil, fmt.Errorf("spec: %w", failure(err))
+		return nil, refusal(err)
 	}
 	return objects(files, p.Namespace)
 }
@@ -167,12 +167,25 @@ func (c *Chart) check(p *v1.StreamPlugin) error {
 // trace is what Helm's engine writes in front of what a template says by the function fail.
 var trace = regexp.MustCompile(`(?s)^.*(execution error at \([^)]*\): |error calling fail: )`)
 
-// failure is what a template says by the function fail, without the trace through the templates before it.
-func failure(err error) error { return refusal(trace.ReplaceAllString(err.Error(), "")) }
+// complaint is a line of what _check.tpl says: a value, by its path, and what is wrong with it.
+var complaint = regexp.MustCompile(`^([A-Za-z0-9]+(?:[.][A-Za-z0-9-]+|\[[^\]]+\])*): (.+)$`)
 
-type refusal string
-
-func (r refusal) Error() string { return string(r) }
+// refusal is what a template says by the function fail, without the trace through the templates before it: a line for each
+// value, which becomes an error of the field.
+func refusal(err error) error {
+	var errs field.ErrorList
+	for line := range strings.SplitSeq(trace.ReplaceAllString(err.Error(), ""), "\n") {
+		at, detail := "spec", line
+		if parts := complaint.FindStringSubmatch(line); parts != nil {
+			at, detail = "spec."+parts[1], parts[2]
+			if parts[1] == "name" {
+				at = "metadata.name"
+			}
+		}
+		errs = append(errs, &field.Error{Type: field.ErrorTypeForbidden, Field: at, Detail: detail, BadValue: ""})
+	}
+	return errs.ToAggregate()
+}
 
 // objects are the manifests in the rendered files. A namespaced object without a namespace lies in the StreamPlugin's.
 func objects(files map[string]string, namespace string) ([]*unstructured.Unstructured, error) {

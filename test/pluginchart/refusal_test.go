@@ -34,6 +34,7 @@ func TestBadValues(t *testing.T) {
 		"podLabels: {a: 1}":                    {"/podLabels/a"},
 
 		// Of the chart.
+		"image: registry.example.com:5000/plugin": {"image: registry.example.com:5000/plugin has neither a tag nor a digest; add one, such as registry.example.com:5000/plugin:v0.1.0"},
 		"version: v7": {"version: preset postgres has no version \"v7\"; use one of: v1"},
 		"env: [{name: STREAMCONTEXT__SPEC, value: x}]":                                                             {"env[0].name: STREAMCONTEXT__SPEC: names that begin with STREAMCONTEXT__ are the operator's; rename it"},
 		"env: [{name: A, value: a}, {name: A, value: b}]":                                                          {"env[1].name: A is there twice"},
@@ -59,7 +60,7 @@ func TestBadValues(t *testing.T) {
 		},
 
 		// All at once.
-		"{volumeMounts: [{name: a, mountPath: /a}], podLabels: {job-name: x}}": {"volumeMounts[0].name: ", "; podLabels[job-name]: "},
+		"{volumeMounts: [{name: a, mountPath: /a}], podLabels: {job-name: x}}": {"volumeMounts[0].name: ", "\npodLabels[job-name]: "},
 	} {
 		t.Run(more, func(t *testing.T) {
 			rendered, err := render(t, load(t), with(t, more))

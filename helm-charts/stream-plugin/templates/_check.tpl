@@ -11,6 +11,12 @@ refuse in the rendered objects is named here by the field that the user wrote.
 {{- $bad = append $bad (printf "name: %s has %d characters, and the names of the installed objects derive from it; use at most 50" $name (len $name)) -}}
 {{- end -}}
 
+{{- /* Without a tag it would be "latest", and with it another plugin after each pull. */ -}}
+{{- $last := splitList "/" .Values.image | last -}}
+{{- if not (or (contains ":" $last) (contains "@" $last)) -}}
+{{- $bad = append $bad (printf "image: %s has neither a tag nor a digest; add one, such as %s:v0.1.0" .Values.image .Values.image) -}}
+{{- end -}}
+
 {{- $seen := list -}}
 {{- range $i, $env := .Values.env -}}
 {{- if hasPrefix "STREAMCONTEXT__" $env.name -}}
@@ -79,5 +85,5 @@ refuse in the rendered objects is named here by the field that the user wrote.
 {{- end -}}
 {{- end -}}
 
-{{- if $bad }}{{ fail (join "; " $bad) }}{{ end -}}
+{{- if $bad }}{{ fail (join "\n" $bad) }}{{ end -}}
 {{- end -}}
