@@ -15,9 +15,6 @@ import (
 // installs are the folders of config/, and the values that stand for them.
 var installs = map[string]struct {
 	resources, components, values []string
-	// adds are components that change nothing and only add objects. kustomize does not build config/namespaced together
-	// with them: it then names another service account in a RoleBinding.
-	adds []string
 }{
 	"default":           {resources: []string{"default"}},
 	"with-cert-manager": {resources: []string{"with-cert-manager"}, values: []string{"--set=certificate.source=cert-manager"}},
@@ -25,8 +22,12 @@ var installs = map[string]struct {
 	"namespaced":        {resources: []string{"namespaced"}, values: []string{"--set=namespaces={team-a,team-b}"}},
 	"grafana":           {resources: []string{"default"}, components: []string{"grafana"}, values: []string{"--set=grafana.enabled=true"}},
 	"namespaced, with monitoring": {
-		resources: []string{"namespaced"}, adds: []string{"prometheus", "grafana"},
+		resources: []string{"namespaced"}, components: []string{"prometheus", "grafana"},
 		values: []string{"--set=namespaces={team-a,team-b},prometheus.enabled=true,grafana.enabled=true"},
+	},
+	"namespaced, with cert-manager": {
+		resources: []string{"namespaced"}, components: []string{"cert-manager"},
+		values: []string{"--set=namespaces={team-a,team-b},certificate.source=cert-manager"},
 	},
 }
 
@@ -55,14 +56,6 @@ func TestTheChartInstallsWhatConfigDoes(t *testing.T) {
 	for name, install := range installs {
 		t.Run(name, func(t *testing.T) {
 			want := kustomized(t, install.resources, install.components)
-			if len(install.adds) > 0 {
-				plain := kustomized(t, []string{"default"}, nil)
-				for key, o := range kustomized(t, []string{"default"}, install.adds) {
-					if plain[key] == nil {
-						want[key] = o
-					}
-				}
-			}
 			got := rendered(t, install.values...)
 			maps.DeleteFunc(want, func(key string, _ map[string]any) bool {
 				// The CRDs are compared below; the namespace is made by helm install --create-namespace.

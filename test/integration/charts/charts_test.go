@@ -6,6 +6,7 @@ package charts_test
 import (
 	"context"
 	"encoding/base64"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -23,11 +24,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	streamingv1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/test/page"
 	"github.com/arcane-streaming/arcane-operator/test/story"
 )
 
 func TestCharts(t *testing.T) {
-	story.Prepare(t, "config", "helm-charts", "tools")
+	story.Prepare(t, "config", "docs", "helm-charts", "tools")
 	RunSpecs(t, "Charts")
 }
 
@@ -73,6 +75,22 @@ func install(ctx context.Context, module, verb, name, namespace string, args ...
 		args = append(args, "--create-namespace")
 	}
 	return helm(ctx, module, verb, args...)
+}
+
+// follow runs a block of docs/plugins.md with one version of Helm, and returns what it prints.
+func follow(ctx context.Context, module, block string) string {
+	GinkgoHelper()
+	code, err := page.Block(filepath.Join(story.Root(), "docs", "plugins.md"), block)
+	Expect(err).NotTo(HaveOccurred())
+	programs := GinkgoT().TempDir()
+	wrapper := "#!/bin/sh\nexec '" + filepath.Join(story.Root(), "tools", "run") + "' " + module + " helm \"$@\"\n"
+	Expect(os.WriteFile(filepath.Join(programs, "helm"), []byte(wrapper), 0o755)).To(Succeed()) //nolint:gosec // It is a program.
+	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", code)
+	cmd.Dir = story.Root()
+	cmd.Env = append(os.Environ(), "PATH="+programs+":"+os.Getenv("PATH"), "KUBECONFIG="+stage.Cluster.Kubeconfig())
+	out, err := cmd.CombinedOutput()
+	Expect(err).NotTo(HaveOccurred(), "%s\n%s", code, out)
+	return string(out)
 }
 
 func succeed(out string, err error) {
@@ -194,6 +212,16 @@ var _ = DescribeTable("A release", func(ctx SpecContext, module string) {
 	succeed(install(ctx, module, "install", "other", system, "--take-ownership"))
 	Expect(stage.Client.Get(ctx, types.NamespacedName{Name: "shell"}, class)).To(Succeed())
 	uninstall(ctx, module, "other")
+
+	By("installing a plugin by its chart, as docs/plugins.md has it")
+	_, err = kube.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "sales"}}, metav1.CreateOptions{})
+	Expect(client.IgnoreAlreadyExists(err)).To(Succeed())
+	Expect(follow(ctx, module, "without a cluster")).To(And(ContainSubstring("kind: StreamClass"), ContainSubstring("kind: PodMonitor")))
+	follow(ctx, module, "without a StreamPlugin")
+	Expect(stage.Client.Get(ctx, types.NamespacedName{Name: "postgres"}, class)).To(Succeed())
+	Expect(stage.Client.Get(ctx, types.NamespacedName{Namespace: "sales", Name: "postgres-backfill"}, &streamingv1.StreamingJobTemplate{})).To(Succeed())
+	succeed(helm(ctx, module, "uninstall", "postgres", "--namespace=sales"))
+	Expect(client.IgnoreNotFound(stage.Client.Get(ctx, types.NamespacedName{Name: "postgres"}, class))).To(Succeed())
 	removeKinds(ctx)
 },
 	Entry("of Helm 3", "helm3"),

@@ -67,10 +67,12 @@ func split(file, folder string) error {
 	classes.Rules = only(whole.Rules, func(r string) bool { return r == "streamclasses" })
 	admission.Rules = only(whole.Rules, func(r string) bool { return r != "streamclasses" && slices.Contains(inNoNamespace, r) })
 	for path, part := range map[string]role{"rights/role.yaml": inside, "classes/role.yaml": classes, "admission/role.yaml": admission} {
-		part.Metadata = map[string]string{"name": "arcane-operator"}
+		// No name of config/default's: kustomize's patches and references select by kind and name.
+		name := "arcane-operator-streams"
 		if part.Kind == "ClusterRole" {
-			part.Metadata["name"] += "-" + strings.TrimSuffix(path, "/role.yaml")
+			name = "arcane-operator-" + strings.TrimSuffix(path, "/role.yaml")
 		}
+		part.Metadata = map[string]string{"name": name}
 		out, err := yaml.Marshal(part)
 		if err != nil {
 			return fmt.Errorf("write %s: %w", path, err)
