@@ -1,4 +1,4 @@
-# The doors of this repository. `make help` lists them.
+# The targets of this repository. `make help` lists them.
 
 # The operator's image, everywhere: built, loaded, deployed under this name.
 IMG ?= localhost/arcane-operator:dev
@@ -96,10 +96,10 @@ lint: ## The linter alone, over every module
 
 ##@ Make it
 .PHONY: setup
-setup: ## Install the Debian packages that demo and tests need; each door installs its own, so nobody has to call this
+setup: ## Install the Debian packages that demo and tests need; each target installs its own, so nobody has to call this
 	go run ./test/setup
 
-# Doors that share a set-up name it first, so that a refusal comes before minutes of building.
+# Targets that share a set-up name it first, so that a refusal comes before minutes of building.
 .PHONY: setup-node
 setup-node:
 	go run ./test/setup node postgres

@@ -74,7 +74,7 @@ const eventsHead = `
 ## Events
 
 An event is told once for each transition, after it was written: when a stream's phase changes, when a definition stops being acceptable, and where the
-table says so. A class is told to be served only after it was not. An event's note is the condition's message. ` + "`kubectl events --for stream/NAME`" + ` lists them; the API server forgets them after an hour,
+table says so. A class is told to be served only after it was not. A stream plugin's is also told again for each version that is installed. An event's note is the condition's message. ` + "`kubectl events --for stream/NAME`" + ` lists them; the API server forgets them after an hour,
 ` + "`status.history`" + ` keeps the last ten transitions.
 
 | event | of | type | meaning |
@@ -83,7 +83,7 @@ table says so. A class is told to be served only after it was not. An event's no
 
 func writeEvents(b *strings.Builder) {
 	b.WriteString(eventsHead)
-	for _, kind := range []string{KindStream, KindBackfillRequest, KindStreamClass} {
+	for _, kind := range []string{KindStream, KindBackfillRequest, KindStreamClass, KindStreamPlugin} {
 		for _, wanted := range []string{corev1.EventTypeWarning, corev1.EventTypeNormal} {
 			for _, chapter := range Chapters() {
 				for _, e := range chapter.Reasons {

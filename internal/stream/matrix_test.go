@@ -32,10 +32,10 @@ var phasesOf = []struct {
 	{"Scheduled", v1.StreamScheduled, v1.ReasonScheduled, nil},
 	{"Suspended", v1.StreamSuspended, v1.ReasonSuspended, nil},
 	{"Failed", v1.StreamFailed, v1.ReasonJobFailed, nil},
-	{"Pending, does not get on", v1.StreamPending, v1.ReasonWaitingForJob, &stall{reason: v1.ReasonPodStays}},
-	{"Backfilling, does not get on", v1.StreamBackfilling, v1.ReasonBackfilling, &stall{reason: v1.ReasonPodNotRunning}},
-	{"Running, does not get on", v1.StreamRunning, v1.ReasonStreaming, &stall{reason: v1.ReasonPodNotRunning}},
-	{"Scheduled, does not get on", v1.StreamScheduled, v1.ReasonScheduled, &stall{reason: v1.ReasonPodNotRunning}},
+	{"Pending, stalled", v1.StreamPending, v1.ReasonWaitingForJob, &stall{reason: v1.ReasonPodStays}},
+	{"Backfilling, stalled", v1.StreamBackfilling, v1.ReasonBackfilling, &stall{reason: v1.ReasonPodNotRunning}},
+	{"Running, stalled", v1.StreamRunning, v1.ReasonStreaming, &stall{reason: v1.ReasonPodNotRunning}},
+	{"Scheduled, stalled", v1.StreamScheduled, v1.ReasonScheduled, &stall{reason: v1.ReasonPodNotRunning}},
 }
 
 // matrix prints the conditions of each phase.

@@ -1,6 +1,6 @@
 package stream
 
-// This file finds out why a stream does not get on although the operator has done its part.
+// This file finds out why a stream is stalled although the operator has done its part.
 
 import (
 	"cmp"

@@ -108,13 +108,24 @@ func (u user) run(ctx context.Context, commands string) string {
 	return out
 }
 
+// chartPage is where the move to Helm is.
+func chartPage() string {
+	return filepath.Join(story.Root(), "helm-charts", "arcane-operator", "README.md")
+}
+
 // installPage is where the blocks of all ways are.
 func installPage() string { return filepath.Join(story.Root(), "docs", "install.md") }
 
-// block is the page's own text, with a registry and a tag in the places where it leaves them open.
+// block is docs/install.md's own text, with a registry and a tag in the places where it leaves them open.
 func block(name, tag string) string {
 	GinkgoHelper()
-	code, err := page.Block(installPage(), name)
+	return blockOf(installPage(), name, tag)
+}
+
+// blockOf is the same of another page.
+func blockOf(file, name, tag string) string {
+	GinkgoHelper()
+	code, err := page.Block(file, name)
 	Expect(err).NotTo(HaveOccurred())
 	return strings.NewReplacer("REGISTRY", registry, "TAG", tag).Replace(code)
 }

@@ -111,10 +111,11 @@ type way struct {
 	name string
 	// prepare is what happens on a fresh cluster before the way begins, upgrading what happens before its upgrade.
 	prepare, upgrading func(ctx context.Context, u user)
-	// upgraded is what else is asked after the upgrade.
-	upgraded func(ctx context.Context)
-	// remove ends with a cluster that has none of Arcane.
-	remove func(ctx context.Context, u user, namespace string)
+	// upgraded is what else happens after the upgrade; it ends as it began, installed this way.
+	upgraded func(ctx context.Context, u user)
+	// remove begins without an operator, and with a StreamPlugin that only an operator could remove; it ends with a cluster
+	// that has none of Arcane.
+	remove func(ctx context.Context, u user, l *live)
 }
 
 // follow goes the way.
@@ -137,7 +138,7 @@ func (w way) follow(ctx context.Context) {
 	u.follow(ctx, w.name+" upgrade", newer)
 	u.verify(ctx)
 	expectVersion(ctx, newer)
-	w.upgraded(ctx)
+	w.upgraded(ctx, u)
 	l.expectServed(ctx, "upgraded")
 	l.expectUntouched(ctx)
 
@@ -163,10 +164,7 @@ func (w way) follow(ctx context.Context) {
 	u.follow(ctx, w.name+" uninstall", older)
 	Eventually(ctx, func() []string { return leftOf(ctx) }, "1m", "200ms").Should(BeEmpty())
 	l.expectUntouched(ctx)
-	By("the operator is gone: by hand, the StreamPlugin is let go, which else keeps its kind from being removed")
-	u.run(ctx, strings.NewReplacer("NAMESPACE", l.world.Namespace, "NAME", install.PostgresClass).Replace(block("rescue", "")))
-	l.expectUntouched(ctx)
-	w.remove(ctx, u, l.world.Namespace)
+	w.remove(ctx, u, l)
 	Expect(kinds(ctx)).To(BeEmpty())
 	Eventually(ctx, func(g Gomega) { g.Expect(l.world.Pods(ctx, l.stream.Name)).To(BeEmpty()) }, "1m", "200ms").Should(Succeed())
 	l.leave(ctx)
@@ -191,18 +189,27 @@ var _ = Describe("The operator is installed, upgraded, removed, installed again 
       - {op: add, path: /spec/template/spec/securityContext/runAsGroup, value: 0}
 EOF`, uid))
 			},
-			upgraded: func(ctx context.Context) {
+			upgraded: func(ctx context.Context, u user) {
 				pods, err := stage.Kube.CoreV1().Pods(install.OperatorNamespace).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/component=operator"})
 				Expect(err).NotTo(HaveOccurred())
 				for _, p := range pods.Items {
 					Expect(*p.Spec.SecurityContext.RunAsUser).To(BeEquivalentTo(uid))
 				}
+				By("moves to Helm, and back")
+				u.run(ctx, blockOf(chartPage(), "move from kustomize", newer))
+				u.verify(ctx)
+				expectVersion(ctx, newer)
+				Expect(u.run(ctx, "helm list --namespace "+install.OperatorNamespace+" --short")).To(ContainSubstring("arcane"))
+				u.follow(ctx, "helm uninstall", newer)
+				u.follow(ctx, "kustomize upgrade", newer)
+				u.verify(ctx)
 			},
-			remove: func(ctx context.Context, u user, namespace string) {
+			remove: func(ctx context.Context, u user, l *live) {
+				release(ctx, u, l)
 				By("make uninstall refuses while there is a stream")
 				out, err := u.try(ctx, "make uninstall")
 				Expect(err).To(HaveOccurred())
-				Expect(out).To(MatchRegexp(`Stream +` + namespace + ` +orders`))
+				Expect(out).To(MatchRegexp(`Stream +` + l.world.Namespace + ` +orders`))
 				Expect(out).To(ContainSubstring("make uninstall CONFIRM=yes"))
 				Expect(kinds(ctx)).To(HaveLen(len(bases())))
 				u.run(ctx, "make uninstall CONFIRM=yes")
@@ -230,9 +237,10 @@ EOF`, uid))
 				By("plain kubectl apply takes the operator's file as well")
 				u.run(ctx, "kubectl apply --dry-run=server -f dist/install.yaml")
 			},
-			upgraded: func(context.Context) {},
-			remove: func(ctx context.Context, u user, namespace string) {
-				Expect(u.run(ctx, block("list", ""))).To(MatchRegexp(namespace + ` +stream.*/orders`))
+			upgraded: func(context.Context, user) {},
+			remove: func(ctx context.Context, u user, l *live) {
+				release(ctx, u, l)
+				Expect(u.run(ctx, block("list", ""))).To(MatchRegexp(l.world.Namespace + ` +stream.*/orders`))
 				u.follow(ctx, "remove the kinds", "")
 				u.run(ctx, "kubectl delete -f dist/namespace.yaml")
 			},
@@ -242,14 +250,32 @@ EOF`, uid))
 	It("by Helm", func(ctx SpecContext) {
 		way{
 			name: "helm", prepare: nothing, upgrading: nothing,
-			upgraded: func(context.Context) {},
-			remove: func(ctx context.Context, u user, _ string) {
+			upgraded: func(context.Context, user) {},
+			remove: func(ctx context.Context, u user, l *live) {
+				By("removes the plugin by hand, as docs/plugins.md has it")
+				namespace := l.world.Namespace
+				u.run(ctx, "kubectl delete streams --all --namespace "+namespace)
+				u.run(ctx, "kubectl delete streamplugin --wait=false --namespace "+namespace+" "+install.PostgresClass)
+				rescue := blockOf(filepath.Join(story.Root(), "docs", "plugins.md"), "rescue", "")
+				u.run(ctx, strings.NewReplacer("streamclass postgres", "streamclass postgres-of-"+namespace, "sales", namespace).Replace(rescue))
+				for _, kind := range []string{"streamplugins", "streamingjobtemplates", "networkpolicies", "serviceaccounts", "configmaps"} {
+					Expect(u.run(ctx, "kubectl get --output=name --namespace "+namespace+" --selector=app.kubernetes.io/instance=postgres "+kind)).NotTo(ContainSubstring("/postgres"))
+				}
+				Expect(u.run(ctx, "kubectl get --output=name configmaps --selector=owner=helm --namespace "+install.OperatorNamespace)).NotTo(ContainSubstring("plugin-"))
 				u.follow(ctx, "remove the kinds", "")
 				u.run(ctx, "kubectl delete namespace "+install.OperatorNamespace)
 			},
 		}.follow(ctx)
 	})
 })
+
+// release lets a StreamPlugin go without its operator, by hand, and its stream runs on. The StreamPlugin would else keep its
+// kind from being removed.
+func release(ctx context.Context, u user, l *live) {
+	GinkgoHelper()
+	u.run(ctx, strings.NewReplacer("NAMESPACE", l.world.Namespace, "NAME", install.PostgresClass).Replace(block("rescue", "")))
+	l.expectUntouched(ctx)
+}
 
 // bases are the files of our kinds.
 func bases() []os.DirEntry {
@@ -270,5 +296,8 @@ var _ = Describe("Code on the pages that is marked as tested", func() {
 			}
 		}
 		Expect(names).To(ConsistOf(want))
+		names, err = page.Blocks(chartPage())
+		Expect(err).NotTo(HaveOccurred())
+		Expect(names).To(ConsistOf("move from kustomize"))
 	})
 })

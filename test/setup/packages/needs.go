@@ -1,4 +1,4 @@
-// Package packages installs the Debian packages that the doors of this repository
+// Package packages installs the Debian packages that the Makefile's targets
 // need: `make demo`, `make test` and the others, and the testbed's clusters.
 //
 // A caller names its needs. A program that is installed already, from whichever
@@ -13,11 +13,11 @@ import (
 	"strings"
 )
 
-// Need is a set of programs that some doors need.
+// Need is a set of programs that some targets need.
 type Need string
 
 const (
-	// Checkout is what a clone and `make` start from. A door cannot install it for
+	// Checkout is what a clone and `make` start from. A target cannot install it for
 	// itself; `.ci/run` can, because it starts without make.
 	Checkout Need = "checkout"
 	// Node is what a cluster's node is made of (see test/cluster/testbed).
