@@ -75,7 +75,7 @@ var effects = map[string]struct {
 	"image.digest":                       {set: digest, object: deployment, path: pod("containers", "operator", "image"), want: "localhost/arcane-operator@" + digest},
 	"image.pullPolicy":                   {set: "Never", object: deployment, path: pod("containers", "operator", "imagePullPolicy"), want: "Never"},
 	"image.pullSecrets":                  {set: `[{"name":"regcred"}]`, object: deployment, path: pod("imagePullSecrets", "0", "name"), want: "regcred"},
-	"namespaces":                         {set: `["team-a"]`, object: "Role/team-a/arcane-operator", path: []string{"kind"}, want: "Role"},
+	"namespaces":                         {set: `["team-a"]`, object: "Role/team-a/arcane-operator-streams", path: []string{"kind"}, want: "Role"},
 	"logLevel":                           {set: "debug", object: deployment, path: argument(4), want: "--log-level=debug"},
 	"workers":                            {set: "1000000", object: deployment, path: argument(4), want: "--workers=1000000"},
 	"perStreamMetrics":                   {set: "none", object: deployment, path: argument(4), want: "--per-stream-metrics=none"},
