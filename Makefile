@@ -109,7 +109,7 @@ fmt: ## Format all Go code
 	tools/lint-all fmt
 
 .PHONY: generate
-generate: ## Write all generated files: deepcopy, CRDs, roles, tables, dashboards, API reference
+generate: ## Write all generated files: deepcopy, CRDs, roles, webhook configurations, tables, API reference, dashboards, charts
 	tools/generate
 
 .PHONY: build
@@ -165,7 +165,7 @@ install: cluster-answers ## The kinds (CRDs) alone
 	tools/run gen kustomize build config/crd | $(APPLY)
 
 .PHONY: uninstall
-uninstall: cluster-answers ## Remove the kinds; refuses while there are streams, as they go with their kind (CONFIRM=yes)
+uninstall: cluster-answers ## Remove the kinds; refuses while there are objects of them, as these go with their kind (CONFIRM=yes)
 	@CONFIRM=$(CONFIRM) tools/uninstall-kinds $(KUBECTL)
 
 .PHONY: deploy

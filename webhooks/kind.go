@@ -48,7 +48,7 @@ type kind[T client.Object, A any] struct {
 	try func(ctx context.Context, new T, around A) verdict
 }
 
-// verdict is what is told to whoever writes.
+// verdict is the answer to whoever writes.
 type verdict struct {
 	warnings []string
 	errs     field.ErrorList
@@ -173,8 +173,9 @@ func (k kind[T, A]) verdict(ctx context.Context, c change[T], around A) (v verdi
 	return v
 }
 
-// read decodes a request. An object on its way out passes, else its finalizers could
-// not go, unless it is changed on that way: a template serves as long as it is there.
+// read decodes a request. An update of an object that is being deleted passes, so that
+// its finalizers can be removed, unless it changes what is judged: a template serves
+// as long as it is there.
 // What the operator writes itself passes too. What the garbage collector does to
 // owners counts for nothing, like every change of what is not judged.
 func (k kind[T, A]) read(req admission.Request) (c change[T], err error) {

@@ -237,7 +237,7 @@ func checkPlugin(old, new *v1.StreamPlugin, around rendered) (warnings []string,
 		if _, ok := there.(*v1.StreamingJobTemplate); ok {
 			at, what, out = field.NewPath("metadata", "name"), v1.KindStreamingJobTemplate, "choose another name"
 		}
-		warnings = append(warnings, fmt.Sprintf("%s: %s %s exists and does not belong to this StreamPlugin; the operator leaves it alone and installs nothing until it is gone, or %s",
+		warnings = append(warnings, fmt.Sprintf("%s: %s %s exists and does not belong to this StreamPlugin; the operator leaves it alone and installs nothing while it exists; delete it, or %s",
 			at, what, there.GetName(), out))
 	}
 	if around.class != nil {

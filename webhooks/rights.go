@@ -10,8 +10,8 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 )
 
-// need is what somebody must be allowed to do, beside writing the object: the
-// operator runs Jobs for them that have its rights to create and their Secrets to read.
+// need is what somebody must be allowed to do beside writing the object, because the operator then does it for them: create
+// Jobs, pass Secrets to these, and write the objects of a StreamPlugin.
 type need struct {
 	// kind of the object, for the message.
 	kind      string
@@ -60,7 +60,7 @@ func (s *server) lacking(ctx context.Context, user authenticationv1.UserInfo, n 
 			return "", err
 		}
 		if !may {
-			return fmt.Sprintf("user %q may not get Secret %q in namespace %q, and this %s hands it to the Jobs it runs; "+
+			return fmt.Sprintf("user %q may not get Secret %q in namespace %q, and this %s passes it to the Jobs that it runs; "+
 				"name a Secret that you may read, or ask for the right to get this one", user.Username, name, n.namespace, n.kind), nil
 		}
 	}

@@ -42,7 +42,8 @@ type Options struct {
 type Reconciler struct {
 	// Client reads StreamPlugins and Streams from the cache, and writes StreamPlugins.
 	Client client.Client
-	// Live reads from the API server what the chart renders, and deletes it: no cache holds these kinds.
+	// Live goes past the cache: it reads and deletes what is installed and the release, and it reads the namespace and, before
+	// the class is deleted, the Streams.
 	Live client.Client
 	// Discovery says which kinds the cluster has now: a RESTMapper remembers kinds that are gone.
 	Discovery discovery.ServerResourcesInterface

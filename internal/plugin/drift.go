@@ -44,8 +44,8 @@ func (r *Reconciler) correct(ctx context.Context, p *v1.StreamPlugin, rel *relea
 	return r.readOwned(ctx, p, wanted)
 }
 
-// differing finds the objects that are missing or differ from what is wanted. It reads those again that were missing
-// before the release was made.
+// differing finds the objects that are missing or differ from what is wanted. It reads an object again before it reports it,
+// because the release may have created or changed it since the first read.
 func (r *Reconciler) differing(ctx context.Context, p *v1.StreamPlugin, wanted, live []*unstructured.Unstructured) ([]*unstructured.Unstructured, map[string]bool, error) {
 	differ := map[string]bool{}
 	for i, o := range wanted {

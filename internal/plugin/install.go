@@ -49,12 +49,11 @@ func (r *Reconciler) install(ctx context.Context, p *v1.StreamPlugin) (outcome, 
 			return o, err
 		}
 	}
-	o.version = r.Chart.Version(p)
 	if rel != nil {
 		o.release = &v1.PluginRelease{Name: rel.Name, Revision: int32(rel.Version)} //nolint:gosec // A release has few revisions.
 	}
 	if o.reason == v1.ReasonInstalled {
-		o.objects = recorded(live)
+		o.version, o.objects = r.Chart.Version(p), recorded(live)
 	}
 	return o, nil
 }

@@ -18,7 +18,7 @@ import (
 
 // outcome is the result of an attempt.
 type outcome struct {
-	// version of the preset that is installed, or was tried.
+	// version of the preset that is installed, empty where this attempt did not install it.
 	version string
 	// release that holds it, nil where nothing was read of one.
 	release *v1.PluginRelease
@@ -52,7 +52,7 @@ func (c conflict) Error() string {
 		out = "Delete them"
 	}
 	if uid := c[0].GetAnnotations()[pluginchart.AnnotationPluginUID]; uid != "" {
-		text += "The mark is that of the StreamPlugin with UID " + uid + ": after a restore, change the annotation " + pluginchart.AnnotationPluginUID + " to hand over. "
+		text += "The annotation " + pluginchart.AnnotationPluginUID + " names the StreamPlugin with UID " + uid + "; after a restore, set it to the UID of this StreamPlugin. "
 	}
 	if slices.ContainsFunc(c, isClass) {
 		return text + out + ", or create the StreamPlugin with another spec.className."

@@ -1,6 +1,6 @@
 // Package pluginchart renders the Helm chart stream-plugin for a StreamPlugin. The controller installs what it renders, and
 // the webhooks ask for the rights to do so. Both must see the same objects, hence one package. It is pure: it reads the files
-// that are embedded in the operator, and has no client. Of the cluster it knows what the caller's RESTMapper says.
+// that are embedded in the operator, and has no client. Of the cluster it knows the capabilities that the caller passes.
 package pluginchart
 
 // This file loads the chart and what watches.yaml says of it.

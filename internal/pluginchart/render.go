@@ -46,8 +46,8 @@ func (c *Chart) Version(p *v1.StreamPlugin) string {
 	return cmp.Or(p.Spec.Version, p.Status.Version, c.Newest(p.Spec.Preset))
 }
 
-// CapabilitiesOf are those of the cluster that the mapper knows. The controller and the webhooks must answer the question
-// for PodMonitors alike: the webhooks ask for rights on what the controller installs.
+// CapabilitiesOf answers from a RESTMapper, for the webhooks. A RESTMapper may remember a kind that the cluster has lost, so
+// the webhooks may ask for a right too many. The controller asks the API server instead.
 func CapabilitiesOf(mapper meta.RESTMapper) (*chartutil.Capabilities, error) {
 	_, err := mapper.RESTMapping(podMonitors.GroupKind(), podMonitors.Version)
 	switch {

@@ -1,6 +1,6 @@
 // Command chart writes the generated half of helm-charts/arcane-operator: the templates of all objects that config/
-// defines and that depend on few values, and values.yaml and the README's table from values.schema.json. What is
-// written by hand in the chart names no kind, no rule and no webhook.
+// defines and that depend on few values, and values.yaml and the README's table from values.schema.json. Written
+// by hand are the templates that many values change (byHand), and those that config/default does not have.
 package main
 
 import (

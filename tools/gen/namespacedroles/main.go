@@ -1,5 +1,5 @@
-// Command namespacedroles splits the operator's role in two: what it needs in each namespace that it serves, and what
-// lies in no namespace. An operator of some namespaces only reads stream classes.
+// Command namespacedroles splits the operator's ClusterRole in three: a Role for each namespace that the operator serves, a
+// ClusterRole that reads StreamClasses, and a ClusterRole for webhooks and metrics.
 package main
 
 import (
@@ -29,7 +29,7 @@ type role struct {
 	Rules      []rule            `json:"rules"`
 }
 
-// inNoNamespace are the resources of the operator's that are the whole cluster's.
+// inNoNamespace are the cluster-scoped resources of the operator's role.
 var inNoNamespace = []string{
 	"streamclasses", "mutatingwebhookconfigurations", "validatingwebhookconfigurations", "tokenreviews", "subjectaccessreviews",
 }
