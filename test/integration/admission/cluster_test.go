@@ -5,6 +5,7 @@ package admission_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"slices"
@@ -120,10 +121,10 @@ func awaitSeen(ctx context.Context, objects []catalogue.Object) {
 	}
 }
 
-// quiet waits until the operator rests.
+// quiet waits until the operator rests, with StreamClasses as well, which lie in no namespace.
 func quiet(ctx context.Context) {
 	GinkgoHelper()
-	audit, err := law.NewAuditLog(stage.Cluster.AuditLog(), "sales")
+	audit, err := law.NewAuditLog(stage.Cluster.AuditLog(), "")
 	Expect(err).NotTo(HaveOccurred())
 	limited, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -147,10 +148,14 @@ func versions(ctx context.Context, objects []catalogue.Object) map[string]versio
 	return all
 }
 
-func generations(of map[string]version) map[string]int64 {
-	all := map[string]int64{}
-	for name, v := range of {
-		all[name] = v.Generation
+// changed lists the objects that have another generation now, or, where even that is asked, another resource version.
+func changed(before, now map[string]version, even bool) []string {
+	var all []string
+	for name, was := range before {
+		is := now[name]
+		if is.Generation != was.Generation || even && is.Resource != was.Resource {
+			all = append(all, fmt.Sprintf("%s: from %+v to %+v", name, was, is))
+		}
 	}
 	return all
 }
