@@ -7,8 +7,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -74,7 +76,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	f.StringVar(&o.leaderNamespace, "leader-election-namespace", "", "`namespace` of the Lease; default: the operator's own, when it runs in a cluster")
 	f.IntVar(&o.workers, "workers", 16, "`number` of streams that are reconciled at once")
 	f.Func("namespaces", "`names` of the namespaces to serve, separated by commas: the operator then needs rights in these alone, and only reads StreamClasses; default: all namespaces", o.setNamespaces)
-	f.TextVar(&o.logLevel, "log-level", zapcore.InfoLevel, "`level` of the log: debug (also decisions that write nothing), info (each decision that writes, with its rule), warn or error")
+	f.Func("log-level", "`level` of the log: debug (also decisions that write nothing), info (each decision that writes, with its rule; the default), warn or error", o.setLogLevel)
 	f.Func("otlp-endpoint", "`URL` of an OpenTelemetry collector that takes OTLP over HTTP, such as http://collector:4318: traces of reconciles are sent there, else none are made; the standard OTEL_ environment variables say the rest", o.setTraces)
 	f.BoolVar(&o.plugins, "stream-plugins", true, "install what StreamPlugins ask for; their Helm releases lie in --operator-namespace; not served with --namespaces, since a StreamClass belongs to the whole cluster")
 	f.DurationVar(&o.pluginPeriod, "stream-plugin-period", 0, "`time` after which what a StreamPlugin installed is compared with the cluster again, and corrected; default: 10m, as watches.yaml says")
@@ -93,6 +95,9 @@ func parse(args []string, out io.Writer) (options, error) {
 	}
 	if o.workers < 1 {
 		return o, fmt.Errorf("--workers is %d; it must be at least 1", o.workers)
+	}
+	if err := o.checkAddresses(); err != nil {
+		return o, err
 	}
 	if err := o.checkPlugins(given(f, "stream-plugins")); err != nil {
 		return o, err
@@ -139,6 +144,35 @@ func (o *options) setNamespaces(list string) error {
 	}
 	return nil
 }
+
+// setLogLevel reads a level. zap knows more of them, which only programmers use.
+func (o *options) setLogLevel(text string) error {
+	levels := []string{"debug", "info", "warn", "error"}
+	if !slices.Contains(levels, text) {
+		return fmt.Errorf("%q is none of %s", text, strings.Join(levels, ", "))
+	}
+	return o.logLevel.Set(text) //nolint:wrapcheck // One of these levels is no error.
+}
+
+// checkAddresses refuses what the operator could not listen on, before it waits for the cluster.
+func (o *options) checkAddresses() error {
+	if o.webhookPort < 1 || o.webhookPort > maxPort {
+		return fmt.Errorf("--webhook-port is %d; it must be a port, from 1 to %d", o.webhookPort, maxPort)
+	}
+	for name, address := range map[string]string{"metrics-bind-address": o.metricsAddress, "health-probe-bind-address": o.probeAddress} {
+		if address == "0" {
+			continue
+		}
+		_, port, err := net.SplitHostPort(address)
+		if number, numberErr := strconv.Atoi(port); err != nil || numberErr != nil || number < 0 || number > maxPort {
+			return fmt.Errorf("--%s is %q; it must be [host]:port, such as :8443, or 0 to serve none", name, address)
+		}
+	}
+	return nil
+}
+
+// maxPort is the highest port of TCP.
+const maxPort = 65535
 
 // setTraces reads where traces go.
 func (o *options) setTraces(text string) error {

@@ -75,8 +75,14 @@ func TestParseRefuses(t *testing.T) {
 	for args, want := range map[string]string{
 		"--workers=0":     "must be at least 1",
 		"extra":           `unexpected argument "extra"`,
-		"--log-level=all": "log-level",
+		"--log-level=all": `"all" is none of debug, info, warn, error`,
 		"--no-such-flag":  "no-such-flag",
+
+		"--webhook-port=0":                   "--webhook-port is 0; it must be a port, from 1 to 65535",
+		"--webhook-port=70000":               "--webhook-port is 70000",
+		"--metrics-bind-address=8443":        `--metrics-bind-address is "8443"; it must be [host]:port, such as :8443, or 0`,
+		"--metrics-bind-address=:metrics":    `--metrics-bind-address is ":metrics"`,
+		"--health-probe-bind-address=:70000": `--health-probe-bind-address is ":70000"`,
 
 		"--per-stream-metrics=some": `"some" is none of all, unhealthy, none`,
 
