@@ -184,7 +184,7 @@ func refusal(err error) error {
 		}
 		errs = append(errs, &field.Error{Type: field.ErrorTypeForbidden, Field: at, Detail: detail, BadValue: ""})
 	}
-	return errs.ToAggregate()
+	return errs.ToAggregate() //nolint:wrapcheck // It names the fields.
 }
 
 // objects are the manifests in the rendered files. A namespaced object without a namespace lies in the StreamPlugin's.

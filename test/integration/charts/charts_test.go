@@ -84,7 +84,7 @@ func follow(ctx context.Context, module, block string) string {
 	Expect(err).NotTo(HaveOccurred())
 	programs := GinkgoT().TempDir()
 	wrapper := "#!/bin/sh\nexec '" + filepath.Join(story.Root(), "tools", "run") + "' " + module + " helm \"$@\"\n"
-	Expect(os.WriteFile(filepath.Join(programs, "helm"), []byte(wrapper), 0o755)).To(Succeed()) //nolint:gosec // It is a program.
+	Expect(os.WriteFile(filepath.Join(programs, "helm"), []byte(wrapper), 0o755)).To(Succeed())
 	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", code)
 	cmd.Dir = story.Root()
 	cmd.Env = append(os.Environ(), "PATH="+programs+":"+os.Getenv("PATH"), "KUBECONFIG="+stage.Cluster.Kubeconfig())
