@@ -71,36 +71,42 @@ func compile(class *v1.StreamClass) (*Schema, []*Problem) {
 		}
 		return nil, all
 	}
-	if path := unevaluated(s, schemaField); path != "" {
-		return nil, invalid(path, "rules in CEL are not evaluated here; remove them and let the plugin check")
+	if path, text := unusable(s, schemaField); path != "" {
+		return nil, invalid(path, text)
 	}
 	return &Schema{validator: validate.NewSchemaValidator(s.ToKubeOpenAPI(), nil, "", strfmt.Default), shape: shapeOf(s), fields: fieldsOf(s)}, nil
 }
 
-// unevaluated is the path of the first rule in CEL. A rule that looks as if it
-// were checked and is not would be worse than none. (Where a schema may be
-// structural, such rules stand in no other places than these.)
-func unevaluated(s *structural.Structural, path string) string {
+// schemaTypes are those of OpenAPI v3. Kubernetes too refuses others in a CustomResourceDefinition.
+var schemaTypes = []string{"array", "boolean", "integer", "number", "object", "string"}
+
+// unusable is the path of the first keyword that no stream could be checked by, and why. A rule in CEL that looks as if
+// it were checked and is not would be worse than none. (Where a schema may be structural, such rules stand in no other
+// places than these.)
+func unusable(s *structural.Structural, path string) (at, why string) {
 	if s == nil {
-		return ""
+		return "", ""
 	}
 	if len(s.XValidations) > 0 {
-		return path + ".x-kubernetes-validations"
+		return path + ".x-kubernetes-validations", "rules in CEL are not evaluated here; remove them and let the plugin check"
 	}
-	if at := unevaluated(s.Items, path+".items"); at != "" {
-		return at
+	if s.Type != "" && !slices.Contains(schemaTypes, s.Type) {
+		return path + ".type", fmt.Sprintf("%q is no type; use one of: %s", s.Type, strings.Join(schemaTypes, ", "))
+	}
+	if at, why := unusable(s.Items, path+".items"); at != "" {
+		return at, why
 	}
 	if s.AdditionalProperties != nil {
-		if at := unevaluated(s.AdditionalProperties.Structural, path+".additionalProperties"); at != "" {
-			return at
+		if at, why := unusable(s.AdditionalProperties.Structural, path+".additionalProperties"); at != "" {
+			return at, why
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Properties)) {
-		if at := unevaluated(ptr.To(s.Properties[name]), fmt.Sprintf("%s.properties[%s]", path, name)); at != "" {
-			return at
+		if at, why := unusable(ptr.To(s.Properties[name]), fmt.Sprintf("%s.properties[%s]", path, name)); at != "" {
+			return at, why
 		}
 	}
-	return ""
+	return "", ""
 }
 
 // violations are what a class's schema says against the source and sink of a stream.
