@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -132,7 +133,7 @@ func withVerb(verb string, objects []authorizationv1.ResourceAttributes) []autho
 
 // errNotServed is the answer of an operator that serves no StreamPlugins.
 var errNotServed = field.Forbidden(field.NewPath("kind"),
-	"this operator serves no StreamPlugins: it runs with --namespaces or with --stream-plugins=false; install the plugin's StreamClass and StreamingJobTemplates yourself")
+	"this operator serves no StreamPlugins: it runs with --namespaces or with --stream-plugins=false; install the chart stream-plugin instead (docs/plugins.md#without-a-streamplugin)")
 
 // render renders the chart, and looks up the resource of each object.
 func (s *server) render(ctx context.Context, p *v1.StreamPlugin) (rendered, error) {
@@ -237,7 +238,7 @@ func checkPlugin(old, new *v1.StreamPlugin, around rendered) (warnings []string,
 		if _, ok := there.(*v1.StreamingJobTemplate); ok {
 			at, what, out = field.NewPath("metadata", "name"), v1.KindStreamingJobTemplate, "choose another name"
 		}
-		warnings = append(warnings, fmt.Sprintf("%s: %s %s exists and does not belong to this StreamPlugin; the operator leaves it alone and installs nothing while it exists; delete it, or %s",
+		warnings = append(warnings, fmt.Sprintf("%s: %s %s exists and does not belong to this StreamPlugin; the operator leaves it alone and installs nothing while it exists; %s",
 			at, what, there.GetName(), out))
 	}
 	if around.class != nil {
@@ -251,7 +252,7 @@ func checkPlugin(old, new *v1.StreamPlugin, around rendered) (warnings []string,
 	if unchanged {
 		return warnings, nil
 	}
-	return warnings, errs
+	return warnings, once(errs)
 }
 
 // fieldErrors are the errors of fields that an error consists of. One that names no field is about the whole spec.
@@ -270,12 +271,47 @@ func fieldErrors(spec *field.Path, err error) (errs field.ErrorList) {
 	return errs
 }
 
-// ofRendered reports what is wrong with a rendered object as an error of the spec.
+// sources are the fields of a rendered template that the chart copies from the spec as they are, and the fields that they
+// come from.
+var sources = []struct{ rendered, written string }{
+	{"spec.spec.template.metadata.labels", "spec.podLabels"},
+	{"spec.spec.template.spec.affinity", "spec.affinity"},
+	{"spec.spec.template.spec.nodeSelector", "spec.nodeSelector"},
+	{"spec.spec.template.spec.priorityClassName", "spec.priorityClassName"},
+	{"spec.spec.template.spec.tolerations", "spec.tolerations"},
+	{"spec.spec.template.spec.topologySpreadConstraints", "spec.topologySpreadConstraints"},
+}
+
+// ofRendered reports what is wrong with a rendered object: by the field that it comes from where that is known, else as an
+// error of the spec.
 func ofRendered(spec *field.Path, object string, found field.ErrorList) (errs field.ErrorList) {
 	for _, e := range found {
-		errs = append(errs, field.Forbidden(spec, fmt.Sprintf("the %s that it renders would be refused: %v", object, e)))
+		errs = append(errs, sourceOf(e, field.Forbidden(spec, fmt.Sprintf("the %s that it renders would be refused: %v", object, e))))
 	}
 	return errs
+}
+
+func sourceOf(e, otherwise *field.Error) *field.Error {
+	for _, s := range sources {
+		if rest, ok := strings.CutPrefix(e.Field, s.rendered); ok && (rest == "" || strings.ContainsAny(rest[:1], ".[")) {
+			written := *e
+			written.Field = s.written + rest
+			return &written
+		}
+	}
+	return otherwise
+}
+
+// once leaves out what was said before: both templates copy the same fields.
+func once(errs field.ErrorList) (unique field.ErrorList) {
+	said := map[string]bool{}
+	for _, e := range errs {
+		if !said[e.Error()] {
+			unique = append(unique, e)
+		}
+		said[e.Error()] = true
+	}
+	return unique
 }
 
 // tryPlugin asks the API server, by a dry run, to take a Job of each template.
@@ -287,5 +323,6 @@ func (s *server) tryPlugin(ctx context.Context, _ *v1.StreamPlugin, around rende
 		v.warnings = append(v.warnings, tried.warnings...)
 		v.errs = append(v.errs, ofRendered(field.NewPath("spec"), "StreamingJobTemplate "+t.Name, tried.errs)...)
 	}
+	v.errs = once(v.errs)
 	return v
 }

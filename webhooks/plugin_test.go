@@ -4,6 +4,7 @@ package webhooks
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -30,6 +31,25 @@ func TestWhatCannotBeRenderedKeepsItsLabels(t *testing.T) {
 		if _, errs := checkPlugin(c.old, c.new, rendered{err: errNotServed}); (len(errs) > 0) != c.refused {
 			t.Errorf("%s: %v, refused should be %t", name, errs, c.refused)
 		}
+	}
+}
+
+// TestErrorsNameTheFieldThatTheUserWrote: once, although both templates have it.
+func TestErrorsNameTheFieldThatTheUserWrote(t *testing.T) {
+	template := field.NewPath("spec", "spec", "template", "spec")
+	found := field.ErrorList{
+		field.NotSupported(template.Child("tolerations").Index(0).Child("operator"), "Equals", []string{"Equal"}),
+		field.Invalid(field.NewPath("spec", "spec", "template", "metadata", "labels").Key("a"), "a b", "no label"),
+		field.Required(template.Child("containers").Index(0).Child("image"), ""),
+		field.Invalid(template.Child("affinityOfMine"), "x", "no such field"),
+	}
+	spec := field.NewPath("spec")
+	var fields []string
+	for _, e := range once(append(ofRendered(spec, "StreamingJobTemplate a", found), ofRendered(spec, "StreamingJobTemplate a-backfill", found[:2])...)) {
+		fields = append(fields, e.Field)
+	}
+	if want := []string{"spec.tolerations[0].operator", "spec.podLabels[a]", "spec", "spec"}; !slices.Equal(fields, want) {
+		t.Errorf("%v, want %v", fields, want)
 	}
 }
 

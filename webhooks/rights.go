@@ -35,7 +35,7 @@ func (s *server) lacking(ctx context.Context, user authenticationv1.UserInfo, n 
 			return "", err
 		}
 		if !may {
-			return fmt.Sprintf("user %q may not %s, and the operator does so for a %s; ask for a role that allows it",
+			return fmt.Sprintf("user %q may not %s, and the operator does so for a %s; ask for a role that allows it, such as arcane-streamplugin-editor, and arcane-streamclass-editor for the class",
 				user.Username, action(what), n.kind), nil
 		}
 	}

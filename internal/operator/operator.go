@@ -10,6 +10,7 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -83,16 +84,16 @@ func Register(ctx context.Context, mgr ctrl.Manager, workers int, of Namespaces,
 		mgr = within{mgr, of}
 	}
 	if err := stream.Register(ctx, mgr, stream.Options{Workers: workers, Counters: counters, Tracer: tracer}); err != nil {
-		return fmt.Errorf("streams: %w", err)
+		return fmt.Errorf("streams: %w", withKinds(err))
 	}
 	if err := backfill.Register(ctx, mgr, backfill.Options{Workers: workers, Counters: counters, Tracer: tracer}); err != nil {
-		return fmt.Errorf("backfill requests: %w", err)
+		return fmt.Errorf("backfill requests: %w", withKinds(err))
 	}
 	if len(of) > 0 {
 		return nil
 	}
 	if err := streamclass.Register(ctx, mgr, tracer); err != nil {
-		return fmt.Errorf("stream classes: %w", err)
+		return fmt.Errorf("stream classes: %w", withKinds(err))
 	}
 	return nil
 }
@@ -100,9 +101,17 @@ func Register(ctx context.Context, mgr ctrl.Manager, workers int, of Namespaces,
 // RegisterPlugins adds the Helm half, which serves StreamPlugins; namespace is the operator's own.
 func RegisterPlugins(ctx context.Context, mgr ctrl.Manager, namespace string, chart *pluginchart.Chart, tracer *tracing.Tracer) error {
 	if err := plugin.Register(ctx, mgr, plugin.Options{Namespace: namespace, Chart: chart, Tracer: tracer}); err != nil {
-		return fmt.Errorf("stream plugins: %w", err)
+		return fmt.Errorf("stream plugins: %w", withKinds(err))
 	}
 	return nil
+}
+
+// withKinds adds the way out where the cluster lacks one of the operator's own kinds.
+func withKinds(err error) error {
+	if !meta.IsNoMatchError(err) {
+		return err
+	}
+	return fmt.Errorf("%w; install the kinds first: kubectl apply --server-side -k config/crd, or the chart with crds.install=true", err)
 }
 
 // cacheOptions keeps of Jobs and pods those that are ours, and of those what decisions read.

@@ -251,7 +251,7 @@ func (g *guarded) check(info *resource.Info) error {
 	if err != nil || live == nil || owns(g.plugin, live) {
 		return err
 	}
-	return conflict{live}
+	return conflict{{object: live}}
 }
 
 // live reads an object as it is now, nil where there is none.

@@ -79,7 +79,11 @@ func (r *Reconciler) readOwned(ctx context.Context, p *v1.StreamPlugin, wanted [
 			return nil, err
 		}
 		if found != nil && !owns(p, found) {
-			foreign = append(foreign, found)
+			owner, err := r.ownerOf(ctx, found)
+			if err != nil {
+				return nil, err
+			}
+			foreign = append(foreign, taken{object: found, owner: owner})
 		}
 		live[i] = found
 	}

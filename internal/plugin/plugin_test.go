@@ -129,7 +129,7 @@ func TestStatus(t *testing.T) {
 	}{
 		"installed":      {succeeded(p), v1.ReasonInstalled, true, false, false, "StreamClass orders"},
 		"a wrong spec":   {refused(errors.New("spec.version: no")), v1.ReasonSpecInvalid, false, false, true, "spec.version"},
-		"a conflict":     {failed(conflict{object(v1.KindStreamClass, "orders", "u", "")}), v1.ReasonNameConflict, false, false, true, "spec.className"},
+		"a conflict":     {failed(conflict{{object: object(v1.KindStreamClass, "orders", "u", "")}}), v1.ReasonNameConflict, false, false, true, "spec.className"},
 		"an obstacle":    {failed(errors.New("the quota is used up")), v1.ReasonReleaseFailed, false, true, false, "tries again"},
 		"Streams":        {waiting("orders", []string{"a/1", "a/2", "a/3", "a/4", "a/5"}), v1.ReasonWaitingForStreams, false, true, false, "a/1, a/2, a/3 and 2 more"},
 		"a long message": {failed(errors.New(strings.Repeat("é", 5000))), v1.ReasonReleaseFailed, false, true, false, "é…"},
@@ -152,6 +152,32 @@ func TestStatus(t *testing.T) {
 	again.objects = []v1.PluginObject{}
 	if status := statusOf(p, again); len(status.Objects) != 0 {
 		t.Error("what is not installed any more is still recorded")
+	}
+}
+
+// TestConflictSaysWhoseItIs: nobody is told to delete what another StreamPlugin has installed.
+func TestConflictSaysWhoseItIs(t *testing.T) {
+	class, template := object(v1.KindStreamClass, "orders", "u", "other"), object(v1.KindStreamingJobTemplate, "orders", "v", "other")
+	for name, c := range map[string]struct {
+		conflict conflict
+		says     []string
+		not      string
+	}{
+		"nobody's":   {conflict{{object: object(v1.KindStreamClass, "orders", "u", "")}}, []string{"Delete it, or create the StreamPlugin with another spec.className"}, "UID"},
+		"a former":   {conflict{{object: class}}, []string{"UID other, which is gone", "Delete it, or"}, "has installed"},
+		"a living":   {conflict{{object: class, owner: "sales/postgres"}}, []string{"StreamPlugin sales/postgres has installed it", "delete this StreamPlugin", "another spec.className"}, "Delete it"},
+		"a template": {conflict{{object: template, owner: "sales/postgres"}}, []string{"has installed it", "another name"}, "className"},
+		"several":    {conflict{{object: template}, {object: class}}, []string{"StreamClass orders, StreamingJobTemplate", "Delete them"}, "has installed"},
+	} {
+		got := c.conflict.Error()
+		for _, want := range c.says {
+			if !strings.Contains(got, want) {
+				t.Errorf("%s: %q lacks %q", name, got, want)
+			}
+		}
+		if strings.Contains(got, c.not) {
+			t.Errorf("%s: %q says %q", name, got, c.not)
+		}
 	}
 }
 

@@ -95,6 +95,24 @@ func isMarked(p *v1.StreamPlugin, live *unstructured.Unstructured) bool {
 	return live.GetAnnotations()[pluginchart.AnnotationPluginUID] == string(p.UID)
 }
 
+// ownerOf is the StreamPlugin that an object's mark names, by namespace and name; empty where the cache knows none.
+func (r *Reconciler) ownerOf(ctx context.Context, live *unstructured.Unstructured) (string, error) {
+	uid := live.GetAnnotations()[pluginchart.AnnotationPluginUID]
+	if uid == "" {
+		return "", nil
+	}
+	var all v1.StreamPluginList
+	if err := r.Client.List(ctx, &all, client.UnsafeDisableDeepCopy); err != nil {
+		return "", fmt.Errorf("look up the StreamPlugin that has installed %s: %w", describe(live), err)
+	}
+	for i := range all.Items {
+		if string(all.Items[i].UID) == uid {
+			return all.Items[i].Namespace + "/" + all.Items[i].Name, nil
+		}
+	}
+	return "", nil
+}
+
 // isRecordOf tells whether a record is about an object of this kind and name.
 func isRecordOf(recorded v1.PluginObject, o *unstructured.Unstructured) bool {
 	return recorded.Kind == o.GetKind() && recorded.Name == o.GetName() && recorded.APIVersion == o.GetAPIVersion()

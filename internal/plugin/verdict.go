@@ -32,32 +32,44 @@ type outcome struct {
 }
 
 // conflict is what has a name that the StreamPlugin needs, and belongs to somebody else.
-type conflict []*unstructured.Unstructured
+type conflict []taken
 
-// Error names the objects, the class first, and the way out.
+// taken is one such object.
+type taken struct {
+	object *unstructured.Unstructured
+	// owner is the StreamPlugin that has installed it, by namespace and name; empty where there is none of that UID.
+	owner string
+}
+
+// Error names the objects, the class first, whose they are, and the way out.
 func (c conflict) Error() string {
-	isClass := func(o *unstructured.Unstructured) bool { return o.GetKind() == v1.KindStreamClass }
-	all := make([]string, 0, len(c))
-	for _, o := range c {
-		if isClass(o) {
-			all = slices.Insert(all, 0, describe(o))
-			continue
+	var all, owners []string
+	isClass := false
+	for _, t := range c {
+		if t.object.GetKind() == v1.KindStreamClass {
+			all, isClass = slices.Insert(all, 0, describe(t.object)), true
+		} else {
+			all = append(all, describe(t.object))
 		}
-		all = append(all, describe(o))
+		if t.owner != "" && !slices.Contains(owners, t.owner) {
+			owners = append(owners, t.owner)
+		}
 	}
-	text := all[0] + " exists already and does not belong to this StreamPlugin. The operator leaves it alone. "
-	out := "Delete it"
+	text, it := all[0]+" exists already and does not belong to this StreamPlugin. The operator leaves it alone.", "it"
 	if len(all) > 1 {
-		text = firstFew(all) + " exist already and do not belong to this StreamPlugin. The operator leaves them alone. "
-		out = "Delete them"
+		text, it = firstFew(all)+" exist already and do not belong to this StreamPlugin. The operator leaves them alone.", "them"
 	}
-	if uid := c[0].GetAnnotations()[pluginchart.AnnotationPluginUID]; uid != "" {
-		text += "The annotation " + pluginchart.AnnotationPluginUID + " names the StreamPlugin with UID " + uid + "; after a restore, set it to the UID of this StreamPlugin. "
+	another := "give the StreamPlugin another name"
+	if isClass {
+		another = "create the StreamPlugin with another spec.className"
 	}
-	if slices.ContainsFunc(c, isClass) {
-		return text + out + ", or create the StreamPlugin with another spec.className."
+	if len(owners) > 0 {
+		return fmt.Sprintf("%s StreamPlugin %s has installed %s: delete this StreamPlugin, and %s.", text, firstFew(owners), it, another)
 	}
-	return text + out + ", or give the StreamPlugin another name."
+	if uid := c[0].object.GetAnnotations()[pluginchart.AnnotationPluginUID]; uid != "" {
+		text += fmt.Sprintf(" The annotation %s names the StreamPlugin with UID %s, which is gone; after a restore, set it to the UID of this StreamPlugin.", pluginchart.AnnotationPluginUID, uid)
+	}
+	return fmt.Sprintf("%s Delete %s, or %s.", text, it, another)
 }
 
 // succeeded is the outcome where everything is installed.

@@ -17,6 +17,16 @@ refuse in the rendered objects is named here by the field that the user wrote.
 {{- $bad = append $bad (printf "image: %s has neither a tag nor a digest; add one, such as %s:v0.1.0" .Values.image .Values.image) -}}
 {{- end -}}
 
+{{- /* The first part may be a registry, whose name may have capitals. */ -}}
+{{- $path := splitList "@" .Values.image | first -}}
+{{- if contains "/" $path -}}
+{{- $path = regexReplaceAll "^[^/]*/" $path "" -}}
+{{- end -}}
+{{- $path = regexReplaceAll ":[^/:]*$" $path "" -}}
+{{- if ne $path (lower $path) -}}
+{{- $bad = append $bad (printf "image: %s has capitals in its path, which no image can have; write %s" .Values.image (lower $path)) -}}
+{{- end -}}
+
 {{- $seen := list -}}
 {{- range $i, $env := .Values.env -}}
 {{- if hasPrefix "STREAMCONTEXT__" $env.name -}}

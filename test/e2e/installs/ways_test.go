@@ -286,10 +286,17 @@ func bases() []os.DirEntry {
 }
 
 var _ = Describe("Code on the pages that is marked as tested", func() {
+	It("makes config/namespaced serve another namespace", func(ctx SpecContext) {
+		u := newUser()
+		u.follow(ctx, "served", "")
+		built := u.run(ctx, "kubectl kustomize config/namespaced")
+		Expect(built).To(And(ContainSubstring("--namespaces=team-a,sales"), ContainSubstring("namespace: sales"), Not(ContainSubstring("team-b"))))
+	})
+
 	It("is run here, all of it", func() {
 		names, err := page.Blocks(installPage())
 		Expect(err).NotTo(HaveOccurred())
-		want := []string{"verify", "list", "remove the kinds", "arbitrary user", "rescue"}
+		want := []string{"verify", "list", "remove the kinds", "arbitrary user", "rescue", "served"}
 		for _, w := range []string{"kustomize", "yaml", "helm"} {
 			for _, step := range []string{"install", "upgrade", "downgrade", "uninstall"} {
 				want = append(want, w+" "+step)

@@ -192,4 +192,28 @@ var _ = Describe("Who may write a StreamPlugin", func() {
 			}).Should(Succeed())
 		}
 	})
+
+	It("is granted in one namespace by the same role there, and the right to StreamClasses", func(ctx SpecContext) {
+		w := enter(ctx)
+		name := "team-of-" + w.namespace
+		subjects := []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: name}}
+		inside := &rbacv1.RoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name}, Subjects: subjects,
+			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "arcane-streamplugin-editor"},
+		}
+		Expect(stage.Client.Create(ctx, inside)).To(Succeed())
+		user := impersonate(name)
+		Eventually(ctx, func() error { return user.Create(ctx, w.plugin(), client.DryRunAll) }).
+			Should(MatchError(And(ContainSubstring("may not create streamclasses"), ContainSubstring("arcane-streamclass-editor"))))
+		everywhere := &rbacv1.ClusterRoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Name: name}, Subjects: subjects,
+			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "arcane-streamclass-editor"},
+		}
+		Expect(stage.Client.Create(ctx, everywhere)).To(Succeed())
+		DeferCleanup(func(ctx context.Context) { Expect(stage.Client.Delete(ctx, everywhere)).To(Succeed()) })
+		Eventually(ctx, func() error { return user.Create(ctx, w.plugin(), client.DryRunAll) }).Should(Succeed())
+		elsewhere := w.plugin()
+		elsewhere.Namespace = "default"
+		Expect(apierrors.IsForbidden(user.Create(ctx, elsewhere, client.DryRunAll))).To(BeTrue())
+	})
 })
