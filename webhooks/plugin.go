@@ -96,6 +96,9 @@ func (s *server) removal(ctx context.Context, old *v1.StreamPlugin) (need, error
 	}
 	all := append([]authorizationv1.ResourceAttributes{class}, around.objects...)
 	for _, o := range old.Status.Objects {
+		if !pluginchart.Installs(o.APIVersion, o.Kind) {
+			continue // Somebody else has put it there; the operator deletes no such object.
+		}
 		kind := schema.FromAPIVersionAndKind(o.APIVersion, o.Kind)
 		mapping, err := s.mapper.RESTMapping(kind.GroupKind(), kind.Version)
 		if meta.IsNoMatchError(err) {

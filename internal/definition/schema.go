@@ -56,6 +56,13 @@ func compile(class *v1.StreamClass) (*Schema, []*Problem) {
 	if err := reader.Decode(&props); err != nil {
 		return nil, invalid(schemaField, "cannot be read as a schema: "+oneLine(err.Error()))
 	}
+	var raw any
+	if err := json.Unmarshal(class.Spec.Schema.OpenAPIV3Schema.Raw, &raw); err != nil {
+		return nil, invalid(schemaField, "cannot be read as a schema: "+oneLine(err.Error()))
+	}
+	if path, text := misspelt(raw, schemaField); path != "" {
+		return nil, invalid(path, text)
+	}
 	inner := apiextensions.JSONSchemaProps{}
 	if err := apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(&props, &inner, nil); err != nil {
 		return nil, invalid(schemaField, "cannot be read as a schema: "+oneLine(err.Error()))

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	helmclient "github.com/operator-framework/helm-operator-plugins/pkg/client"
 	"helm.sh/helm/v3/pkg/action"
@@ -30,9 +31,9 @@ import (
 	"github.com/arcane-streaming/arcane-operator/internal/pluginchart"
 )
 
-// history is how many revisions of a release are kept: the present one, the one that a rollback goes back to, and the one
-// that failed in between.
-const history = 3
+// history is how many revisions of a release are kept: the deployed one, the one before it, and those that failed since, of
+// which no two have the same manifest.
+const history = 10
 
 // storage keeps releases in ConfigMaps of one namespace. The library has drivers for Secrets only, and the operator reads
 // no Secrets.
@@ -245,13 +246,27 @@ func overlaid(lower, upper runtime.Object) (runtime.Object, error) {
 	return &unstructured.Unstructured{Object: chartutil.MergeTables(u, l)}, nil
 }
 
-// check refuses an object that is somebody else's.
+// check refuses an object that is somebody else's, and one that somebody has deleted since the operator read it: under
+// another UID than the recorded one it would be somebody else's for ever. The next attempt finds it missing, and says so in
+// the status before it creates the object.
 func (g *guarded) check(info *resource.Info) error {
 	live, err := g.live(info)
-	if err != nil || live == nil || owns(g.plugin, live) {
+	switch {
+	case err != nil:
 		return err
+	case live == nil && g.isRecorded(info):
+		return fmt.Errorf("%s was deleted meanwhile", info.ObjectName())
+	case live == nil || owns(g.plugin, live):
+		return nil
 	}
 	return conflict{{object: live}}
+}
+
+func (g *guarded) isRecorded(info *resource.Info) bool {
+	wanted := &unstructured.Unstructured{}
+	wanted.SetGroupVersionKind(info.Mapping.GroupVersionKind)
+	wanted.SetName(info.Name)
+	return slices.ContainsFunc(g.plugin.Status.Objects, func(recorded v1.PluginObject) bool { return isRecordOf(recorded, wanted) })
 }
 
 // live reads an object as it is now, nil where there is none.

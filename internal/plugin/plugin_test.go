@@ -141,7 +141,7 @@ func TestStatus(t *testing.T) {
 				t.Errorf("%s: condition %s is %+v, want %t", name, kind, c, want)
 			}
 		}
-		if c := meta.FindStatusCondition(status.Conditions, v1.ConditionReady); !strings.Contains(c.Message, of.says) || len(c.Message) > 4096 {
+		if c := meta.FindStatusCondition(status.Conditions, v1.ConditionReady); !strings.Contains(c.Message, of.says) || len(c.Message) > 1024 {
 			t.Errorf("%s: says %q", name, c.Message)
 		}
 		if status.ObservedGeneration != 3 || len(status.Objects) != 1 {

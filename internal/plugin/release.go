@@ -6,9 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	helmclient "github.com/operator-framework/helm-operator-plugins/pkg/client"
+	"github.com/operator-framework/operator-lib/handler"
 	"helm.sh/helm/v3/pkg/action"
 	"helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/release"
@@ -36,7 +38,11 @@ func (r *Reconciler) ensureRelease(ctx context.Context, p *v1.StreamPlugin, want
 	rel, err := helm.Get(name)
 	switch {
 	case errors.Is(err, driver.ErrReleaseNotFound):
-		return r.installRelease(ctx, p, helm, values)
+		rel, err := r.installRelease(ctx, p, helm, values)
+		if isUnreadable(err) {
+			return r.restartRelease(ctx, p, helm, values)
+		}
+		return rel, err
 	case isUnreadable(err):
 		return r.restartRelease(ctx, p, helm, values)
 	case err != nil:
@@ -60,7 +66,7 @@ func (r *Reconciler) ensureRelease(ctx context.Context, p *v1.StreamPlugin, want
 	return upgraded, nil
 }
 
-// isUnreadable tells whether Helm meets a revision that it cannot read: it passes over such a one, and then either finds no
+// isUnreadable tells whether Helm meets a revision that it cannot read or, without its labels, cannot find: it passes over such a one, and then either finds no
 // revision at all, for which it has no error of its own, or wants to write one of the same number.
 func isUnreadable(err error) bool {
 	return err != nil && (errors.Is(err, driver.ErrReleaseExists) || strings.Contains(err.Error(), "no revision for release"))
@@ -108,11 +114,9 @@ func withoutLibraryMetadata(o *unstructured.Unstructured) *unstructured.Unstruct
 	o = o.DeepCopy()
 	o.SetOwnerReferences(nil)
 	annotations := o.GetAnnotations()
-	for key := range annotations {
-		if strings.HasPrefix(key, "operator-sdk/") {
-			delete(annotations, key)
-		}
-	}
+	// Those by which operator-lib's handler names the owner of an object that can have no owner reference.
+	delete(annotations, handler.TypeAnnotation)
+	delete(annotations, handler.NamespacedNameAnnotation)
 	o.SetAnnotations(annotations)
 	return o
 }
@@ -124,7 +128,7 @@ func upgradeRelease(helm helmclient.ActionInterface, c *chart.Chart, last *relea
 	if err := recoverRelease(config, last); err != nil {
 		return nil, err
 	}
-	deployed, unfinished, err := revisions(config, last.Name)
+	deployed, unfinished, err := compactRevisions(config, last.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -163,20 +167,30 @@ func recoverRelease(config *action.Configuration, last *release.Release) error {
 	return nil
 }
 
-// revisions finds the number of the deployed revision, 0 where none was ever deployed, and the manifests of those after it,
-// in order: parts of them may be written.
-func revisions(config *action.Configuration, name string) (deployed int, unfinished []string, err error) {
+// compactRevisions finds the number of the deployed revision, 0 where none was ever deployed, and the manifests of those after
+// it: parts of them may be written. It deletes revisions that repeat another one's manifest, so that Helm, which keeps the
+// latest few, does not forget one of them while attempts go on to fail.
+func compactRevisions(config *action.Configuration, name string) (deployed int, unfinished []string, err error) {
 	all, err := config.Releases.History(name)
 	if err != nil {
 		return 0, nil, fmt.Errorf("read the revisions of release %s: %w", name, err)
 	}
-	releaseutil.SortByRevision(all)
+	releaseutil.Reverse(all, releaseutil.SortByRevision)
+	from := slices.IndexFunc(all, func(rel *release.Release) bool { return rel.Info.Status == release.StatusDeployed })
+	known := map[string]bool{}
+	if from >= 0 {
+		deployed, known[all[from].Manifest] = all[from].Version, true
+		all = all[:from]
+	}
 	for _, rel := range all {
-		if rel.Info.Status == release.StatusDeployed {
-			deployed, unfinished = rel.Version, nil
+		if !known[rel.Manifest] {
+			known[rel.Manifest] = true
+			unfinished = append(unfinished, rel.Manifest)
 			continue
 		}
-		unfinished = append(unfinished, rel.Manifest)
+		if _, err := config.Releases.Delete(name, rel.Version); err != nil {
+			return 0, nil, fmt.Errorf("delete revision %d of release %s: %w", rel.Version, name, err)
+		}
 	}
 	return deployed, unfinished, nil
 }

@@ -156,6 +156,10 @@ func byUID(live *unstructured.Unstructured) *client.DeleteOptions {
 func (r *Reconciler) installedObjects(p *v1.StreamPlugin) []*unstructured.Unstructured {
 	all := []*unstructured.Unstructured{classOf(p)}
 	for _, o := range p.Status.Objects {
+		// A kind that no chart installs was put there by somebody else, and the operator has no right to it.
+		if !pluginchart.Installs(o.APIVersion, o.Kind) {
+			continue
+		}
 		recorded := &unstructured.Unstructured{}
 		recorded.SetAPIVersion(o.APIVersion)
 		recorded.SetKind(o.Kind)
@@ -189,11 +193,16 @@ func classOf(p *v1.StreamPlugin) *unstructured.Unstructured {
 // deleteRelease deletes the revisions of the release, also those that Helm cannot read.
 func (r *Reconciler) deleteRelease(ctx context.Context, p *v1.StreamPlugin) error {
 	name := pluginchart.ReleaseName(p)
-	var revisions corev1.ConfigMapList
-	if err := r.Live.List(ctx, &revisions, client.InNamespace(r.Namespace), client.MatchingLabels{"owner": "helm", "name": name}); err != nil {
+	var revisions metav1.PartialObjectMetadataList
+	revisions.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("ConfigMapList"))
+	if err := r.Live.List(ctx, &revisions, client.InNamespace(r.Namespace)); err != nil {
 		return fmt.Errorf("list the revisions of release %s: %w", name, err)
 	}
 	for i := range revisions.Items {
+		// Helm's name for a revision; somebody may have taken its labels.
+		if !strings.HasPrefix(revisions.Items[i].Name, "sh.helm.release.v1."+name+".v") {
+			continue
+		}
 		if err := r.Live.Delete(ctx, &revisions.Items[i]); client.IgnoreNotFound(err) != nil {
 			return fmt.Errorf("delete ConfigMap %s/%s of release %s: %w", r.Namespace, revisions.Items[i].Name, name, err)
 		}

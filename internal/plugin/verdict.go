@@ -143,12 +143,11 @@ func statusOf(p *v1.StreamPlugin, o outcome) v1.StreamPluginStatus {
 	return status
 }
 
-// truncate keeps a message short enough to read; the API allows 32,768 bytes.
+// truncate keeps a message short enough for an Event, whose note has at most 1,024 bytes (validation of events.k8s.io/v1).
 func truncate(message string) string {
 	const most = 1000
-	runes := []rune(message)
-	if len(runes) <= most {
+	if len(message) <= most {
 		return message
 	}
-	return string(runes[:most]) + "…"
+	return strings.ToValidUTF8(message[:most], "") + "…"
 }

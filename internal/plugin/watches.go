@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
@@ -49,12 +50,14 @@ func index(ctx context.Context, indexer client.FieldIndexer) error {
 	return nil
 }
 
-// specOrDeletionChanged keeps the controller's own status and finalizer writes from waking it.
+// specOrDeletionChanged keeps the controller's own status and finalizer writes from waking it. A finalizer that somebody takes
+// away, as kubectl replace does, wakes it: it puts the finalizer back.
 func specOrDeletionChanged() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 		return e.ObjectOld.GetUID() != e.ObjectNew.GetUID() ||
 			e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() ||
-			(e.ObjectOld.GetDeletionTimestamp() == nil) != (e.ObjectNew.GetDeletionTimestamp() == nil)
+			(e.ObjectOld.GetDeletionTimestamp() == nil) != (e.ObjectNew.GetDeletionTimestamp() == nil) ||
+			controllerutil.ContainsFinalizer(e.ObjectOld, v1.FinalizerUninstall) && !controllerutil.ContainsFinalizer(e.ObjectNew, v1.FinalizerUninstall)
 	}}
 }
 

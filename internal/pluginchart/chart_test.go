@@ -221,10 +221,36 @@ func TestNoValueBecomesAField(t *testing.T) {
 	if _, err := c.Render(plugin(merged), Capabilities()); err == nil || !strings.Contains(err.Error(), "<<") {
 		t.Errorf("a merge key: %v", err)
 	}
+	deep := func(s *v1.StreamPluginSpec) {
+		s.Schema = &v1.PluginSchema{OpenAPIV3Schema: &runtime.RawExtension{Raw: []byte(strings.Repeat(`{"properties":`, 8000) + "{}" + strings.Repeat("}", 8000))}}
+	}
+	if _, err := c.Render(plugin(deep), Capabilities()); err == nil || !strings.Contains(err.Error(), "levels deep") {
+		t.Errorf("a deep schema: %v", err)
+	}
 	large := func(s *v1.StreamPluginSpec) {
 		s.Env = []corev1.EnvVar{{Name: "A", Value: strings.Repeat("x", maxSpec)}}
 	}
 	if _, err := c.Render(plugin(large), Capabilities()); err == nil || !strings.Contains(err.Error(), "spec") {
 		t.Errorf("a large spec: %v", err)
+	}
+}
+
+// TestInstallsWhatIsRendered: whatever the chart renders is a kind that the uninstall takes from the status.
+func TestInstallsWhatIsRendered(t *testing.T) {
+	c, err := Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := c.Render(plugin(nil), Capabilities(PodMonitor))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range all {
+		if !Installs(o.GetAPIVersion(), o.GetKind()) {
+			t.Errorf("%s %s is rendered, and would not be removed", o.GetKind(), o.GetName())
+		}
+	}
+	if Installs("v1", "Secret") {
+		t.Error("a Secret is installed by no chart")
 	}
 }

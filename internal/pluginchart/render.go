@@ -15,6 +15,8 @@ import (
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/engine"
 	"helm.sh/helm/v3/pkg/releaseutil"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -32,6 +34,18 @@ const PodMonitor = "monitoring.coreos.com/v1/PodMonitor"
 
 // podMonitors is the same for a RESTMapper.
 var podMonitors = schema.GroupVersionKind{Group: "monitoring.coreos.com", Version: "v1", Kind: "PodMonitor"}
+
+// Installs tells whether a chart of this operator may install objects of a kind: internal/plugin has rights on these alone.
+func Installs(apiVersion, kind string) bool {
+	switch schema.FromAPIVersionAndKind(apiVersion, kind) {
+	case v1.GroupVersion.WithKind(v1.KindStreamClass), v1.GroupVersion.WithKind(v1.KindStreamingJobTemplate),
+		corev1.SchemeGroupVersion.WithKind("ServiceAccount"), corev1.SchemeGroupVersion.WithKind("ConfigMap"),
+		networkingv1.SchemeGroupVersion.WithKind("NetworkPolicy"), podMonitors:
+		return true
+	default:
+		return false
+	}
+}
 
 // ClassName is the name of the StreamClass that a StreamPlugin installs.
 func ClassName(p *v1.StreamPlugin) string { return cmp.Or(p.Spec.ClassName, p.Name) }
@@ -77,8 +91,14 @@ func isHarmful(c rune) bool {
 		c == 0x2028 || c == 0x2029 || c == 0xfeff || c == 0xfffe || c == 0xffff || c == '\ufffd'
 }
 
-// plainText refuses strings and keys that are not the same in YAML.
-func plainText(at *field.Path, value any) error {
+// maxDepth is how deep values may be nested. Helm's templates indent them, so that a text grows with the square of its depth.
+const maxDepth = 100
+
+// plainText refuses strings and keys that are not the same in YAML, and values that are nested too deep.
+func plainText(at *field.Path, value any, depth int) error {
+	if depth > maxDepth {
+		return field.Invalid(field.NewPath("spec"), "", fmt.Sprintf("a value is nested more than %d levels deep; make it flatter", maxDepth)) //nolint:wrapcheck // It names the field.
+	}
 	switch v := value.(type) {
 	case string:
 		if strings.ContainsFunc(v, isHarmful) {
@@ -86,7 +106,7 @@ func plainText(at *field.Path, value any) error {
 		}
 	case []any:
 		for i, one := range v {
-			if err := plainText(at.Index(i), one); err != nil {
+			if err := plainText(at.Index(i), one, depth+1); err != nil {
 				return err
 			}
 		}
@@ -95,7 +115,7 @@ func plainText(at *field.Path, value any) error {
 			if key == "<<" || strings.ContainsFunc(key, isHarmful) || strings.Contains(key, "\n") {
 				return field.Invalid(at, key, "no key may be << or hold a control character; rename it") //nolint:wrapcheck // It names the field.
 			}
-			if err := plainText(at.Key(key), v[key]); err != nil {
+			if err := plainText(at.Key(key), v[key], depth+1); err != nil {
 				return err
 			}
 		}
@@ -116,7 +136,7 @@ func (c *Chart) Values(p *v1.StreamPlugin) (map[string]any, error) {
 	if len(raw) > maxSpec {
 		return nil, field.TooLong(field.NewPath("spec"), "", maxSpec) //nolint:wrapcheck // It names the field.
 	}
-	if err := plainText(field.NewPath("spec"), values); err != nil {
+	if err := plainText(field.NewPath("spec"), values, 0); err != nil {
 		return nil, err
 	}
 	values["name"] = p.Name

@@ -309,6 +309,29 @@ var _ = Describe("A StreamPlugin", func() {
 		w.awaitReason(ctx, p, streamingv1.ReasonInstalled)
 	})
 
+	It("is removed although somebody has recorded a Secret in its status", func(ctx SpecContext) {
+		p := w.install(ctx)
+		recorded := p.DeepCopy()
+		recorded.Status.Objects = append(recorded.Status.Objects, streamingv1.PluginObject{APIVersion: "v1", Kind: "Secret", Name: "x", UID: "y"})
+		Expect(stage.Client.Status().Patch(ctx, recorded, client.MergeFrom(p))).To(Succeed())
+		Expect(stage.Client.Delete(ctx, p)).To(Succeed())
+		w.awaitGone(ctx, p)
+		w.expectNothingLeft(ctx, p)
+	})
+
+	It("begins its release anew where Helm cannot find it", func(ctx SpecContext) {
+		p := w.install(ctx)
+		for _, r := range releases(ctx, "arcane-system", p) {
+			r.Labels = nil
+			Expect(stage.Client.Update(ctx, &r)).To(Succeed())
+		}
+		Expect(change(ctx, p, func(p *streamingv1.StreamPlugin) { p.Spec.MaxConcurrent = ptr.To(int32(7)) })).To(Succeed())
+		w.awaitReason(ctx, p, streamingv1.ReasonInstalled)
+		class, err := w.classNow(ctx)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(class.Spec.Backfill.MaxConcurrent).To(HaveValue(Equal(int32(7))))
+	})
+
 	It("removes everything although its release is lost", func(ctx SpecContext) {
 		p := w.install(ctx)
 		for _, r := range releases(ctx, "arcane-system", p) {
