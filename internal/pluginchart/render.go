@@ -15,8 +15,6 @@ import (
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/engine"
 	"helm.sh/helm/v3/pkg/releaseutil"
-	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -39,8 +37,8 @@ var podMonitors = schema.GroupVersionKind{Group: "monitoring.coreos.com", Versio
 func Installs(apiVersion, kind string) bool {
 	switch schema.FromAPIVersionAndKind(apiVersion, kind) {
 	case v1.GroupVersion.WithKind(v1.KindStreamClass), v1.GroupVersion.WithKind(v1.KindStreamingJobTemplate),
-		corev1.SchemeGroupVersion.WithKind("ServiceAccount"), corev1.SchemeGroupVersion.WithKind("ConfigMap"),
-		networkingv1.SchemeGroupVersion.WithKind("NetworkPolicy"), podMonitors:
+		schema.GroupVersionKind{Version: "v1", Kind: "ServiceAccount"}, schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"},
+		schema.GroupVersionKind{Group: "networking.k8s.io", Version: "v1", Kind: "NetworkPolicy"}, podMonitors:
 		return true
 	default:
 		return false
