@@ -126,7 +126,8 @@ type StreamPluginSpec struct {
 	// +listMapKey=mountPath
 	VolumeMounts []corev1.VolumeMount `json:"volumeMounts,omitempty"`
 
-	// ServiceAccount adjusts the ServiceAccount that the plugin's pods run as.
+	// ServiceAccount adjusts the ServiceAccount that the plugin's pods run as. A change counts for
+	// pods that start afterwards.
 	// +optional
 	ServiceAccount *PluginServiceAccount `json:"serviceAccount,omitempty"`
 	// PodLabels are additional labels of the plugin's pods, such as the one by which a cloud's

@@ -168,18 +168,30 @@ func recoverRelease(config *action.Configuration, last *release.Release) error {
 }
 
 // compactRevisions finds the number of the deployed revision, 0 where none was ever deployed, and the manifests of those after
-// it: parts of them may be written. It deletes revisions that repeat another one's manifest, so that Helm, which keeps the
-// latest few, does not forget one of them while attempts go on to fail.
+// it: parts of them may be written. It deletes revisions that nobody needs, old ones and those that repeat another one's
+// manifest: Helm, which keeps the latest few, must not forget a needed one while attempts go on to fail.
 func compactRevisions(config *action.Configuration, name string) (deployed int, unfinished []string, err error) {
 	all, err := config.Releases.History(name)
 	if err != nil {
 		return 0, nil, fmt.Errorf("read the revisions of release %s: %w", name, err)
 	}
 	releaseutil.Reverse(all, releaseutil.SortByRevision)
+	remove := func(rel *release.Release) error {
+		if _, err := config.Releases.Delete(name, rel.Version); err != nil {
+			return fmt.Errorf("delete revision %d of release %s: %w", rel.Version, name, err)
+		}
+		return nil
+	}
 	from := slices.IndexFunc(all, func(rel *release.Release) bool { return rel.Info.Status == release.StatusDeployed })
 	known := map[string]bool{}
 	if from >= 0 {
 		deployed, known[all[from].Manifest] = all[from].Version, true
+		// One older revision is kept, for people to look at.
+		for _, old := range all[min(from+2, len(all)):] {
+			if err := remove(old); err != nil {
+				return 0, nil, err
+			}
+		}
 		all = all[:from]
 	}
 	for _, rel := range all {
@@ -188,8 +200,8 @@ func compactRevisions(config *action.Configuration, name string) (deployed int, 
 			unfinished = append(unfinished, rel.Manifest)
 			continue
 		}
-		if _, err := config.Releases.Delete(name, rel.Version); err != nil {
-			return 0, nil, fmt.Errorf("delete revision %d of release %s: %w", rel.Version, name, err)
+		if err := remove(rel); err != nil {
+			return 0, nil, err
 		}
 	}
 	return deployed, unfinished, nil

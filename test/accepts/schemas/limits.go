@@ -38,7 +38,7 @@ func (f *finder) below(s *apiextensionsv1.JSONSchemaProps, path string) []Limit 
 		property := s.Properties[name]
 		all = append(all, written(f.below(&property, at), func() { s.Properties[name] = property })...)
 	}
-	if s.Items != nil && s.Items.Schema != nil {
+	if s.Items != nil && s.Items.Schema != nil && !f.foreign[path+"[]"] {
 		all = append(all, f.below(s.Items.Schema, path+"[]")...)
 	}
 	return all
@@ -68,6 +68,7 @@ func own(s *apiextensionsv1.JSONSchemaProps, path string) []Limit {
 	add(s.Pattern != "", "pattern", func() { s.Pattern = "" })
 	add(s.MinItems != nil, "minItems", func() { s.MinItems = nil })
 	add(s.MaxItems != nil, "maxItems", func() { s.MaxItems = nil })
+	add(s.MaxProperties != nil, "maxProperties", func() { s.MaxProperties = nil })
 	list := s.XListType
 	add(list != nil && *list != "atomic", "listType", func() { s.XListType, s.XListMapKeys = nil, nil })
 	for _, name := range s.Required {
