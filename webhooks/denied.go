@@ -42,7 +42,7 @@ func Rules() []Rule {
 
 // Resources lists what the webhooks judge.
 func Resources() []string {
-	return []string{"streams", "backfillrequests", "streamingjobtemplates", "streamclasses"}
+	return []string{"streams", "backfillrequests", "streamingjobtemplates", "streamclasses", "streamplugins"}
 }
 
 // ruleKey is the annotation under which the API server's audit log has the rule, behind the webhook's name.

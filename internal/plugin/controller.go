@@ -12,6 +12,7 @@ import (
 	"time"
 
 	helmclient "github.com/operator-framework/helm-operator-plugins/pkg/client"
+	"helm.sh/helm/v3/pkg/kube"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/events"
@@ -95,6 +96,8 @@ func newReconciler(mgr ctrl.Manager, o Options) (*Reconciler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configure Helm: %w", err)
 	}
+	// By this name owns and drifted know the operator's writes. Helm would take that of the program.
+	kube.ManagedFieldsManager = v1.ManagedBy
 	r := &Reconciler{
 		Client: client.WithFieldOwner(mgr.GetClient(), v1.ManagedBy), Live: client.WithFieldOwner(live, v1.ManagedBy),
 		Discovery: cluster.Discovery(), Namespace: o.Namespace, Events: mgr.GetEventRecorder("arcane-operator"), Chart: o.Chart,

@@ -213,20 +213,24 @@ func (g *guarded) Update(original, target kube.ResourceList, _ bool) (*kube.Resu
 // withUnfinished is the original with what unfinished revisions may have written besides: the three-way merge removes a field
 // only if the original has it.
 func (g *guarded) withUnfinished(original kube.ResourceList) (kube.ResourceList, error) {
+	original = slices.Clone(original)
 	for _, manifest := range g.unfinished {
 		written, err := g.Build(bytes.NewBufferString(manifest), false)
 		if err != nil {
 			return nil, err
 		}
 		for _, info := range written {
-			known := original.Get(info)
-			if known == nil {
+			at := slices.IndexFunc(original, func(known *resource.Info) bool { return (kube.ResourceList{known}).Contains(info) })
+			if at < 0 {
 				original = append(original, info)
 				continue
 			}
+			// A copy: the target may hold the same one.
+			known := *original[at]
 			if known.Object, err = overlaid(known.Object, info.Object); err != nil {
 				return nil, err
 			}
+			original[at] = &known
 		}
 	}
 	return original, nil

@@ -63,6 +63,13 @@ func object(kind, name, uid, plugin string) *unstructured.Unstructured {
 	return o
 }
 
+// written is an object of the recorded UID that somebody has written.
+func written(plugin, manager, subresource string) *unstructured.Unstructured {
+	o := object("ServiceAccount", "known", "u-1", plugin)
+	o.SetManagedFields([]metav1.ManagedFieldsEntry{{Manager: manager, Subresource: subresource}})
+	return o
+}
+
 func plugin() *v1.StreamPlugin {
 	return &v1.StreamPlugin{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "sales", Name: "orders", UID: "mine", Generation: 3},
@@ -78,7 +85,10 @@ func TestOwns(t *testing.T) {
 		want bool
 	}{
 		"recorded":                        {object("ServiceAccount", "known", "u-1", "mine"), true},
-		"recorded, without its mark":      {object("ServiceAccount", "known", "u-1", ""), true},
+		"recorded, without its mark":      {written("", v1.ManagedBy, ""), true},
+		"recorded by somebody":            {written("", "kubectl-create", ""), false},
+		"recorded by somebody, counted":   {written("", v1.ManagedBy, "status"), false},
+		"recorded, another's":             {written("theirs", v1.ManagedBy, ""), false},
 		"made again by somebody":          {object("ServiceAccount", "known", "u-2", "mine"), false},
 		"not recorded yet":                {object("ConfigMap", "known", "u-9", "mine"), true},
 		"somebody else's":                 {object("ConfigMap", "known", "u-9", ""), false},

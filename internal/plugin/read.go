@@ -80,14 +80,29 @@ func describe(o client.Object) string {
 }
 
 // owns tells whether a live object is the one that this StreamPlugin has installed. The UID that the status records
-// decides. Before it is recorded, which a crash can delay, the annotation decides: who may write it may write the object.
+// decides, and that the object bears the mark or has lost it: whoever can write the status could otherwise have the operator
+// take over any object. Before the UID is recorded, which a crash can delay, the mark decides: who may write it may write the
+// object.
 func owns(p *v1.StreamPlugin, live *unstructured.Unstructured) bool {
 	for _, recorded := range p.Status.Objects {
 		if isRecordOf(recorded, live) {
-			return recorded.UID == live.GetUID()
+			return recorded.UID == live.GetUID() && (isMarked(p, live) || isUnmarked(live) && isWritten(live))
 		}
 	}
 	return isMarked(p, live)
+}
+
+// isUnmarked tells whether an object bears no StreamPlugin's mark.
+func isUnmarked(live *unstructured.Unstructured) bool {
+	_, marked := live.GetAnnotations()[pluginchart.AnnotationPluginUID]
+	return !marked
+}
+
+// isWritten tells whether the operator has written fields of an object beside its status.
+func isWritten(live *unstructured.Unstructured) bool {
+	return slices.ContainsFunc(live.GetManagedFields(), func(entry metav1.ManagedFieldsEntry) bool {
+		return entry.Manager == v1.ManagedBy && entry.Subresource == ""
+	})
 }
 
 // isMarked tells whether an object bears the StreamPlugin's mark.

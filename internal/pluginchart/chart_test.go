@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/utils/ptr"
@@ -252,5 +253,28 @@ func TestInstallsWhatIsRendered(t *testing.T) {
 	}
 	if Installs("v1", "Secret") {
 		t.Error("a Secret is installed by no chart")
+	}
+}
+
+// TestIntegersStayWhole: a float64 would spoil them beyond 2^53.
+func TestIntegersStayWhole(t *testing.T) {
+	c, err := Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := c.Render(plugin(func(s *v1.StreamPluginSpec) {
+		s.Tolerations = []corev1.Toleration{{Key: "k", Operator: "Exists", Effect: "NoExecute", TolerationSeconds: ptr.To(int64(9223372036854775807))}}
+	}), Capabilities())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range all {
+		tolerations, found, err := unstructured.NestedSlice(o.Object, "spec", "spec", "template", "spec", "tolerations")
+		if !found || err != nil {
+			continue
+		}
+		if got := tolerations[0].(map[string]any)["tolerationSeconds"]; got != int64(9223372036854775807) {
+			t.Errorf("%s %s has %v (%T)", o.GetKind(), o.GetName(), got, got)
+		}
 	}
 }

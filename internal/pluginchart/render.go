@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/yaml"
 
@@ -128,7 +129,8 @@ func (c *Chart) Values(p *v1.StreamPlugin) (map[string]any, error) {
 		return nil, fmt.Errorf("read the spec of StreamPlugin %s/%s: %w", p.Namespace, p.Name, err)
 	}
 	values := map[string]any{}
-	if err := json.Unmarshal(raw, &values); err != nil {
+	// Unlike encoding/json, this keeps integers beyond 2^53.
+	if err := utiljson.Unmarshal(raw, &values); err != nil {
 		return nil, fmt.Errorf("read the spec of StreamPlugin %s/%s: %w", p.Namespace, p.Name, err)
 	}
 	if len(raw) > maxSpec {

@@ -315,7 +315,7 @@ var certificateExpiry = Metric{
 var webhookDenials = Metric{
 	Name: "arcane_webhook_requests_denied_total", Type: Counter, Since: first, Elsewhere: true,
 	Labels: []Label{
-		{Name: "resource", Values: []string{"streams", "backfillrequests", "streamingjobtemplates", "streamclasses"}},
+		{Name: "resource", Values: []string{"streams", "backfillrequests", "streamingjobtemplates", "streamclasses", "streamplugins"}},
 		{
 			Name: "rule", Values: []string{"rights", "required", "invalid", "forbidden", "dry_run", "unreadable", "unanswered"},
 			Meaning: "the first rule against it: `rights` to create Jobs or read Secrets are missing; `dry_run`: Kubernetes refuses the Job that would come of it; " +

@@ -133,6 +133,12 @@ var _ = Describe("A StreamPlugin", func() {
 		account.Namespace, policy.Namespace = w.namespace, w.namespace
 		Expect(stage.Client.Delete(ctx, &account)).To(Succeed())
 		Expect(stage.Client.Get(ctx, client.ObjectKeyFromObject(&policy), &policy)).To(Succeed())
+		template := &streamingv1.StreamingJobTemplate{}
+		Expect(stage.Client.Get(ctx, client.ObjectKey{Namespace: w.namespace, Name: p.Name}, template)).To(Succeed())
+		ends := template.DeepCopy()
+		ends.Spec.Spec.ActiveDeadlineSeconds = ptr.To(int64(1))
+		ends.Spec.Spec.Template.Spec.NodeSelector = map[string]string{"disk": "slow"}
+		Expect(stage.Client.Patch(ctx, ends, client.MergeFrom(template))).To(Succeed())
 		open := policy.DeepCopy()
 		open.Spec.Ingress = []networkingv1.NetworkPolicyIngressRule{{}}
 		Expect(stage.Client.Update(ctx, open)).To(Succeed())
@@ -140,11 +146,15 @@ var _ = Describe("A StreamPlugin", func() {
 		Eventually(ctx, func(g Gomega) {
 			is, err := w.classNow(ctx)
 			g.Expect(err).NotTo(HaveOccurred())
-			g.Expect(is.Spec).To(Equal(class.Spec))
+			g.Expect(stage.Client.Get(ctx, client.ObjectKeyFromObject(p), p)).To(Succeed())
+			g.Expect(is.Spec).To(Equal(class.Spec), "%s", message(p))
 			g.Expect(stage.Client.Get(ctx, client.ObjectKeyFromObject(&account), &corev1.ServiceAccount{})).To(Succeed())
 			is2 := &networkingv1.NetworkPolicy{}
 			g.Expect(stage.Client.Get(ctx, client.ObjectKeyFromObject(&policy), is2)).To(Succeed())
 			g.Expect(is2.Spec).To(Equal(policy.Spec))
+			is3 := &streamingv1.StreamingJobTemplate{}
+			g.Expect(stage.Client.Get(ctx, client.ObjectKeyFromObject(template), is3)).To(Succeed())
+			g.Expect(is3.Spec).To(Equal(template.Spec), "what somebody has added goes")
 		}).Should(Succeed())
 		Eventually(ctx, func(g Gomega) {
 			g.Expect(stage.Client.Get(ctx, client.ObjectKeyFromObject(p), p)).To(Succeed())
@@ -197,6 +207,31 @@ var _ = Describe("A StreamPlugin", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(is.UID).To(Equal(copied.UID))
 		Expect(stage.Client.Delete(ctx, is)).To(Succeed())
+	})
+
+	It("does not take over a StreamClass that somebody has recorded in its status", func(ctx SpecContext) {
+		foreign := &streamingv1.StreamClass{ObjectMeta: metav1.ObjectMeta{Name: w.class}}
+		foreign.Spec.APIVersion, foreign.Spec.KindRef, foreign.Spec.PluralName = "v1", "Stream", "streams"
+		Expect(stage.Client.Create(ctx, foreign)).To(Succeed())
+		DeferCleanup(func(ctx context.Context) {
+			Expect(client.IgnoreNotFound(stage.Client.Delete(ctx, foreign))).To(Succeed())
+		})
+		p := w.plugin()
+		Expect(stage.Client.Create(ctx, p)).To(Succeed())
+		w.awaitReason(ctx, p, streamingv1.ReasonNameConflict)
+		recorded := p.DeepCopy()
+		recorded.Status.Objects = []streamingv1.PluginObject{{APIVersion: streamingv1.GroupVersion.String(), Kind: streamingv1.KindStreamClass, Name: w.class, UID: foreign.UID}}
+		Expect(stage.Client.Status().Patch(ctx, recorded, client.MergeFrom(p))).To(Succeed())
+		Consistently(ctx, func(g Gomega) {
+			is, err := w.classNow(ctx)
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(is.Spec.FailureClasses).To(BeEmpty())
+			g.Expect(is.Annotations).NotTo(HaveKey("streaming.sneaksanddata.com/plugin-uid"))
+		}, 4*period).Should(Succeed())
+		Expect(stage.Client.Delete(ctx, p)).To(Succeed())
+		w.awaitGone(ctx, p)
+		_, err := w.classNow(ctx)
+		Expect(err).NotTo(HaveOccurred(), "nor does the removal delete it")
 	})
 
 	It("waits with its removal for the Streams of its class, in any namespace", func(ctx SpecContext) {
