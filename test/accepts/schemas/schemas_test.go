@@ -170,7 +170,7 @@ var unmissed = map[string]string{
 	"StreamClass spec.failureClasses[].name minLength":     "an empty name does not match the pattern either; this one says so in better words",
 	"StreamPlugin spec.className minLength":                "likewise",
 	"StreamPlugin spec.image minLength":                    "likewise",
-	"StreamPlugin spec.preset rule \"self == oldSelf\"":     "there is one preset, so that the enum refuses any other",
+	"StreamPlugin spec.preset rule \"self == oldSelf\"":    "there is one preset, so that the enum refuses any other",
 	"StreamPlugin  required spec":                          "the defaulting webhook completes it; spec.preset and spec.image are what is missing",
 }
 
