@@ -263,7 +263,17 @@ var _ = DescribeTable("An installation of kubectl's", func(ctx SpecContext, modu
 // removeKinds removes what a release leaves, as the README says, so that the next one finds a fresh cluster.
 func removeKinds(ctx context.Context) {
 	GinkgoHelper()
+	// As the page has it, a look comes first. No operator watches the kinds here: the API server would make the storage of a
+	// kind for its deletion alone, and then, now and then, wait for ever for it ("storage is (re)initializing").
+	Eventually(ctx, func() error {
+		_, err := stage.Kubectl(ctx, "get", "streams,backfillrequests,streamingjobtemplates,streamclasses,streamplugins", "--all-namespaces")
+		return err
+	}).WithTimeout(time.Minute).Should(Succeed())
 	out, err := stage.Kubectl(ctx, "delete", "crd", "--selector=app.kubernetes.io/part-of=arcane", "--timeout=2m")
+	if err != nil {
+		left, _ := stage.Kubectl(ctx, "get", "crd", "-o", `jsonpath={range .items[*]}{.metadata.name} {.metadata.deletionTimestamp} {.status.conditions}{"\n"}{end}`)
+		out += "\nleft are:\n" + left
+	}
 	Expect(err).NotTo(HaveOccurred(), out)
 	Expect(strings.Count(out, "deleted")).To(BeNumerically(">=", 4), out)
 }
