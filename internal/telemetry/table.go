@@ -335,11 +335,11 @@ type Group struct {
 func Groups() []Group {
 	return []Group{
 		{
-			"All streams", "Always there, however many streams there are. For each namespace and class that has a stream, a job or a request, every value of a closed label is told, zeros too.",
+			"All streams", "These are exported however many streams there are: for each namespace and class that has a stream, a job or a request, with every value of a closed label, zeros too.",
 			[]*Metric{&streams, &streamsStalled, &streamJobs, &backfillRequests},
 		},
 		{
-			"Classes", "Told for each StreamClass, also of one without streams.",
+			"Classes", "These are exported for each StreamClass, also for one without streams.",
 			[]*Metric{&classWatchUp, &classSlots, &queueOldest},
 		},
 		{

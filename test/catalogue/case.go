@@ -76,3 +76,11 @@ func (k *Catalogue) of(wrong bool) []*Case {
 	}
 	return all
 }
+
+// Foreign are parts of the kinds that are not ours: the operator writes the status, and pods and what they consist of are
+// Kubernetes' own types.
+var Foreign = map[string]bool{
+	"status": true, "spec.spec.template": true, "spec.spec.scheduling": true,
+	"spec.env[]": true, "spec.volumes[]": true, "spec.volumeMounts[]": true,
+	"spec.affinity": true, "spec.tolerations[]": true, "spec.topologySpreadConstraints[]": true,
+}

@@ -237,21 +237,13 @@ func (s *schema) walk(kind, path string, limits *[]limit, rules *[]string) {
 	}
 	for name, property := range s.Properties {
 		at := strings.TrimPrefix(path+"."+name, ".")
-		if !foreign[at] {
+		if !Foreign[at] {
 			property.walk(kind, at, limits, rules)
 		}
 	}
-	if s.Items != nil && !foreign[path+"[]"] {
+	if s.Items != nil && !Foreign[path+"[]"] {
 		s.Items.walk(kind, path+"[]", limits, rules)
 	}
-}
-
-// foreign are parts of the kinds that are not ours: the operator writes the status, and pods and what they consist of are
-// Kubernetes' own types.
-var foreign = map[string]bool{
-	"status": true, "spec.spec.template": true, "spec.spec.scheduling": true,
-	"spec.env[]": true, "spec.volumes[]": true, "spec.volumeMounts[]": true,
-	"spec.affinity": true, "spec.tolerations[]": true, "spec.topologySpreadConstraints[]": true,
 }
 
 // unbroken are rules in CEL that no manifest breaks yet.

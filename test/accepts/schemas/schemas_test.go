@@ -156,14 +156,6 @@ func TestTheSchemasSayTheSame(t *testing.T) {
 	}
 }
 
-// foreign are parts of the kinds that are not ours: the operator writes the status, and pods and what they consist of are
-// Kubernetes' own types.
-var foreign = map[string]bool{
-	"status": true, "spec.spec.template": true, "spec.spec.scheduling": true,
-	"spec.env[]": true, "spec.volumes[]": true, "spec.volumeMounts[]": true,
-	"spec.affinity": true, "spec.tolerations[]": true, "spec.topologySpreadConstraints[]": true,
-}
-
 // unmissed are limits that nothing but another limit beside them ever meets.
 var unmissed = map[string]string{
 	"StreamClass spec.failureClasses[].exitCodes maxItems": "256 different ones do not lie between 1 and 255",
@@ -186,7 +178,7 @@ func TestEveryLimitIsMissed(t *testing.T) {
 	}
 	count := 0
 	for kind, schema := range w.schemas {
-		for i, l := range Limits(schema, foreign) {
+		for i, l := range Limits(schema, catalogue.Foreign) {
 			count++
 			name := fmt.Sprintf("%s %s %s", kind, l.Path, l.What)
 			k := without(t, schema, i)
@@ -206,7 +198,7 @@ func TestEveryLimitIsMissed(t *testing.T) {
 func without(t *testing.T, schema *apiextensionsv1.JSONSchemaProps, i int) *Kind {
 	t.Helper()
 	less := schema.DeepCopy()
-	l := Limits(less, foreign)[i]
+	l := Limits(less, catalogue.Foreign)[i]
 	l.Off()
 	if reflect.DeepEqual(less, schema) {
 		t.Fatalf("%s: %s could not be taken away", l.Path, l.What)
@@ -262,11 +254,11 @@ func explained(t *testing.T, path string, s *apiextensionsv1.JSONSchemaProps, as
 			continue // Kubernetes' own
 		}
 		_, field, _ := strings.Cut(at, " ")
-		if foreign[field] {
+		if catalogue.Foreign[field] {
 			continue
 		}
 		within := around + property.Description
-		if property.Items != nil && !foreign[field+"[]"] {
+		if property.Items != nil && !catalogue.Foreign[field+"[]"] {
 			count += explained(t, at+"[]", property.Items.Schema, ask, within)
 		}
 		count += explained(t, at, &property, ask, within)

@@ -409,23 +409,7 @@ var _ = Describe("A StreamPlugin", func() {
 		Expect(change(ctx, p, func(p *streamingv1.StreamPlugin) { p.Spec.MaxConcurrent = ptr.To(int32(5)) })).To(Succeed())
 		w.awaitReason(ctx, p, streamingv1.ReasonInstalled)
 		interrupt(ctx, p)
-		forbid(ctx, w.namespace)
-		Expect(change(ctx, p, func(p *streamingv1.StreamPlugin) {
-			p.Spec.MaxConcurrent = ptr.To(int32(9))
-			p.Spec.PriorityClassName = "refused"
-		})).To(Succeed())
-		w.awaitReason(ctx, p, streamingv1.ReasonReleaseFailed)
-		Expect(message(p)).To(ContainSubstring("no refused priority here"))
-		Eventually(ctx, func(g Gomega) {
-			class, err := w.classNow(ctx)
-			g.Expect(err).NotTo(HaveOccurred())
-			g.Expect(class.Spec.Backfill).To(BeNil())
-		}).Should(Succeed())
-		allow(ctx, w.namespace)
-		w.awaitReason(ctx, p, streamingv1.ReasonInstalled)
-		class, err := w.classNow(ctx)
-		Expect(err).NotTo(HaveOccurred())
-		Expect(class.Spec.Backfill.MaxConcurrent).To(HaveValue(Equal(int32(9))))
+		w.expectRollback(ctx, p)
 	})
 
 	It("believes no release of somebody else's about what to delete", func(ctx SpecContext) {
@@ -453,24 +437,7 @@ var _ = Describe("A StreamPlugin", func() {
 
 	It("rolls back an upgrade that the API server refuses, and goes on when it is let", func(ctx SpecContext) {
 		p := w.install(ctx)
-		forbid(ctx, w.namespace)
-		Expect(change(ctx, p, func(p *streamingv1.StreamPlugin) {
-			p.Spec.MaxConcurrent = ptr.To(int32(9))
-			p.Spec.PriorityClassName = "refused"
-		})).To(Succeed())
-		w.awaitReason(ctx, p, streamingv1.ReasonReleaseFailed)
-		Expect(message(p)).To(ContainSubstring("no refused priority here"))
-		Expect(meta.IsStatusConditionTrue(p.Status.Conditions, streamingv1.ConditionReconciling)).To(BeTrue(), "it tries again")
-		Eventually(ctx, func(g Gomega) {
-			class, err := w.classNow(ctx)
-			g.Expect(err).NotTo(HaveOccurred())
-			g.Expect(class.Spec.Backfill).To(BeNil(), "all of the upgrade is taken back")
-		}).Should(Succeed())
-		allow(ctx, w.namespace)
-		w.awaitReason(ctx, p, streamingv1.ReasonInstalled)
-		class, err := w.classNow(ctx)
-		Expect(err).NotTo(HaveOccurred())
-		Expect(class.Spec.Backfill.MaxConcurrent).To(HaveValue(Equal(int32(9))))
+		w.expectRollback(ctx, p)
 	})
 
 	It("installs a PodMonitor where the cluster has that kind", func(ctx SpecContext) {
@@ -547,6 +514,29 @@ var _ = Describe("A StreamPlugin", func() {
 		}).Should(Succeed())
 	})
 })
+
+// expectRollback asks for an upgrade that the API server refuses, finds all of it taken back, and installed once it is let.
+func (w world) expectRollback(ctx context.Context, p *streamingv1.StreamPlugin) {
+	GinkgoHelper()
+	forbid(ctx, w.namespace)
+	Expect(change(ctx, p, func(p *streamingv1.StreamPlugin) {
+		p.Spec.MaxConcurrent = ptr.To(int32(9))
+		p.Spec.PriorityClassName = "refused"
+	})).To(Succeed())
+	w.awaitReason(ctx, p, streamingv1.ReasonReleaseFailed)
+	Expect(message(p)).To(ContainSubstring("no refused priority here"))
+	Expect(meta.IsStatusConditionTrue(p.Status.Conditions, streamingv1.ConditionReconciling)).To(BeTrue(), "it tries again")
+	Eventually(ctx, func(g Gomega) {
+		class, err := w.classNow(ctx)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(class.Spec.Backfill).To(BeNil(), "all of the upgrade is taken back")
+	}).Should(Succeed())
+	allow(ctx, w.namespace)
+	w.awaitReason(ctx, p, streamingv1.ReasonInstalled)
+	class, err := w.classNow(ctx)
+	Expect(err).NotTo(HaveOccurred())
+	Expect(class.Spec.Backfill.MaxConcurrent).To(HaveValue(Equal(int32(9))))
+}
 
 // awaitGone waits until the StreamPlugin is gone.
 func (w world) awaitGone(ctx context.Context, p *streamingv1.StreamPlugin) {
