@@ -53,11 +53,12 @@ func compile(class *v1.StreamClass) (*Schema, []*Problem) {
 	// Strict: a misspelt keyword would be a check that never happens.
 	reader := json.NewDecoder(bytes.NewReader(class.Spec.Schema.OpenAPIV3Schema.Raw))
 	reader.DisallowUnknownFields()
-	if err := reader.Decode(&props); err != nil {
-		return nil, invalid(schemaField, "cannot be read as a schema: "+oneLine(err.Error()))
-	}
+	err := reader.Decode(&props)
 	var raw any
-	if err := json.Unmarshal(class.Spec.Schema.OpenAPIV3Schema.Raw, &raw); err != nil {
+	if err == nil {
+		err = json.Unmarshal(class.Spec.Schema.OpenAPIV3Schema.Raw, &raw)
+	}
+	if err != nil {
 		return nil, invalid(schemaField, "cannot be read as a schema: "+oneLine(err.Error()))
 	}
 	if path, text := misspelt(raw, schemaField); path != "" {
