@@ -143,7 +143,7 @@ func (s *server) render(ctx context.Context, p *v1.StreamPlugin) (rendered, erro
 	if s.chart == nil {
 		return rendered{err: errNotServed}, nil
 	}
-	capabilities, err := pluginchart.CapabilitiesOf(s.mapper)
+	capabilities, err := pluginchart.CapabilitiesOf(s.kinds)
 	if err != nil {
 		return rendered{}, err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/client-go/discovery"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
@@ -47,7 +48,8 @@ type server struct {
 	denials denials
 	// chart is rendered for StreamPlugins; nil for an operator that does not serve them.
 	chart *pluginchart.Chart
-	// mapper says which kinds the cluster has, and how the API server calls them.
+	// kinds says which kinds the cluster has, and mapper how the API server calls them.
+	kinds  pluginchart.Kinds
 	mapper meta.RESTMapper
 }
 
@@ -75,7 +77,13 @@ func Register(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	if err := indexes(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
-	s := &server{user: o.User, cache: mgr.GetClient(), live: live, denials: denials, chart: o.Chart, mapper: mgr.GetRESTMapper()}
+	kinds, err := discovery.NewDiscoveryClientForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return fmt.Errorf("make the client that asks for kinds: %w", err)
+	}
+	s := &server{
+		user: o.User, cache: mgr.GetClient(), live: live, denials: denials, chart: o.Chart, kinds: kinds, mapper: mgr.GetRESTMapper(),
+	}
 	s.serve(mgr.GetWebhookServer())
 	return nil
 }

@@ -13,7 +13,6 @@ import (
 
 	helmclient "github.com/operator-framework/helm-operator-plugins/pkg/client"
 	"helm.sh/helm/v3/pkg/kube"
-	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
@@ -46,8 +45,8 @@ type Reconciler struct {
 	// Live goes past the cache: it reads and deletes what is installed and the release, and it reads the namespace and, before
 	// the class is deleted, the Streams.
 	Live client.Client
-	// Discovery says which kinds the cluster has now: a RESTMapper remembers kinds that are gone.
-	Discovery discovery.ServerResourcesInterface
+	// Discovery says which kinds the cluster has now.
+	Discovery pluginchart.Kinds
 	// Namespace of the releases.
 	Namespace string
 	// Helm makes the actions on one StreamPlugin's release.

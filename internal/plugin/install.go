@@ -12,12 +12,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/pluginchart"
 )
 
 // install brings the objects in line with the spec. The error is one to try again after; what the spec or somebody else's
 // object makes impossible is an outcome only.
 func (r *Reconciler) install(ctx context.Context, p *v1.StreamPlugin) (outcome, error) {
-	capabilities, err := r.capabilities()
+	capabilities, err := pluginchart.CapabilitiesOf(r.Discovery)
 	if err != nil {
 		return failed(err), err
 	}

@@ -5,11 +5,8 @@ package plugin
 import (
 	"context"
 	"fmt"
-	"path"
 	"slices"
-	"strings"
 
-	"helm.sh/helm/v3/pkg/chartutil"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -33,22 +30,6 @@ func (r *Reconciler) read(ctx context.Context, key types.NamespacedName) (*v1.St
 	}
 	p.SetGroupVersionKind(v1.GroupVersion.WithKind(v1.KindStreamPlugin))
 	return p, nil
-}
-
-// capabilities are those of the cluster now. It asks the API server each time, because PodMonitors can come and go.
-func (r *Reconciler) capabilities() (*chartutil.Capabilities, error) {
-	version, kind := path.Split(pluginchart.PodMonitor)
-	list, err := r.Discovery.ServerResourcesForGroupVersion(strings.TrimSuffix(version, "/"))
-	if apierrors.IsNotFound(err) {
-		return pluginchart.Capabilities(), nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("find out whether the cluster has PodMonitors: %w", err)
-	}
-	if slices.ContainsFunc(list.APIResources, func(one metav1.APIResource) bool { return one.Kind == kind }) {
-		return pluginchart.Capabilities(pluginchart.PodMonitor), nil
-	}
-	return pluginchart.Capabilities(), nil
 }
 
 // find reads the object that has the name of o now, nil where there is none.

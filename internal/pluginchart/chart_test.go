@@ -10,7 +10,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -124,35 +124,40 @@ func TestRenderIsAboutTheRightObjects(t *testing.T) {
 	}
 }
 
-// mapper is a RESTMapper of a cluster that may not answer.
-type mapper struct {
-	meta.RESTMapper
-	err error
+// cluster answers which kinds of a group it has.
+type cluster struct {
+	kinds []string
+	err   error
 }
 
-func (m mapper) RESTMapping(kind schema.GroupKind, versions ...string) (*meta.RESTMapping, error) {
-	if m.err != nil {
-		return nil, m.err
+func (c cluster) ServerResourcesForGroupVersion(groupVersion string) (*metav1.APIResourceList, error) {
+	if c.err != nil || groupVersion != "monitoring.coreos.com/v1" {
+		return nil, c.err
 	}
-	return m.RESTMapper.RESTMapping(kind, versions...)
+	list := &metav1.APIResourceList{GroupVersion: groupVersion}
+	for _, kind := range c.kinds {
+		list.APIResources = append(list.APIResources, metav1.APIResource{Kind: kind})
+	}
+	return list, nil
 }
 
 // TestCapabilitiesOf: a cluster that does not answer is not one without PodMonitors.
 func TestCapabilitiesOf(t *testing.T) {
-	without := meta.NewDefaultRESTMapper(nil)
-	with := meta.NewDefaultRESTMapper(nil)
-	with.Add(schema.GroupVersionKind{Group: "monitoring.coreos.com", Version: "v1", Kind: "PodMonitor"}, meta.RESTScopeNamespace)
 	for name, of := range map[string]struct {
-		mapper meta.RESTMapper
-		want   bool
-	}{"with": {with, true}, "without": {without, false}} {
-		capabilities, err := CapabilitiesOf(of.mapper)
+		cluster cluster
+		want    bool
+	}{
+		"with":              {cluster{kinds: []string{"ServiceMonitor", "PodMonitor"}}, true},
+		"without":           {cluster{kinds: []string{"ServiceMonitor"}}, false},
+		"without the group": {cluster{err: apierrors.NewNotFound(schema.GroupResource{}, "")}, false},
+	} {
+		capabilities, err := CapabilitiesOf(of.cluster)
 		if err != nil || capabilities.APIVersions.Has(PodMonitor) != of.want {
 			t.Errorf("%s: %v, %v", name, capabilities, err)
 		}
 	}
 	silent := errors.New("no answer")
-	if _, err := CapabilitiesOf(mapper{with, silent}); !errors.Is(err, silent) {
+	if _, err := CapabilitiesOf(cluster{err: silent}); !errors.Is(err, silent) {
 		t.Errorf("a cluster that does not answer: %v", err)
 	}
 }

@@ -15,7 +15,8 @@ import (
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/engine"
 	"helm.sh/helm/v3/pkg/releaseutil"
-	"k8s.io/apimachinery/pkg/api/meta"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
@@ -31,7 +32,7 @@ const AnnotationPluginUID = "streaming.sneaksanddata.com/plugin-uid"
 // PodMonitor is the API version and kind by which the chart asks whether the cluster has PodMonitors.
 const PodMonitor = "monitoring.coreos.com/v1/PodMonitor"
 
-// podMonitors is the same for a RESTMapper.
+// podMonitors is the same as a value.
 var podMonitors = schema.GroupVersionKind{Group: "monitoring.coreos.com", Version: "v1", Kind: "PodMonitor"}
 
 // Installs tells whether a chart of this operator may install objects of a kind: internal/plugin has rights on these alone.
@@ -59,18 +60,24 @@ func (c *Chart) Version(p *v1.StreamPlugin) string {
 	return cmp.Or(p.Spec.Version, p.Status.Version, c.Newest(p.Spec.Preset))
 }
 
-// CapabilitiesOf answers from a RESTMapper, for the webhooks. A RESTMapper may remember a kind that the cluster has lost, so
-// the webhooks may ask for a right too many. The controller asks the API server instead.
-func CapabilitiesOf(mapper meta.RESTMapper) (*chartutil.Capabilities, error) {
-	_, err := mapper.RESTMapping(podMonitors.GroupKind(), podMonitors.Version)
-	switch {
-	case err == nil:
-		return Capabilities(PodMonitor), nil
-	case meta.IsNoMatchError(err):
+// Kinds says which kinds the cluster has now. A RESTMapper does not: it remembers a kind that the cluster has lost.
+type Kinds interface {
+	ServerResourcesForGroupVersion(groupVersion string) (*metav1.APIResourceList, error)
+}
+
+// CapabilitiesOf asks the API server each time, because PodMonitors can come and go.
+func CapabilitiesOf(kinds Kinds) (*chartutil.Capabilities, error) {
+	list, err := kinds.ServerResourcesForGroupVersion(podMonitors.GroupVersion().String())
+	if apierrors.IsNotFound(err) {
 		return Capabilities(), nil
-	default:
+	}
+	if err != nil {
 		return nil, fmt.Errorf("find out whether the cluster has PodMonitors: %w", err)
 	}
+	if slices.ContainsFunc(list.APIResources, func(one metav1.APIResource) bool { return one.Kind == podMonitors.Kind }) {
+		return Capabilities(PodMonitor), nil
+	}
+	return Capabilities(), nil
 }
 
 // Capabilities are those of a cluster that has these kinds beside Kubernetes' own, such as PodMonitor.

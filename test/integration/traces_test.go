@@ -5,12 +5,14 @@ package integration_test
 import (
 	"net"
 	"os"
+	"strconv"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
 	streamingv1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/test/cluster/testbed"
 	"github.com/arcane-streaming/arcane-operator/test/collector"
 	"github.com/arcane-streaming/arcane-operator/test/given"
 	"github.com/arcane-streaming/arcane-operator/test/story"
@@ -63,10 +65,9 @@ var _ = Describe("The operator with --otlp-endpoint", func() {
 	})
 
 	It("runs on where nobody listens, and says so once", func(ctx SpecContext) {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		port, err := testbed.FreePort(ctx)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(l.Close()).To(Succeed())
-		p := runs(ctx, "http://"+l.Addr().String())
+		p := runs(ctx, "http://"+net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 
 		log, err := os.ReadFile(p.LogFile)
 		Expect(err).NotTo(HaveOccurred())

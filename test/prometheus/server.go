@@ -19,6 +19,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/arcane-streaming/arcane-operator/test/cluster/testbed"
 )
 
 // Server is a Prometheus that runs beside the test, on the loopback, with a folder of its own.
@@ -79,11 +81,11 @@ func Start(ctx context.Context, folder, target string, rules Groups) (*Server, e
 
 // FreeAddress is one on the loopback that nobody listens on.
 func FreeAddress(ctx context.Context) (string, error) {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	port, err := testbed.FreePort(ctx)
 	if err != nil {
 		return "", fmt.Errorf("find a free port: %w", err)
 	}
-	return l.Addr().String(), l.Close()
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), nil
 }
 
 func (s *Server) awaitReady(ctx context.Context) error {

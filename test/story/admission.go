@@ -16,6 +16,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/utils/ptr"
+
+	"github.com/arcane-streaming/arcane-operator/test/cluster/testbed"
 )
 
 // What config/default names.
@@ -83,7 +85,7 @@ func (s *Stage) InstallAdmissionOf(ctx context.Context, install string) (*Admiss
 		return nil, err
 	}
 	a := &Admission{Kubeconfig: filepath.Join(s.Cluster.Dir(), "operator.kubeconfig")}
-	if a.Port, err = freePort(); err != nil {
+	if a.Port, err = testbed.FreePort(ctx); err != nil {
 		return nil, err
 	}
 	if err := s.actAs(OperatorUser, a.Kubeconfig); err != nil {

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/arcane-streaming/arcane-operator/test/cluster/testbed"
 )
 
 // Operator is the operator as a story sees it: something that runs or does not.
@@ -68,7 +70,7 @@ func (p *Process) Start(ctx context.Context) error {
 	if err := p.Sound(ctx); err != nil {
 		return err
 	}
-	port, err := freePort()
+	port, err := testbed.FreePort(ctx)
 	if err != nil {
 		return err
 	}
@@ -265,17 +267,4 @@ func lastOf(log, namespace string) string {
 		}
 	}
 	return strings.Join(kept[max(0, len(kept)-lines):], "\n")
-}
-
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
-	}
-	defer l.Close()
-	address, ok := l.Addr().(*net.TCPAddr)
-	if !ok {
-		return 0, fmt.Errorf("find a free port: %s", l.Addr())
-	}
-	return address.Port, nil
 }

@@ -30,7 +30,7 @@ func (c *Cluster) pickPorts(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
-	taken := c.portsOfOthers()
+	taken := reservedPorts(c.reservation())
 	for _, port := range []*int{&c.state.APIPort, &c.state.EtcdPort, &c.state.EtcdPeer} {
 		if *port, err = freePort(taken); err != nil {
 			return err
@@ -53,15 +53,15 @@ func reservations() string { return filepath.Join(cacheFolder(), "ports") }
 
 func (c *Cluster) reservation() string { return filepath.Join(reservations(), c.id) }
 
-// portsOfOthers lists what the other clusters reserved, running or not.
-func (c *Cluster) portsOfOthers() map[int]bool {
+// reservedPorts lists what clusters reserved, running or not, but for one of them.
+func reservedPorts(except string) map[int]bool {
 	taken := map[int]bool{}
 	files, err := filepath.Glob(filepath.Join(reservations(), "*"))
 	if err != nil {
 		return taken
 	}
 	for _, file := range files {
-		if file == c.reservation() {
+		if file == except {
 			continue
 		}
 		var s state
@@ -70,6 +70,17 @@ func (c *Cluster) portsOfOthers() map[int]bool {
 		}
 	}
 	return taken
+}
+
+// FreePort is a port of the loopback for a server of a test's own, from the same range. It stays free between two starts of
+// that server: no outgoing connection takes it.
+func FreePort(ctx context.Context) (int, error) {
+	unlock, err := lockFile(ctx, filepath.Join(cacheFolder(), "locks", "ports"), nil)
+	if err != nil {
+		return 0, err
+	}
+	defer unlock()
+	return freePort(reservedPorts(""))
 }
 
 func freePort(taken map[int]bool) (int, error) {

@@ -230,7 +230,7 @@ func TestClustersGetPortsOfTheirOwn(t *testing.T) {
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(os.MkdirAll(c.dir, 0o755)).To(Succeed())
 		g.Expect(c.pickPorts(t.Context())).To(Succeed())
-		others := c.portsOfOthers()
+		others := reservedPorts(c.reservation())
 		for port := range seen {
 			g.Expect(others).To(HaveKey(port))
 		}

@@ -17,6 +17,7 @@ import (
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/arcane-streaming/arcane-operator/test/cluster/testbed"
 	"github.com/arcane-streaming/arcane-operator/test/given"
 	"github.com/arcane-streaming/arcane-operator/test/story"
 )
@@ -64,10 +65,9 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	Expect(err).NotTo(HaveOccurred())
 	Expect(selectNamespaces(ctx)).To(Succeed())
 	admission.Life = life
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := testbed.FreePort(ctx)
 	Expect(err).NotTo(HaveOccurred())
-	metricsAddress = listener.Addr().String()
-	Expect(listener.Close()).To(Succeed())
+	metricsAddress = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	webhookAddress = net.JoinHostPort("127.0.0.1", strconv.Itoa(admission.Port))
 	operator = stage.Employ(binary, admission, "--metrics-bind-address="+metricsAddress)
 	Expect(operator.Start(ctx)).To(Succeed())
