@@ -73,7 +73,16 @@ fuzz: ## Whatever bytes at admission, and what follows from an acceptance; FUZZT
 .PHONY: e2e
 e2e: setup-node image ## Stories over a real node with real pods
 	go run ./test/cluster build
-	$(GOTEST) -count=1 ./test/e2e/...
+	$(GOTEST) -count=1 ./test/e2e/... -ginkgo.label-filter='!olm'
+
+.PHONY: olm-e2e
+olm-e2e: setup-node image ## Install, upgrade and uninstall by OLM on a real node, while streams run; the first time builds OLM (ten minutes)
+	go run ./test/cluster build
+	$(GOTEST) -count=1 -v ./test/e2e/installs -ginkgo.label-filter=olm
+
+.PHONY: scorecard
+scorecard: ## operator-sdk's six built-in tests over the bundle
+	tools/scorecard
 
 .PHONY: prove
 prove: ## The long proofs, whole, with their tables: every step of every scenario, where make test takes a sample
@@ -111,6 +120,14 @@ fmt: ## Format all Go code
 .PHONY: generate
 generate: ## Write all generated files: deepcopy, CRDs, roles, webhook configurations, tables, API reference, dashboards, charts
 	tools/generate
+
+.PHONY: bundle
+bundle: ## Write the OLM bundle (make generate does so too)
+	tools/bundle
+
+.PHONY: catalog
+catalog: ## Write a file-based catalog that holds the bundle into dist/catalog
+	tools/catalog dist/catalog bundle
 
 .PHONY: build
 build: bin/arcane-operator bin/plugin-postgres bin/plugin-scripted ## Static binaries into bin/

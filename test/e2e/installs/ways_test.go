@@ -296,7 +296,7 @@ var _ = Describe("Code on the pages that is marked as tested", func() {
 	It("is run here, all of it", func() {
 		names, err := page.Blocks(installPage())
 		Expect(err).NotTo(HaveOccurred())
-		want := []string{"verify", "list", "remove the kinds", "arbitrary user", "rescue", "served"}
+		want := []string{"verify", "list", "remove the kinds", "arbitrary user", "rescue", "served", "olm install", "olm uninstall", "olm rights"}
 		for _, w := range []string{"kustomize", "yaml", "helm"} {
 			for _, step := range []string{"install", "upgrade", "downgrade", "uninstall"} {
 				want = append(want, w+" "+step)
