@@ -107,7 +107,7 @@ func OLM(ctx context.Context, cluster *testbed.Cluster, catalog string, progress
 	arguments := map[string]string{
 		"olm":     "--namespace, " + OLMNamespace + ", --writeStatusName=, --writePackageServerStatusName=",
 		"catalog": "--namespace, " + OLMNamespace + ", --interval=10s",
-		"opm":     "serve, /configs, --cache-dir=/tmp/cache",
+		"opm":     "serve, /configs",
 	}
 	type part struct{ Name, Image, Args, Folder string }
 	var parts []part
