@@ -5,10 +5,8 @@ package pack
 import (
 	"archive/tar"
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path"
 	"runtime"
@@ -22,6 +20,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
 // NonRoot is the user of distroless images named "nonroot".
@@ -29,10 +28,6 @@ const NonRoot = "65532:65532"
 
 // Every file is as old as this, so that the same binary gives the same image.
 var timestamp = time.Unix(0, 0).UTC()
-
-// caCertificates are where Linux distributions keep the authorities' certificates;
-// Go programs read the first of these paths as well.
-const caCertificates = "/etc/ssl/certs/ca-certificates.crt"
 
 // Image says what is packed.
 type Image struct {
@@ -49,6 +44,10 @@ type Image struct {
 	Dirs []string
 	// Architecture of the binary. Default: this machine's.
 	Architecture string
+	// Labels of the image.
+	Labels map[string]string
+	// Created is the time that the image says it was made at. Default: the same as of its files.
+	Created time.Time
 }
 
 // Write packs the image into a tar file that containerd, Docker and Podman import,
@@ -91,8 +90,11 @@ func parseName(reference string) (name.Tag, error) {
 
 // Build makes the image in memory. The same input gives the same digest, on any
 // machine and at any time.
-func Build(image Image) (v1.Image, error) {
-	image, err := image.withDefaults()
+func Build(image Image) (v1.Image, error) { return image.build(types.DockerLayer) }
+
+// build makes the image with a layer of that media type.
+func (i Image) build(media types.MediaType) (v1.Image, error) {
+	image, err := i.withDefaults()
 	if err != nil {
 		return nil, err
 	}
@@ -102,13 +104,13 @@ func Build(image Image) (v1.Image, error) {
 	}
 	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) {
 		return io.NopCloser(bytes.NewReader(content)), nil
-	})
+	}, tarball.WithMediaType(media))
 	if err != nil {
 		return nil, fmt.Errorf("make the image's layer: %w", err)
 	}
 	built, err := mutate.Append(empty.Image, mutate.Addendum{
 		Layer:   layer,
-		History: v1.History{Created: v1.Time{Time: timestamp}, CreatedBy: "test/image"},
+		History: v1.History{Created: v1.Time{Time: image.Created}, CreatedBy: "test/image"},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("add the image's layer: %w", err)
@@ -129,6 +131,9 @@ func (i Image) withDefaults() (Image, error) {
 	}
 	if i.Architecture == "" {
 		i.Architecture = runtime.GOARCH
+	}
+	if i.Created.IsZero() {
+		i.Created = timestamp
 	}
 	if _, _, err := i.owner(); err != nil {
 		return i, err
@@ -159,7 +164,8 @@ func (i Image) config(built v1.Image) *v1.ConfigFile {
 	}
 	cfg = cfg.DeepCopy()
 	cfg.Architecture, cfg.OS = i.Architecture, "linux"
-	cfg.Created = v1.Time{Time: timestamp}
+	cfg.Created = v1.Time{Time: i.Created}
+	cfg.Config.Labels = i.Labels
 	cfg.Config.User = i.User
 	cfg.Config.Entrypoint = i.Entrypoint
 	cfg.Config.WorkingDir = "/"
@@ -180,20 +186,13 @@ func (i Image) layer() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	certificates, err := os.ReadFile(caCertificates)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read the certificates: %w", err)
-	}
 	var buffer bytes.Buffer
 	a := archive{w: tar.NewWriter(&buffer), seen: map[string]bool{}}
 	for _, dir := range slices.Sorted(slices.Values(i.Dirs)) {
 		a.folders(path.Dir(dir))
 		a.folder(dir, 0o1777, uid, gid)
 	}
-	if len(certificates) > 0 {
-		a.folders(path.Dir(caCertificates))
-		a.file(caCertificates, certificates, 0o644)
-	}
+	a.file(caCertificates, authorities(), 0o644)
 	a.file("/etc/passwd", fmt.Appendf(nil, "nonroot:x:%d:%d:nonroot:/:/sbin/nologin\n", uid, gid), 0o644)
 	a.file("/"+path.Base(i.Binary), binary, 0o755)
 	if a.err == nil {
