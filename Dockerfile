@@ -3,6 +3,7 @@ FROM --platform=${BUILDPLATFORM:-linux/amd64} golang:1.26 AS build
 ARG TARGETOS=linux
 ARG TARGETARCH=amd64
 ARG VERSION=dev
+ARG COMMIT=unknown
 WORKDIR /src
 
 # Modules first: they change less often than the code and stay in this layer.
@@ -10,7 +11,7 @@ COPY go.mod go.sum ./
 RUN go mod download
 
 COPY . .
-RUN GOOS=${TARGETOS} GOARCH=${TARGETARCH} make bin/arcane-operator VERSION=${VERSION}
+RUN GOOS=${TARGETOS} GOARCH=${TARGETARCH} make bin/arcane-operator VERSION=${VERSION} COMMIT=${COMMIT}
 
 # No shell, no package manager, certificates and time zones only; 65532 is its "nonroot".
 FROM gcr.io/distroless/static:nonroot

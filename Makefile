@@ -1,7 +1,10 @@
 # The targets of this repository. `make help` lists them.
 
+# The registry of the images. Nobody can pull from localhost: the images of a checkout are loaded onto nodes, or pushed to
+# a registry that IMG or REGISTRY names. A release has a registry of its own, unless REGISTRY is set.
+REGISTRY ?= $(if $(filter release,$(MAKECMDGOALS)),ghcr.io/arcane-streaming,localhost)
 # The operator's image, everywhere: built, loaded, deployed under this name.
-IMG ?= localhost/arcane-operator:dev
+IMG ?= $(REGISTRY)/arcane-operator:dev
 # The folder of config/ that is deployed: default, with-cert-manager, with-prometheus, everything, namespaced.
 CONFIG ?= default
 export CONFIG
@@ -10,8 +13,11 @@ POSTGRES_IMG ?= $(filter-out ./,$(dir $(IMG)))arcane-plugin-postgres:$(lastword 
 SCRIPTED_IMG := localhost/arcane-plugin-scripted:dev
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 # Static, without paths of this machine, and the same from a checkout as from the Dockerfile, which has no .git.
-GOBUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)"
+GOBUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)"
+# The folder of the binaries. A release has one for each platform.
+BIN ?= bin
 # Kubernetes' packages take longer to build than go test's ten minutes on a cold machine.
 GOTEST  := go test -timeout 45m $(GOTESTFLAGS)
 # kubectl of the user's own, else the one that the testbed has built.
@@ -26,7 +32,7 @@ FORCE:
 help: ## Say what there is
 	@awk 'BEGIN {FS = ":.*## "} \
 		/^##@/ {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+		/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@printf '\nIMG names the operator'"'"'s image (now %s), CONFIG the folder of config/ to deploy (now %s).\n' '$(IMG)' '$(CONFIG)'
 
 ##@ See it work
@@ -130,7 +136,7 @@ catalog: ## Write a file-based catalog that holds the bundle into dist/catalog
 	tools/catalog dist/catalog bundle
 
 .PHONY: build
-build: bin/arcane-operator bin/plugin-postgres bin/plugin-scripted ## Static binaries into bin/
+build: $(BIN)/arcane-operator $(BIN)/plugin-postgres $(BIN)/plugin-scripted ## Static binaries into bin/
 
 .PHONY: image
 image: build ## Pack the binaries as image tars into bin/, without a container engine
@@ -140,12 +146,8 @@ image: build ## Pack the binaries as image tars into bin/, without a container e
 
 .PHONY: install-yaml
 install-yaml: ## The files of an install by YAML, of the image IMG: dist/crds.yaml, namespace.yaml, install.yaml
+	$(if $(filter filelocalhost/%,$(origin IMG)$(IMG)),$(error install-yaml needs IMG=REGISTRY/arcane-operator:TAG: nobody who applies the files can pull $(IMG)))
 	tools/install-yaml $(IMG) dist
-
-.PHONY: chart
-chart: ## Pack the operator's Helm chart into dist/
-	mkdir -p dist
-	tools/run helm3 helm package helm-charts/arcane-operator --destination dist
 
 # A Prometheus that has watched a fleet, and a stream of it to show.
 PROMETHEUS ?= http://localhost:9090
@@ -158,14 +160,30 @@ pictures: ## The docs' pictures of the dashboards, from PROMETHEUS, of the last 
 		$(if $(STREAM),-var namespace=$(firstword $(subst /, ,$(STREAM))) -var stream=$(lastword $(subst /, ,$(STREAM))))
 
 # go build itself knows what is stale, hence FORCE.
-bin/arcane-operator: FORCE
+$(BIN)/arcane-operator: FORCE
 	$(GOBUILD) -o $@ ./cmd/arcane-operator
 
-bin/plugin-postgres: FORCE
-	cd plugins/postgres && $(GOBUILD) -o ../../$@ .
+$(BIN)/plugin-postgres: FORCE
+	cd plugins/postgres && $(GOBUILD) -o $(abspath $@) .
 
-bin/plugin-scripted: FORCE
+$(BIN)/plugin-scripted: FORCE
 	$(GOBUILD) -o $@ ./test/scripted
+
+##@ Release it
+# What a release runs may not reach the network, nor change go.mod.
+OFFLINE := GOPROXY=off GOFLAGS=-mod=readonly GOTOOLCHAIN=local
+
+.PHONY: release-modules
+release-modules: ## Download all Go modules that `make release` needs; it needs no network after that
+	tools/release-modules
+
+.PHONY: release
+release: ## Everything that a release publishes, into dist/VERSION: make release VERSION=v0.9.0 [REGISTRY=…] [ALLOW_DIRTY=yes]
+	$(OFFLINE) go run ./tools/release --version '$(VERSION)' --registry '$(REGISTRY)' $(if $(filter yes,$(ALLOW_DIRTY)),--allow-dirty)
+
+.PHONY: release-test
+release-test: ## The proofs of a release: whole ones twice, and binaries from two paths with empty build caches; by hand
+	go test -timeout 3h -count=1 -v -tags release -run 'TestWhole' ./tools/release
 
 ##@ Put it on the cluster that kubectl points at
 # Asked first, because apply and delete of many objects say it many times.

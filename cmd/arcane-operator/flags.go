@@ -64,7 +64,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	f := flag.NewFlagSet("arcane-operator", flag.ContinueOnError)
 	f.SetOutput(out)
 	f.Usage = func() {
-		fmt.Fprintf(out, "arcane-operator runs data streams as Kubernetes Jobs.\narcane-operator check asks the API server whether it reaches the webhooks (check --help).\n\nFlags:\n")
+		fmt.Fprintf(out, "arcane-operator runs data streams as Kubernetes Jobs.\narcane-operator check asks the API server whether it reaches the webhooks (check --help).\narcane-operator version prints the version and what the operator was built from.\n\nFlags:\n")
 		f.PrintDefaults()
 	}
 	ctrlconfig.RegisterFlags(f)
@@ -83,7 +83,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	f.StringVar(&o.namespace, "operator-namespace", "", "`namespace` that the operator runs in: the Secret of a self-signed certificate and the releases of StreamPlugins lie there")
 	f.StringVar(&o.user, "operator-user", "", "`name` of the operator's user at the API server, such as system:serviceaccount:arcane-system:arcane-operator: what it writes passes its own webhooks")
 	webhookFlags(f, &o)
-	f.BoolVar(&o.printVersion, "version", false, "print the version and end")
+	f.BoolVar(&o.printVersion, "version", false, "print the version alone and end")
 	if err := f.Parse(args); err != nil {
 		return o, fmt.Errorf("read the flags: %w", err)
 	}

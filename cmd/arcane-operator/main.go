@@ -33,12 +33,14 @@ import (
 	"github.com/arcane-streaming/arcane-operator/internal/tracing"
 )
 
-// version is set when the binary is built.
-var version = "dev"
-
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == checkCommand {
-		os.Exit(mainCheck(os.Args[2:]))
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case checkCommand:
+			os.Exit(mainCheck(os.Args[2:]))
+		case versionCommand:
+			os.Exit(mainVersion(os.Args[2:], os.Stdout, os.Stderr))
+		}
 	}
 	o, err := parse(os.Args[1:], os.Stderr)
 	if errors.Is(err, flag.ErrHelp) {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -48,6 +49,18 @@ func TestDockerfilesAgreeWithThePackedImages(t *testing.T) {
 		g.Expect(said["COPY"]).To(HaveSuffix(" /"+program), dockerfile)
 		g.Expect(said["FROM"]).To(Equal("gcr.io/distroless/static:nonroot"), dockerfile)
 	}
+}
+
+// The plugin's Dockerfile cannot call the Makefile, which lies outside of what it sees.
+func TestTheDockerfileOfThePluginBuildsAsTheMakefile(t *testing.T) {
+	g := NewWithT(t)
+	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
+	g.Expect(err).NotTo(HaveOccurred())
+	dockerfile, err := os.ReadFile(filepath.Join(root, "plugins/postgres/Dockerfile"))
+	g.Expect(err).NotTo(HaveOccurred())
+	rule := regexp.MustCompile(`(?m)^GOBUILD := CGO_ENABLED=0 (go build .*)$`).FindSubmatch(makefile)
+	g.Expect(rule).To(HaveLen(2))
+	g.Expect(string(dockerfile)).To(ContainSubstring(strings.NewReplacer("$(", "${", ")", "}").Replace(string(rule[1])) + " -o "))
 }
 
 // What .dockerignore keeps out cannot be compiled in the container.

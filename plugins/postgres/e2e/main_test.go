@@ -22,7 +22,7 @@ var server *pgserver.Server
 func TestMain(m *testing.M) {
 	if os.Getenv(asPlugin) != "" {
 		registerTestBuckets()
-		os.Exit(cli.Main("test", os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr))
+		os.Exit(cli.Main(cli.Build{Version: "test"}, os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr))
 	}
 	os.Exit(run(m))
 }

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -32,6 +33,9 @@ environment (PGPASSWORD, PGUSER), as do the keys of a bucket.
 Exit codes: 0 done · 1 unforeseen (verify: source and sink differ) · 2 try again · 20 the configuration
 is wrong · 30 changes are lost, a backfill is needed · 143 a backfill was interrupted and can be resumed
 `
+
+// Build says what the program was built from.
+type Build struct{ Version, Commit string }
 
 // program is one run of this program.
 type program struct {
@@ -66,10 +70,10 @@ type options struct {
 }
 
 // Main runs the program and returns its exit code.
-func Main(version string, args []string, lookup job.Lookup, stdout, stderr io.Writer) int {
+func Main(build Build, args []string, lookup job.Lookup, stdout, stderr io.Writer) int {
 	hide := newRedactor(os.Environ())
 	stderr = hide.writer(stderr)
-	p := &program{version: version, lookup: lookup, stdout: stdout, stderr: stderr, hide: hide}
+	p := &program{version: build.Version, lookup: lookup, stdout: stdout, stderr: stderr, hide: hide}
 	command := "run"
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		command, args = args[0], args[1:]
@@ -79,7 +83,7 @@ func Main(version string, args []string, lookup job.Lookup, stdout, stderr io.Wr
 		"verify":  p.verify,
 		"cleanup": p.cleanup,
 		"version": func(context.Context) error {
-			fmt.Fprintln(stdout, version)
+			fmt.Fprintf(stdout, "Version:  %s\nCommit:   %s\nGo:       %s\nPlatform: %s/%s\n", build.Version, build.Commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return nil
 		},
 	}
