@@ -131,3 +131,13 @@ func TestABillOfMaterialsIsSettled(t *testing.T) {
 		}
 	}
 }
+
+func TestAVersionOutsideOfTheCatalogsChannelsIsRefused(t *testing.T) {
+	g := NewWithT(t)
+	r := &release{version: "v0.9.10", catalog: catalogOf(t, "v0.9.1")}
+	g.Expect(r.checkChannels()).To(MatchError(And(ContainSubstring("channels.yaml"), ContainSubstring("no entry arcane-operator.v0.9.10"), ContainSubstring("replaces"))))
+	r.version = "v0.9.1"
+	g.Expect(r.checkChannels()).To(Succeed())
+	r.catalog += "/none"
+	g.Expect(r.checkChannels()).To(MatchError(ContainSubstring("read the catalog's channels")))
+}

@@ -33,6 +33,9 @@ type release struct {
 	build func(ctx context.Context, p program, architecture, folder string) error
 	// bill writes the bill of materials of a program for an architecture, likewise.
 	bill func(ctx context.Context, p program, architecture, file string) error
+	// catalog is the folder of the catalog's channels, and olm writes the bundle and the catalog, likewise.
+	catalog string
+	olm     func(ctx context.Context, bundle, catalog string) error
 	// images are the names of the images that were written, with their digests.
 	images []string
 }
@@ -71,15 +74,13 @@ type step struct {
 }
 
 // steps are what a release consists of. The checksums come last, since they are of everything else.
-//
-// The bundle and the catalog of OLM have their place before the checksums: a step of their own, which packs the two folders
-// as writeKustomizations packs config/, and namings for where they name images.
 func (r *release) steps() []step {
 	return []step{
 		{"binaries and images", r.writeImages},
 		{"YAML files", r.writeManifests},
 		{"kustomizations", r.writeKustomizations},
 		{"Helm charts", r.writeCharts},
+		{"OLM bundle and catalog", r.writeOLM},
 		{"bills of materials", r.writeBills},
 		{"checksums", r.writeChecksums},
 	}
@@ -98,13 +99,16 @@ func newRelease(ctx context.Context, root, version, registry string, allowDirty 
 		return nil, err
 	}
 	r := &release{root: root, dist: filepath.Join(root, "dist"), version: version, registry: registry, source: from, programs: programs}
-	r.build, r.bill = r.makeBinary, r.writeBill
+	r.build, r.bill, r.olm, r.catalog = r.makeBinary, r.writeBill, r.makeOLM, filepath.Join(root, "catalog")
 	return r, nil
 }
 
 // write makes the release. A folder that is there already is replaced once the new one is complete.
 func (r *release) write(ctx context.Context, progress io.Writer) (err error) {
 	start := time.Now()
+	if err := r.checkChannels(); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(r.dist, 0o755); err != nil {
 		return fmt.Errorf("make the folder of releases: %w", err)
 	}

@@ -71,7 +71,7 @@ func makeRelease(t *testing.T, change func(*release)) string {
 	g.Expect(err).NotTo(HaveOccurred())
 	r, err := newRelease(t.Context(), root, testVersion, testRegistry, true)
 	g.Expect(err).NotTo(HaveOccurred())
-	r.dist = t.TempDir()
+	r.dist, r.catalog = t.TempDir(), catalogOf(t, testVersion)
 	change(r)
 	var progress strings.Builder
 	g.Expect(r.write(t.Context(), &progress)).To(Succeed(), progress.String())
@@ -85,6 +85,23 @@ func makeRelease(t *testing.T, change func(*release)) string {
 	return filepath.Join(r.dist, testVersion)
 }
 
+// catalogOf is the repository's catalog as it is when a version is released.
+func catalogOf(t *testing.T, version string) string {
+	t.Helper()
+	folder := t.TempDir()
+	for _, name := range []string{channelsFile, "package.yaml"} {
+		content, err := os.ReadFile(filepath.Join("../../catalog", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		released := regexp.MustCompile(`arcane-operator\.v[0-9.]+`).ReplaceAllString(string(content), "arcane-operator."+version)
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(released), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return folder
+}
+
 // small replaces what takes minutes.
 func small(r *release) {
 	r.build = func(ctx context.Context, p program, architecture, folder string) error {
@@ -94,6 +111,17 @@ func small(r *release) {
 		}
 		_, err := r.command(ctx, []string{"GOOS=linux", "GOARCH=" + architecture}, "go", "build", "-trimpath", "-o", filepath.Join(folder, p.name), source)
 		return err
+	}
+	r.olm = func(_ context.Context, bundle, catalog string) error {
+		for _, folder := range []string{bundle, catalog} {
+			if err := os.MkdirAll(folder, 0o755); err != nil {
+				return err
+			}
+			if err := os.WriteFile(filepath.Join(folder, "one.yaml"), []byte(r.imageName(operatorImage)), 0o600); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	r.bill = func(_ context.Context, p program, architecture, file string) error {
 		return os.WriteFile(file, []byte(p.name+architecture), 0o600)
@@ -108,6 +136,8 @@ func TestTheSameCommitGivesTheSameRelease(t *testing.T) {
 		"SHA256SUMS",
 		"arcane-config-v7.8.9.tar.gz",
 		"arcane-operator-7.8.9.tgz",
+		"arcane-operator-bundle-v7.8.9.tar.gz",
+		"arcane-operator-catalog-v7.8.9.tar.gz",
 		"arcane-operator-v7.8.9-linux-amd64.cdx.json",
 		"arcane-operator-v7.8.9-linux-arm64.cdx.json",
 		"arcane-operator-v7.8.9.oci.tar",
@@ -129,7 +159,7 @@ func TestTheSameCommitGivesTheSameRelease(t *testing.T) {
 	check.Dir = first
 	out, err := check.CombinedOutput()
 	g.Expect(err).NotTo(HaveOccurred(), string(out))
-	g.Expect(strings.Count(string(out), ": OK\n")).To(Equal(17), "each file but the list itself")
+	g.Expect(strings.Count(string(out), ": OK\n")).To(Equal(19), "each file but the list itself")
 }
 
 func TestNothingInAReleaseIsOnlyThisMachines(t *testing.T) {

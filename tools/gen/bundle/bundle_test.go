@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"sigs.k8s.io/yaml"
 )
 
 const root = "../../.."
@@ -200,4 +201,39 @@ func jsonOf(t *testing.T, value any) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+// TestChannels: the catalog's channels have the committed version, and it replaces there what it replaces in the bundle.
+func TestChannels(t *testing.T) {
+	var csv map[string]any
+	if err := readYAML(filepath.Join(root, "bundle", "manifests", "arcane-operator.clusterserviceversion.yaml"), &csv); err != nil {
+		t.Fatal(err)
+	}
+	name, spec := object(csv, "metadata")["name"], object(csv, "spec")
+	text, err := os.ReadFile(filepath.Join(root, "catalog", "channels.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	channels := map[string]bool{}
+	for _, document := range strings.Split(string(text), "\n---\n") {
+		var channel struct {
+			Name    string              `json:"name"`
+			Entries []map[string]string `json:"entries"`
+		}
+		if err := yaml.Unmarshal([]byte(document), &channel); err != nil {
+			t.Fatal(err)
+		}
+		for _, entry := range channel.Entries {
+			if entry["name"] != name {
+				continue
+			}
+			channels[channel.Name] = true
+			if replaces, _ := spec["replaces"].(string); entry["replaces"] != replaces {
+				t.Errorf("%v replaces %q in channel %s and %q in the bundle", name, entry["replaces"], channel.Name, replaces)
+			}
+		}
+	}
+	if !channels["candidate"] {
+		t.Errorf("catalog/channels.yaml has %v in %v, and not in candidate", name, channels)
+	}
 }
