@@ -40,11 +40,10 @@ var made struct {
 }
 
 func TestMain(m *testing.M) {
-	code := m.Run()
+	m.Run()
 	if err := os.RemoveAll(made.folder); err != nil {
 		panic(err)
 	}
-	os.Exit(code)
 }
 
 // releaseOfSmallPrograms makes one release for all tests.
