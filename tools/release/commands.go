@@ -30,7 +30,7 @@ func environment(ctx context.Context, more ...string) ([]string, error) {
 		}
 	}
 	for _, cache := range []string{"GOCACHE", "GOMODCACHE"} {
-		value, err := exec.CommandContext(ctx, "go", "env", cache).Output()
+		value, err := exec.CommandContext(ctx, "go", "env", cache).Output() //nolint:gosec // One of these two names.
 		if err != nil {
 			return nil, fmt.Errorf("go env %s: %w", cache, err)
 		}

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"text/tabwriter"
 	"time"
 )
@@ -184,9 +185,8 @@ func filesBelow(folder string) ([]string, error) {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		relative, err := filepath.Rel(folder, path)
-		files = append(files, relative)
-		return err
+		files = append(files, strings.TrimPrefix(path, folder+string(filepath.Separator)))
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list %s: %w", folder, err)

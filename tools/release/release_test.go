@@ -289,7 +289,7 @@ func readLayout(t *testing.T, files map[string][]byte) v1.ImageIndex {
 func push(t *testing.T, repository string, files map[string][]byte) string {
 	t.Helper()
 	g := NewWithT(t)
-	send := func(method, url, media string, body []byte) *http.Response {
+	send := func(method, url, media string, body []byte) http.Header {
 		request, err := http.NewRequestWithContext(t.Context(), method, url, bytes.NewReader(body))
 		g.Expect(err).NotTo(HaveOccurred())
 		request.Header.Set("Content-Type", media)
@@ -297,7 +297,7 @@ func push(t *testing.T, repository string, files map[string][]byte) string {
 		g.Expect(err).NotTo(HaveOccurred())
 		defer response.Body.Close()
 		g.Expect(response.StatusCode).To(BeNumerically("<", 300), url)
-		return response
+		return response.Header
 	}
 	blob := func(of v1.Descriptor) []byte { return files["blobs/"+strings.Replace(of.Digest.String(), ":", "/", 1)] }
 	var all, index v1.IndexManifest
@@ -312,7 +312,7 @@ func push(t *testing.T, repository string, files map[string][]byte) string {
 		send(http.MethodPut, repository+"/manifests/"+each.Digest.String(), string(each.MediaType), blob(each))
 	}
 	send(http.MethodPut, repository+"/manifests/"+testVersion, string(all.Manifests[0].MediaType), blob(all.Manifests[0]))
-	return send(http.MethodHead, repository+"/manifests/"+testVersion, "", nil).Header.Get("Docker-Content-Digest")
+	return send(http.MethodHead, repository+"/manifests/"+testVersion, "", nil).Get("Docker-Content-Digest")
 }
 
 // unpack writes files into a folder of their own.

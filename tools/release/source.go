@@ -78,7 +78,7 @@ func readSource(ctx context.Context, root string, allowDirty bool) (source, erro
 }
 
 func git(ctx context.Context, root string, args ...string) (string, error) {
-	command := exec.CommandContext(ctx, "git", args...)
+	command := exec.CommandContext(ctx, "git", args...) //nolint:gosec // The commands are this program's own.
 	command.Dir = root
 	out, err := command.Output()
 	var exit *exec.ExitError
