@@ -19,7 +19,7 @@ import (
 	"github.com/arcane-streaming/arcane-operator/test/page"
 )
 
-var update = flag.Bool("update", false, "write config/argocd/argocd-cm.yaml anew")
+var update = flag.Bool("update", false, "write config/argocd/argocd-cm.yaml and the table of docs/gitops.md anew")
 
 // folder holds the health checks.
 var folder = filepath.Join("..", "..", "config", "argocd")
@@ -43,7 +43,7 @@ func TestPatchHoldsEveryScript(t *testing.T) {
 #
 #   kubectl --namespace argocd patch configmap argocd-cm --type=merge --patch-file=config/argocd/argocd-cm.yaml
 #
-# Written from the scripts beside it: in test/gitops, go test . -update
+# Written from the scripts beside it: make generate
 `+string(data), *update)
 }
 
@@ -60,35 +60,13 @@ func TestEveryScriptIsOfAKind(t *testing.T) {
 
 // The component adds the checks to a ConfigMap that holds something already.
 func TestComponentAddsEveryScript(t *testing.T) {
-	scratch := t.TempDir()
-	component, err := filepath.Abs(folder)
-	if err != nil {
-		t.Fatal(err)
+	built := build(t, "component", map[string]string{
+		"install.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: argocd-cm, labels: {app.kubernetes.io/part-of: argocd}}\ndata: {url: https://argocd.example.com}\n",
+	})
+	if len(built) != 1 {
+		t.Fatalf("the component makes %d objects", len(built))
 	}
-	// kustomize takes resources from outside of the folder by a relative path only.
-	relative, err := filepath.Rel(scratch, component)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, text := range map[string]string{
-		"kustomization.yaml": "namespace: argocd\nresources: [install.yaml]\ncomponents: [" + relative + "]\n",
-		"install.yaml":       "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: argocd-cm, labels: {app.kubernetes.io/part-of: argocd}}\ndata: {url: https://argocd.example.com}\n",
-	} {
-		if err := os.WriteFile(filepath.Join(scratch, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	build := exec.CommandContext(t.Context(), filepath.Join("..", "..", "tools", "run"), "gen", "kustomize", "build", scratch)
-	build.Stderr = os.Stderr
-	built, err := build.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(scratch, "built.yaml")
-	if err := os.WriteFile(file, built, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	o := read(t, file)
+	o := built[0]
 	data, _, err := unstructured.NestedStringMap(o.Object, "data")
 	if err != nil {
 		t.Fatal(err)
@@ -98,4 +76,54 @@ func TestComponentAddsEveryScript(t *testing.T) {
 	if o.GetName() != "argocd-cm" || o.GetNamespace() != "argocd" || !maps.Equal(data, want) {
 		t.Errorf("the component makes %s/%s with the keys %s", o.GetNamespace(), o.GetName(), strings.Join(slices.Sorted(maps.Keys(data)), ", "))
 	}
+}
+
+func TestKeptKindsAreKept(t *testing.T) {
+	built := build(t, "kept kinds", nil)
+	if len(built) != len(definitions(t)) {
+		t.Errorf("%d kinds are built", len(built))
+	}
+	for _, o := range built {
+		annotations := o.GetAnnotations()
+		if annotations["argocd.argoproj.io/sync-options"] != "Prune=false,Delete=false" || annotations["kustomize.toolkit.fluxcd.io/prune"] != "disabled" {
+			t.Errorf("%s is annotated with %v", o.GetName(), annotations)
+		}
+	}
+}
+
+// build builds a kustomization of docs/gitops.md, with files beside it, in a folder beside a checkout called arcane-operator.
+func build(t *testing.T, block string, files map[string]string) []*unstructured.Unstructured {
+	t.Helper()
+	text, err := page.Block(filepath.Join("..", "..", "docs", "gitops.md"), block)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkout, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	scratch := t.TempDir()
+	// kustomize takes folders by a relative path only, and follows no link.
+	relative, err := filepath.Rel(scratch, checkout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	written := map[string]string{"kustomization.yaml": strings.ReplaceAll(text, "../arcane-operator", relative)}
+	maps.Copy(written, files)
+	for name, text := range written {
+		if err := os.WriteFile(filepath.Join(scratch, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	command := exec.CommandContext(t.Context(), filepath.Join("..", "..", "tools", "run"), "gen", "kustomize", "build", scratch)
+	command.Stderr = os.Stderr
+	out, err := command.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []*unstructured.Unstructured
+	for document := range strings.SplitSeq(string(out), "\n---\n") {
+		all = append(all, parse(t, document))
+	}
+	return all
 }

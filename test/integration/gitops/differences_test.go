@@ -20,8 +20,10 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/jsonmergepatch"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/util/csaupgrade"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
@@ -35,7 +37,7 @@ type tool struct {
 	apply []string
 	// differences are the fields that the tool would change.
 	differences func(ctx context.Context, manifest *unstructured.Unstructured) []string
-	// keepsOthers: a field that has left the manifest keeps the value that somebody else gave it.
+	// keepsOthers tells whether a field that has left the manifest keeps the value that somebody else gave it.
 	keepsOthers bool
 }
 
@@ -46,7 +48,7 @@ var (
 	// argo is Argo CD as it is installed: it applies on the client's side, and compares what was applied last, the
 	// manifest and the object.
 	argo = tool{[]string{"apply"}, threeWay, false}
-	// flux is Flux, and Argo CD with server-side apply and server-side diff: it compares the object with what a dry run
+	// flux is Flux, and Argo CD with server-side apply and server-side diff, as far as nobody edits by kubectl: it compares the object with what a dry run
 	// of the apply makes of it.
 	flux = tool{serverSide, dryRun, true}
 )
@@ -326,6 +328,26 @@ var _ = DescribeTableSubtree("Between git and the cluster", func(t tool) {
 	Entry("as Argo CD compares them", argo),
 	Entry("as Flux compares them", flux),
 )
+
+var _ = Describe("Flux", func() {
+	It("takes over what kubectl has set, and with it the suspension that its manifest does not name", func(ctx SpecContext) {
+		w := enter(ctx)
+		silent := manifest(w, aStream)
+		flux.put(ctx, silent)
+		w.AwaitPhase(ctx, "orders", streamingv1.StreamRunning)
+		_, err := w.Kubectl(ctx, "patch", "stream", "orders", "--namespace="+w.Namespace, "--type=merge", "-p", `{"spec":{"suspended":true}}`)
+		Expect(err).NotTo(HaveOccurred())
+		w.AwaitPhase(ctx, "orders", streamingv1.StreamSuspended)
+		// As Flux does (fluxcd/pkg/ssa): the fields of managers whose names begin with kubectl become its own.
+		patch, err := csaupgrade.UpgradeManagedFieldsPatch(liveOf(ctx, silent), sets.New("kubectl-patch"), "gitops")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(patch).NotTo(BeEmpty())
+		Expect(stage.Client.Patch(ctx, liveOf(ctx, silent), client.RawPatch(types.JSONPatchType, patch))).To(Succeed())
+		flux.put(ctx, silent)
+		w.AwaitPod(ctx, "orders", streamingv1.ModeStream)
+		Expect(w.AwaitPhase(ctx, "orders", streamingv1.StreamRunning).Spec.Suspended).To(BeFalse())
+	})
+})
 
 var _ = DescribeTable("What the operator writes into its own install is no difference", func(ctx SpecContext, t tool) {
 	w := enter(ctx)

@@ -131,8 +131,12 @@ func printed(namespace string, o *unstructured.Unstructured) string {
 	GinkgoHelper()
 	o = o.DeepCopy()
 	for _, path := range [][]string{
-		{"metadata", "managedFields"}, {"metadata", "resourceVersion"},
-		{"status", "history"}, {"status", "lastDecision"}, {"status", "runs"}, {"status", "streams"},
+		{"metadata", "managedFields"},
+		{"metadata", "resourceVersion"},
+		{"status", "history"},
+		{"status", "lastDecision"},
+		{"status", "runs"},
+		{"status", "streams"},
 	} {
 		unstructured.RemoveNestedField(o.Object, path...)
 	}
