@@ -6,6 +6,7 @@ package install
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -177,11 +178,10 @@ func olmImage(ctx context.Context, cluster *testbed.Cluster, root, program strin
 	}
 	name := "localhost/" + program + ":dev"
 	output := filepath.Join(cluster.Dir(), program+".tar")
-	defer os.Remove(output)
 	if _, err := pack.Write(pack.Image{Binary: strings.TrimSpace(string(path)), Name: name, Dirs: []string{"/tmp"}}, output); err != nil {
 		return "", fmt.Errorf("pack OLM's %s: %w", program, err)
 	}
-	return name, cluster.Load(ctx, output)
+	return name, errors.Join(cluster.Load(ctx, output), os.Remove(output))
 }
 
 func applyTemplate(ctx context.Context, cluster *testbed.Cluster, manifest *template.Template, values map[string]any) error {
