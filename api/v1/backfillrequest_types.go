@@ -148,7 +148,7 @@ type BackfillRequestStatus struct {
 	// Cancelled are final.
 	// +optional
 	Phase RequestPhase `json:"phase,omitempty"`
-	// Conditions: Ready.
+	// Conditions: Ready; Stalled where the request has failed.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

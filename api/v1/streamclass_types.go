@@ -220,7 +220,7 @@ type StreamClassStatus struct {
 	// ObservedGeneration is the generation of the spec that was last looked at.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// Conditions: Ready.
+	// Conditions: Ready; Stalled where the class is not served.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

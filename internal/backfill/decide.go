@@ -160,17 +160,24 @@ func (w *world) telling(phase v1.RequestPhase, reason v1.Reason, message string,
 	return decision{does: tell, status: status}
 }
 
-// setPhase sets a phase and the condition Ready that goes with it.
+// setPhase sets a phase and the conditions that go with it: Ready, and Stalled where the request has failed, by which tools that
+// read kstatus know that waiting is in vain.
 func setPhase(s *v1.BackfillRequestStatus, phase v1.RequestPhase, reason v1.Reason, message string, generation int64, now time.Time) {
 	s.Phase, s.Message = phase, shorten(message, 1024)
-	ready := metav1.ConditionFalse
-	if phase == v1.RequestCompleted {
-		ready = metav1.ConditionTrue
-	}
-	meta.SetStatusCondition(&s.Conditions, metav1.Condition{
-		Type: v1.ConditionReady, Status: ready, Reason: string(reason), Message: s.Message,
+	condition := metav1.Condition{
+		Type: v1.ConditionReady, Status: metav1.ConditionFalse, Reason: string(reason), Message: s.Message,
 		ObservedGeneration: generation, LastTransitionTime: metav1.NewTime(now),
-	})
+	}
+	if phase == v1.RequestCompleted {
+		condition.Status = metav1.ConditionTrue
+	}
+	meta.SetStatusCondition(&s.Conditions, condition)
+	if phase != v1.RequestFailed {
+		meta.RemoveStatusCondition(&s.Conditions, v1.ConditionStalled)
+		return
+	}
+	condition.Type, condition.Status = v1.ConditionStalled, metav1.ConditionTrue
+	meta.SetStatusCondition(&s.Conditions, condition)
 }
 
 // cleanUp deletes an ended request when its time has come: the user's where they

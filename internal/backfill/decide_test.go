@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
@@ -340,6 +341,34 @@ func TestShorten(t *testing.T) {
 	} {
 		if got := shorten(c.in, c.most); got != c.want || len(got) > c.most {
 			t.Errorf("shorten(%q, %d) = %q, want %q", c.in, c.most, got, c.want)
+		}
+	}
+}
+
+// TestSetPhase: tools that read kstatus know by the condition Stalled that a request has failed, and a request that runs again
+// has it no more.
+func TestSetPhase(t *testing.T) {
+	var s v1.BackfillRequestStatus
+	for _, c := range []struct {
+		phase          v1.RequestPhase
+		ready, stalled bool
+	}{
+		{v1.RequestQueued, false, false},
+		{v1.RequestFailed, false, true},
+		{v1.RequestRunning, false, false},
+		{v1.RequestCancelled, false, false},
+		{v1.RequestCompleted, true, false},
+	} {
+		setPhase(&s, c.phase, v1.ReasonRequestFailed, "why", 3, now)
+		if got := meta.IsStatusConditionTrue(s.Conditions, v1.ConditionReady); got != c.ready {
+			t.Errorf("%s: Ready %t", c.phase, got)
+		}
+		stalled := meta.FindStatusCondition(s.Conditions, v1.ConditionStalled)
+		if (stalled != nil) != c.stalled {
+			t.Errorf("%s: %+v", c.phase, stalled)
+		}
+		if stalled != nil && (stalled.Status != metav1.ConditionTrue || stalled.Message != "why" || stalled.ObservedGeneration != 3) {
+			t.Errorf("%s: %+v", c.phase, stalled)
 		}
 	}
 }

@@ -147,8 +147,9 @@ func (p *pass) conditions(s *v1.StreamStatus) {
 		set(v1.ConditionStalled, true, stall.reason, stall.message)
 	} else {
 		set(v1.ConditionReady, !pending && !failed, reason, message)
-		set(v1.ConditionReconciling, pending, reason, "")
-		set(v1.ConditionStalled, failed, reason, "")
+		// Tools that read kstatus show the message of the condition that is true, and no other.
+		set(v1.ConditionReconciling, pending, reason, messageIf(pending, message))
+		set(v1.ConditionStalled, failed, reason, messageIf(failed, message))
 	}
 	set(v1.ConditionBackfilling, s.Phase == v1.StreamBackfilling, reason, "")
 	set(v1.ConditionSuspended, s.Phase == v1.StreamSuspended, reason, "")
@@ -162,6 +163,14 @@ func (p *pass) conditions(s *v1.StreamStatus) {
 	} else {
 		meta.RemoveStatusCondition(&s.Conditions, v1.ConditionChangePending)
 	}
+}
+
+// messageIf is the message where it belongs to a condition that is true.
+func messageIf(is bool, message string) string {
+	if is {
+		return message
+	}
+	return ""
 }
 
 // stallOf is the stall that is told in a phase: a stream that is stopped, or waits

@@ -39,6 +39,14 @@ func decide(w *world) (status *v1.StreamClassStatus, wake time.Duration) {
 		status.Phase = v1.ClassPending
 	}
 	meta.SetStatusCondition(&status.Conditions, ready)
+	if ready.Status == metav1.ConditionTrue {
+		meta.RemoveStatusCondition(&status.Conditions, v1.ConditionStalled)
+	} else {
+		// A class that is not served waits for somebody, which tools that read kstatus take from this condition.
+		stalled := ready
+		stalled.Type, stalled.Status = v1.ConditionStalled, metav1.ConditionTrue
+		meta.SetStatusCondition(&status.Conditions, stalled)
+	}
 	if maps.Equal(before.Streams, w.streams) {
 		return status, 0
 	}

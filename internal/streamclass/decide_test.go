@@ -20,15 +20,18 @@ var (
 
 type counts = map[v1.StreamPhase]int32
 
-// statusOf is a status as it was written at a time.
+// statusOf is a status as it was written at a time. A class that is not Ready is Stalled for the same reason.
 func statusOf(phase v1.ClassPhase, generation int64, ready metav1.ConditionStatus, reason v1.Reason, message string, since time.Time, streams counts) v1.StreamClassStatus {
-	return v1.StreamClassStatus{
-		Phase: phase, ObservedGeneration: generation, Streams: streams,
-		Conditions: []metav1.Condition{{
-			Type: v1.ConditionReady, Status: ready, Reason: string(reason), Message: message,
-			ObservedGeneration: generation, LastTransitionTime: metav1.NewTime(since),
-		}},
+	condition := metav1.Condition{
+		Type: v1.ConditionReady, Status: ready, Reason: string(reason), Message: message,
+		ObservedGeneration: generation, LastTransitionTime: metav1.NewTime(since),
 	}
+	conditions := []metav1.Condition{condition}
+	if ready == metav1.ConditionFalse {
+		condition.Type, condition.Status = v1.ConditionStalled, metav1.ConditionTrue
+		conditions = append(conditions, condition)
+	}
+	return v1.StreamClassStatus{Phase: phase, ObservedGeneration: generation, Streams: streams, Conditions: conditions}
 }
 
 func TestDecide(t *testing.T) {
