@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/arcane-streaming/arcane-operator/plugins/postgres/internal/job"
 )
@@ -119,14 +120,42 @@ func TestAMissingEnvironmentEndsWith20(t *testing.T) {
 	}
 }
 
+// confirms writes so that the process that has the slot confirms something all the time, until the function that it returns is called.
+func (s *stream) confirms() (stop func()) {
+	s.t.Helper()
+	s.exec(`CREATE TABLE beside (n int)`)
+	ctx, cancel := context.WithCancel(s.t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for ctx.Err() == nil {
+			if _, err := s.db.Exec(ctx, `INSERT INTO beside VALUES (1)`); err != nil && ctx.Err() == nil {
+				s.t.Errorf("write beside the table: %v", err)
+				return
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-ended
+	}
+}
+
 func TestASlotInUseEndsWith2(t *testing.T) {
 	t.Parallel()
 	s := newStream(t, server, simple)
 	s.backfill("b1")
 	first := s.start("")
 	s.received()
+	// What the first one confirms meanwhile is no progress of the second one.
+	confirms := s.confirms()
 	second := s.start("", "--patience=500ms")
 	second.want(2)
+	confirms()
 	if words := second.lastWords(); !strings.Contains(words, "slot "+s.slot()+" is in use by another process") {
 		t.Errorf("the termination message is %q", words)
 	}

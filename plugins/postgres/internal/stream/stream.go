@@ -61,10 +61,10 @@ func (s *Stream) Drain(ctx, stopping context.Context, at epoch.Position, until u
 // run opens one session after the other while the source comes and goes.
 func (s *Stream) run(ctx, stopping context.Context, at epoch.Position, until uint64) error {
 	err := source.Patiently(ctx, stopping, s.Patience, s.Log, func() (bool, error) {
-		before := at.Confirmed
+		var progress bool
 		var err error
-		at.Confirmed, err = s.session(ctx, stopping, at, until)
-		return at.Confirmed > before, err
+		at.Confirmed, progress, err = s.session(ctx, stopping, at, until)
+		return progress, err
 	})
 	if errors.Is(err, source.ErrStopped) {
 		return nil
@@ -75,27 +75,28 @@ func (s *Stream) run(ctx, stopping context.Context, at epoch.Position, until uin
 	return err
 }
 
-// session is one connection's life. It returns how far it has come.
-func (s *Stream) session(ctx, stopping context.Context, at epoch.Position, until uint64) (confirmed layout.LSN, err error) {
+// session is one connection's life. It returns how far the sink has come, and whether this session made it come further: what
+// another process confirms, which has the slot, is not the progress of this one, and must not keep it waiting for ever.
+func (s *Stream) session(ctx, stopping context.Context, at epoch.Position, until uint64) (confirmed layout.LSN, progress bool, err error) {
 	catalog, err := s.Source.Connect(ctx)
 	if err != nil {
-		return at.Confirmed, source.LetInBefore(err)
+		return at.Confirmed, false, source.LetInBefore(err)
 	}
 	defer func() { err = closing(err, catalog.Close(ctx)) }()
 	if at.Confirmed, err = s.confirmed(ctx, catalog, at); err != nil {
-		return at.Confirmed, err
+		return at.Confirmed, false, err
 	}
 	durable, err := s.durable(ctx, catalog, at)
 	if err != nil {
-		return at.Confirmed, err
+		return at.Confirmed, false, err
 	}
 	conn, err := s.Source.ConnectReplication(ctx)
 	if err != nil {
-		return at.Confirmed, source.LetInBefore(err)
+		return at.Confirmed, false, source.LetInBefore(err)
 	}
 	defer func() { err = closing(err, conn.Close(ctx)) }()
 	if err := s.Keeper.SameServer(ctx, conn, at); err != nil {
-		return at.Confirmed, err
+		return at.Confirmed, false, err
 	}
 
 	c := &consumer{
@@ -112,20 +113,20 @@ func (s *Stream) session(ctx, stopping context.Context, at epoch.Position, until
 		confirmed: uint64(at.Confirmed),
 	}
 	if err := c.wire.start(ctx, at.Slot, at.Publication); err != nil {
-		return at.Confirmed, err
+		return at.Confirmed, false, err
 	}
 	// The slot is this process's now, so that a former one has noted where it left it.
 	if err := s.Keeper.Enter(ctx, at); err != nil {
-		return at.Confirmed, err
+		return at.Confirmed, false, err
 	}
 	if until != forever {
 		if err := s.Source.Mark(ctx, catalog); err != nil {
-			return at.Confirmed, err
+			return at.Confirmed, false, err
 		}
 	}
 	s.Log.Info("streaming", "slot", at.Slot, "epoch", at.Epoch.Number, "confirmed", at.Confirmed.String())
 	err = c.consume(ctx, stopping)
-	return layout.LSN(c.confirmed), err
+	return layout.LSN(c.confirmed), layout.LSN(c.confirmed) > at.Confirmed, err
 }
 
 // confirmed is how far the source knows that the sink has come. What this process
