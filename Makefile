@@ -125,7 +125,7 @@ fmt: ## Format all Go code
 	tools/lint-all fmt
 
 .PHONY: generate
-generate: ## Write all generated files: deepcopy, CRDs, roles, webhook configurations, tables, API reference, dashboards, charts
+generate: ## Write all generated files: deepcopy, CRDs, roles, webhook configurations, tables, API reference, dashboards, charts, OLM bundle, health checks
 	tools/generate
 
 .PHONY: bundle
@@ -147,7 +147,7 @@ image: build ## Pack the binaries as image tars into bin/, without a container e
 
 .PHONY: install-yaml
 install-yaml: ## The files of an install by YAML, of the image IMG: dist/crds.yaml, namespace.yaml, install.yaml
-	$(if $(filter filelocalhost/%,$(origin IMG)$(IMG)),$(error install-yaml needs IMG=REGISTRY/arcane-operator:TAG: nobody who applies the files can pull $(IMG)))
+	$(if $(and $(filter file,$(origin IMG)),$(filter localhost/%,$(IMG))),$(error install-yaml needs IMG=REGISTRY/arcane-operator:TAG: nobody who applies the files can pull $(IMG)))
 	tools/install-yaml $(IMG) dist
 
 # A Prometheus that has watched a fleet, and a stream of it to show.

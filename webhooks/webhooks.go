@@ -49,7 +49,7 @@ type server struct {
 	// chart is rendered for StreamPlugins; nil for an operator that does not serve them.
 	chart *pluginchart.Chart
 	// kinds says which kinds the cluster has, and mapper how the API server calls them.
-	kinds  pluginchart.Kinds
+	kinds  pluginchart.ResourceLister
 	mapper meta.RESTMapper
 }
 

@@ -46,7 +46,7 @@ type Reconciler struct {
 	// the class is deleted, the Streams.
 	Live client.Client
 	// Discovery says which kinds the cluster has now.
-	Discovery pluginchart.Kinds
+	Discovery pluginchart.ResourceLister
 	// Namespace of the releases.
 	Namespace string
 	// Helm makes the actions on one StreamPlugin's release.

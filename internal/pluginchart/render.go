@@ -32,7 +32,7 @@ const AnnotationPluginUID = "streaming.sneaksanddata.com/plugin-uid"
 // PodMonitor is the API version and kind by which the chart asks whether the cluster has PodMonitors.
 const PodMonitor = "monitoring.coreos.com/v1/PodMonitor"
 
-// podMonitors is the same as a value.
+// podMonitors is its GroupVersionKind.
 var podMonitors = schema.GroupVersionKind{Group: "monitoring.coreos.com", Version: "v1", Kind: "PodMonitor"}
 
 // Installs tells whether a chart of this operator may install objects of a kind: internal/plugin has rights on these alone.
@@ -60,14 +60,15 @@ func (c *Chart) Version(p *v1.StreamPlugin) string {
 	return cmp.Or(p.Spec.Version, p.Status.Version, c.Newest(p.Spec.Preset))
 }
 
-// Kinds says which kinds the cluster has now. A RESTMapper does not: it remembers a kind that the cluster has lost.
-type Kinds interface {
+// ResourceLister reads from the API server which kinds the cluster has. A RESTMapper would not do: it caches kinds that have
+// since been removed.
+type ResourceLister interface {
 	ServerResourcesForGroupVersion(groupVersion string) (*metav1.APIResourceList, error)
 }
 
 // CapabilitiesOf asks the API server each time, because PodMonitors can come and go.
-func CapabilitiesOf(kinds Kinds) (*chartutil.Capabilities, error) {
-	list, err := kinds.ServerResourcesForGroupVersion(podMonitors.GroupVersion().String())
+func CapabilitiesOf(lister ResourceLister) (*chartutil.Capabilities, error) {
+	list, err := lister.ServerResourcesForGroupVersion(podMonitors.GroupVersion().String())
 	if apierrors.IsNotFound(err) {
 		return Capabilities(), nil
 	}

@@ -15,6 +15,7 @@ import (
 // ownVariables are variables that a caller's environment may set and that would change what is built, or tell make of
 // the make that runs this program.
 var ownVariables = []string{
+	"BUNDLE_CREATED", "BUNDLE_REPLACES", "BUNDLE_VERSION", "CATALOG",
 	"CGO_ENABLED", "CONFIG", "GOAMD64", "GOARCH", "GOARM64", "GOENV", "GOEXPERIMENT", "GOFIPS140", "GOFLAGS", "GOOS", "GOPROXY", "GOTOOLCHAIN", "GOWORK",
 	"MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS",
 }

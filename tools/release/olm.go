@@ -14,7 +14,7 @@ import (
 // channelsFile says which version follows which.
 const channelsFile = "channels.yaml"
 
-// checkChannels wants the version in the catalog's channels, before minutes of building: OLM finds no version outside of them.
+// checkChannels fails early if no channel lists the version: OLM would never offer it.
 func (r *release) checkChannels() error {
 	file := filepath.Join(r.catalog, channelsFile)
 	text, err := os.ReadFile(file)
@@ -26,7 +26,7 @@ func (r *release) checkChannels() error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s has no entry arcane-operator.%s; add it to a channel, with the version that it replaces, and the same to config/manifests/bases", file, r.version)
+	return fmt.Errorf("%s has no entry arcane-operator.%s; add it as the last one of candidate, with the version that it replaces", file, r.version)
 }
 
 // writeOLM packs the bundle and the catalog, each as a folder to unpack.
@@ -46,8 +46,7 @@ func (r *release) writeOLM(ctx context.Context) error {
 
 // makeOLM writes both by the same programs as make bundle and make catalog.
 func (r *release) makeOLM(ctx context.Context, bundle, catalog string) error {
-	version := strings.TrimPrefix(r.version, "v")
-	environment := []string{"VERSION=" + version, "CREATED=" + r.source.time.UTC().Format(time.RFC3339)}
+	environment := []string{"BUNDLE_VERSION=" + r.version, "BUNDLE_CREATED=" + r.source.time.UTC().Format(time.RFC3339)}
 	if _, err := r.command(ctx, environment, "tools/bundle", r.imageName(operatorImage), bundle); err != nil {
 		return err
 	}

@@ -84,17 +84,17 @@ func makeRelease(t *testing.T, change func(*release)) string {
 	return filepath.Join(r.dist, testVersion)
 }
 
-// catalogOf is the repository's catalog as it is when a version is released.
+// catalogOf is a catalog with one version.
 func catalogOf(t *testing.T, version string) string {
 	t.Helper()
 	folder := t.TempDir()
-	for _, name := range []string{channelsFile, "package.yaml"} {
-		content, err := os.ReadFile(filepath.Join("../../catalog", name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		released := regexp.MustCompile(`arcane-operator\.v[0-9.]+`).ReplaceAllString(string(content), "arcane-operator."+version)
-		if err := os.WriteFile(filepath.Join(folder, name), []byte(released), 0o600); err != nil {
+	pack, err := os.ReadFile("../../catalog/package.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	channels := "schema: olm.channel\npackage: arcane-operator\nname: candidate\nentries:\n  - name: arcane-operator." + version + "\n"
+	for name, content := range map[string]string{"package.yaml": strings.ReplaceAll(string(pack), "stable", "candidate"), channelsFile: channels} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -199,18 +199,24 @@ func inside(t *testing.T, folder string, show func(file string, content []byte))
 		t.Fatal(err)
 	}
 	for _, file := range files {
-		content := []byte(readFile(t, folder, file))
-		if !strings.Contains(file, ".tar") && !strings.HasSuffix(file, ".tgz") {
-			show(file, content)
-			continue
-		}
-		for name, member := range members(t, content) {
-			show(file+": "+name, member)
-		}
+		look(t, file, []byte(readFile(t, folder, file)), show)
 	}
 }
 
-// members are the files of an archive, compressed or not. Each has the owner, mode and time that a release gives it.
+// look shows a file, or every file of an archive: of a chart, or of an image and of the layers in it.
+func look(t *testing.T, name string, content []byte, show func(file string, content []byte)) {
+	t.Helper()
+	const ustar = 257 // where a tar archive says that it is one
+	if !bytes.HasPrefix(content, []byte{0x1f, 0x8b}) && (len(content) < ustar+5 || string(content[ustar:ustar+5]) != "ustar") {
+		show(name, content)
+		return
+	}
+	for member, inner := range members(t, content) {
+		look(t, name+": "+member, inner, show)
+	}
+}
+
+// members are the files of an archive, compressed or not.
 func members(t *testing.T, archive []byte) map[string][]byte {
 	t.Helper()
 	g := NewWithT(t)

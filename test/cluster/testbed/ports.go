@@ -5,7 +5,6 @@ package testbed
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -72,8 +71,8 @@ func reservedPorts(except string) map[int]bool {
 	return taken
 }
 
-// FreePort is a port of the loopback for a server of a test's own, from the same range. It stays free between two starts of
-// that server: no outgoing connection takes it.
+// FreePort finds a port of the loopback for a server of a test's own. It lies below the kernel's ephemeral range, so that no
+// outgoing connection takes it. It is not reserved: another caller may find the same port until the server listens.
 func FreePort(ctx context.Context) (int, error) {
 	unlock, err := lockFile(ctx, filepath.Join(cacheFolder(), "locks", "ports"), nil)
 	if err != nil {
@@ -95,5 +94,5 @@ func freePort(taken map[int]bool) (int, error) {
 		}
 		return port, l.Close()
 	}
-	return 0, errors.New("find a free port on 127.0.0.1: none between 20000 and 31999")
+	return 0, fmt.Errorf("find a free port on 127.0.0.1: none between %d and %d", firstPort, lastPort)
 }

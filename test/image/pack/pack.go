@@ -110,7 +110,7 @@ func (i Image) build(media types.MediaType) (v1.Image, error) {
 	}
 	built, err := mutate.Append(empty.Image, mutate.Addendum{
 		Layer:   layer,
-		History: v1.History{Created: v1.Time{Time: image.Created}, CreatedBy: "test/image"},
+		History: v1.History{Created: v1.Time{Time: image.Created}, CreatedBy: "make image"},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("add the image's layer: %w", err)

@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,18 +12,17 @@ import (
 	"testing"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	"sigs.k8s.io/yaml"
 )
 
 const root = "../../.."
 
-func TestWords(t *testing.T) {
+func TestDisplayName(t *testing.T) {
 	for field, want := range map[string]string{
 		"suspended": "Suspended", "onSpecChange": "On spec change", "streamUID": "Stream UID", "openAPIV3Schema": "OpenAPI v3 schema",
-		"ttlSecondsAfterFinished": "TTL seconds after finished", "streamId": "Stream ID", "apiGroupRef": "API group ref", "identity": "Identity",
+		"ttlSecondsAfterFinished": "TTL seconds after finished", "streamId": "Stream ID", "apiGroupRef": "API group", "jobTemplateRef": "Job template", "identity": "Identity",
 		"maxConcurrent": "Max concurrent",
 	} {
-		if got := words(field); got != want {
+		if got := displayName(field); got != want {
 			t.Errorf("%s: %q, want %q", field, got, want)
 		}
 	}
@@ -41,31 +41,69 @@ func TestFirstSentence(t *testing.T) {
 	}
 }
 
-func TestDescriptorsOf(t *testing.T) {
+func TestDescribe(t *testing.T) {
 	field := func(kind, description string) apiextensionsv1.JSONSchemaProps {
 		return apiextensionsv1.JSONSchemaProps{Type: kind, Description: description}
 	}
 	list := field("array", "Rules of it.")
 	item := field("object", "")
-	item.Properties = map[string]apiextensionsv1.JSONSchemaProps{"codes": field("array", "Codes of a rule.")}
+	action := field("string", "What to do.")
+	action.Enum = []apiextensionsv1.JSON{{Raw: []byte(`"Fail"`)}, {Raw: []byte(`"Ignore"`)}}
+	item.Properties = map[string]apiextensionsv1.JSONSchemaProps{"action": action, "jobUID": field("string", "The Job's UID.")}
 	list.Items = &apiextensionsv1.JSONSchemaPropsOrArray{Schema: &item}
 	whole := field("object", "")
 	whole.Properties = map[string]apiextensionsv1.JSONSchemaProps{
-		"on": field("boolean", "On or off."), "rules": list, "foreign": field("string", ""), "resources": field("object", "What it gets."),
+		"on": field("boolean", "On or off."), "rules": list, "foreign": field("string", ""), "count": field("integer", "How many."),
+		"jobUID": field("string", "The Job's UID."), "name": field("string", "A name."),
 	}
-	var paths, kinds []string
-	for _, d := range descriptorsOf(whole, hints{"resources": "known"}) {
-		d := d.(map[string]any)
-		paths = append(paths, d["path"].(string))
-		if known, ok := d["x-descriptors"].([]any); ok {
-			kinds = append(kinds, known[0].(string))
+	for name, c := range map[string]struct {
+		part part
+		want string
+	}{
+		"spec": {specPart, `count "Count" [` + console + `number]
+jobUID "Job UID" [` + console + `text]
+name "Name" [` + console + `text]
+on "On" [` + console + `booleanSwitch]
+rules "Rules" []
+rules[0].action "Rules action" [` + console + `select:Fail ` + console + `select:Ignore]
+rules[0].jobUID "Rules job UID" [` + console + `text]
+`},
+		"status": {statusPart, `count "Count" []
+name "Name" [urn:alm:descriptor:text]
+on "On" []
+rules "Rules" []
+`},
+	} {
+		var got strings.Builder
+		for _, d := range c.part.describe(whole) {
+			d := d.(map[string]any)
+			known, _ := d["x-descriptors"].([]string)
+			fmt.Fprintf(&got, "%s %q %v\n", d["path"], d["displayName"], known)
+		}
+		if got.String() != c.want {
+			t.Errorf("%s:\n%swant\n%s", name, got.String(), c.want)
 		}
 	}
-	if want := []string{"on", "resources", "rules", "rules[0].codes"}; !slices.Equal(paths, want) {
-		t.Errorf("paths %v, want %v", paths, want)
+}
+
+// TestKnownPaths: each path that has a descriptor of its own is one of some kind.
+func TestKnownPaths(t *testing.T) {
+	definitions, err := readDefinitions(filepath.Join(root, "config", "crd", "bases"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	if want := []string{console + "booleanSwitch", "known"}; !slices.Equal(kinds, want) {
-		t.Errorf("descriptors %v, want %v", kinds, want)
+	for half, p := range map[string]part{"spec": specPart, "status": statusPart} {
+		paths := map[string]bool{}
+		for _, definition := range definitions {
+			for _, d := range p.describe(definition.Properties[half]) {
+				paths[d.(map[string]any)["path"].(string)] = true
+			}
+		}
+		for path := range p.known {
+			if !paths[path] {
+				t.Errorf("no kind has %s.%s", half, path)
+			}
+		}
 	}
 }
 
@@ -125,18 +163,31 @@ func TestComplete(t *testing.T) {
 	}
 }
 
+// folderWith is a folder with one manifest.
+func folderWith(t *testing.T, text string) string {
+	t.Helper()
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "one.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
+
 func TestCompleteRefuses(t *testing.T) {
 	for name, of := range map[string]struct {
 		change func(*options)
 		want   string
 	}{
-		"no icon":            {func(o *options) { o.icon += "x" }, "read the icon"},
-		"no definitions":     {func(o *options) { o.crds = o.folder }, "no definitions"},
-		"no bundle":          {func(o *options) { o.folder += "x" }, "there are 0 files"},
-		"unknown definition": {func(o *options) { o.crds = filepath.Join(root, "test", "install") }, "no definitions"},
+		"no icon":        {func(o *options) { o.icon += "x" }, "read the icon"},
+		"no definitions": {func(o *options) { o.crds = o.folder }, "no definitions"},
+		"no bundle":      {func(o *options) { o.folder += "x" }, "found 0 files"},
+		"unknown definition": {func(o *options) {
+			o.crds = folderWith(t, "kind: CustomResourceDefinition\nmetadata: {name: x}\nspec: {versions: [{schema: {openAPIV3Schema: {}}}]}\n")
+		}, "there is no definition of streams."},
+		"not a definition": {func(o *options) { o.crds = folderWith(t, "kind: ConfigMap\n") }, "is no definition of one version"},
 		"no Service": {func(o *options) {
 			_ = os.Remove(filepath.Join(o.folder, "manifests", "x-webhook-service_v1_service.yaml"))
-		}, "there are 0 files"},
+		}, "found 0 files"},
 	} {
 		o := small(t)
 		of.change(&o)
@@ -203,37 +254,81 @@ func jsonOf(t *testing.T, value any) string {
 	return string(text)
 }
 
-// TestChannels: the catalog's channels have the committed version, and it replaces there what it replaces in the bundle.
+// TestChannels: the committed bundle is that of the newest entry, and replaces what that does; stable is a part of candidate.
 func TestChannels(t *testing.T) {
 	var csv map[string]any
 	if err := readYAML(filepath.Join(root, "bundle", "manifests", "arcane-operator.clusterserviceversion.yaml"), &csv); err != nil {
 		t.Fatal(err)
 	}
-	name, spec := object(csv, "metadata")["name"], object(csv, "spec")
-	text, err := os.ReadFile(filepath.Join(root, "catalog", "channels.yaml"))
+	replaces, _ := object(csv, "spec")["replaces"].(string)
+	want := strings.TrimPrefix(object(csv, "metadata")["name"].(string), "arcane-operator.v") + " " + replaces + "\n"
+	file := filepath.Join(root, "catalog", "channels.yaml")
+	var next strings.Builder
+	if err := printNext(file, &next); err != nil || next.String() != want {
+		t.Errorf("next is %q, %v; the bundle is %q: make bundle", next.String(), err, want)
+	}
+	all, err := readChannels(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	channels := map[string]bool{}
-	for _, document := range strings.Split(string(text), "\n---\n") {
-		var channel struct {
-			Name    string              `json:"name"`
-			Entries []map[string]string `json:"entries"`
+	names := map[string][]string{}
+	for _, c := range all {
+		for _, e := range c.Entries {
+			names[c.Name] = append(names[c.Name], e.Name)
 		}
-		if err := yaml.Unmarshal([]byte(document), &channel); err != nil {
-			t.Fatal(err)
+	}
+	for _, name := range names["stable"] {
+		if !slices.Contains(names[candidate], name) {
+			t.Errorf("%s is in stable and was never a candidate", name)
 		}
-		for _, entry := range channel.Entries {
-			if entry["name"] != name {
-				continue
-			}
-			channels[channel.Name] = true
-			if replaces, _ := spec["replaces"].(string); entry["replaces"] != replaces {
-				t.Errorf("%v replaces %q in channel %s and %q in the bundle", name, entry["replaces"], channel.Name, replaces)
+	}
+}
+
+func TestNext(t *testing.T) {
+	for text, want := range map[string]string{
+		"name: stable\nentries: [{name: arcane-operator.v9.9.9}]\n---\nname: candidate\nentries: [{name: arcane-operator.v0.9.0}, {name: arcane-operator.v0.9.1-rc.1, replaces: arcane-operator.v0.9.0}]\n": "0.9.1-rc.1 arcane-operator.v0.9.0\n",
+		"name: candidate\nentries: [{name: arcane-operator.v0.9.0}]\n": "0.9.0 \n",
+		"name: candidate\nentries: [{name: other.v0.9.0}]\n":           "does not begin with",
+		"name: stable\nentries: [{name: arcane-operator.v0.9.0}]\n":    "no entry",
+		"[": "read the channels of",
+	} {
+		var out strings.Builder
+		err := printNext(filepath.Join(folderWith(t, text), "one.yaml"), &out)
+		if err != nil && !strings.Contains(err.Error(), want) || err == nil && out.String() != want {
+			t.Errorf("%q: %q, %v, want %q", text, out.String(), err, want)
+		}
+	}
+	if err := printNext(filepath.Join(t.TempDir(), "none"), &strings.Builder{}); err == nil {
+		t.Error("no file of channels is no error")
+	}
+}
+
+// TestVersionsAreOne: the tools' versions stand in go.mod, and every other place that names them says the same.
+func TestVersionsAreOne(t *testing.T) {
+	for module, places := range map[string][]string{
+		"sdk:github.com/operator-framework/operator-sdk":               {"tools/sdk/build.flags", "config/scorecard/config.yaml"},
+		"olm:github.com/operator-framework/operator-lifecycle-manager": {"docs/install.md", "docs/compatibility.md"},
+	} {
+		folder, path, _ := strings.Cut(module, ":")
+		mod := read(t, "tools/"+folder+"/go.mod")
+		_, version, found := strings.Cut(mod, path+" v")
+		if !found {
+			t.Fatalf("%s requires no %s", folder, path)
+		}
+		version = "v" + strings.Fields(version)[0]
+		for _, place := range places {
+			if !strings.Contains(read(t, place), version) {
+				t.Errorf("%s does not name %s, which tools/%s/go.mod requires", place, version, folder)
 			}
 		}
 	}
-	if !channels["candidate"] {
-		t.Errorf("catalog/channels.yaml has %v in %v, and not in candidate", name, channels)
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(file)))
+	if err != nil {
+		t.Fatal(err)
 	}
+	return string(text)
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,14 +29,22 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.folder, "bundle", "bundle", "`folder` of the bundle")
-	flag.StringVar(&o.crds, "crds", "config/crd/bases", "`folder` of the definitions")
-	flag.StringVar(&o.icon, "icon", "config/manifests/icon.svg", "`file` of the icon")
+	flag.StringVar(&o.folder, "bundle", "", "`folder` of the bundle")
+	flag.StringVar(&o.crds, "crds", "", "`folder` of the definitions")
+	flag.StringVar(&o.icon, "icon", "", "`file` of the icon")
 	flag.StringVar(&o.objects, "objects", "", "`folder` of objects to add as they are")
 	flag.StringVar(&o.image, "image", "", "`name` of the operator's image")
 	flag.StringVar(&o.created, "created", "", "`time` of the release, as in RFC 3339")
 	flag.StringVar(&o.replaces, "replaces", "", "`name` of the ClusterServiceVersion that this one replaces")
+	channels := flag.String("next", "", "print version and replaced version of the last entry of candidate in this `file` of channels, and end")
 	flag.Parse()
+	if *channels != "" {
+		if err := printNext(*channels, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "bundle:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if err := o.complete(); err != nil {
 		fmt.Fprintln(os.Stderr, "bundle:", err)
 		os.Exit(1)
@@ -47,18 +54,18 @@ func main() {
 // complete changes the bundle in its place.
 func (o options) complete() error {
 	manifests := filepath.Join(o.folder, "manifests")
-	version, err := one(filepath.Join(manifests, "*.clusterserviceversion.yaml"))
+	csvFile, err := onlyFile(filepath.Join(manifests, "*.clusterserviceversion.yaml"))
 	if err != nil {
 		return err
 	}
 	var csv map[string]any
-	if err := readYAML(version, &csv); err != nil {
+	if err := readYAML(csvFile, &csv); err != nil {
 		return err
 	}
-	if err := o.completeVersion(csv); err != nil {
-		return fmt.Errorf("complete %s: %w", version, err)
+	if err := o.completeCSV(csv); err != nil {
+		return fmt.Errorf("complete %s: %w", csvFile, err)
 	}
-	if err := writeYAML(version, csv); err != nil {
+	if err := writeYAML(csvFile, csv); err != nil {
 		return err
 	}
 	if err := removeWebhookServices(manifests, csv); err != nil {
@@ -67,8 +74,8 @@ func (o options) complete() error {
 	return o.addObjects(manifests)
 }
 
-// completeVersion fills in what operator-sdk leaves open.
-func (o options) completeVersion(csv map[string]any) error {
+// completeCSV fills in what operator-sdk leaves open.
+func (o options) completeCSV(csv map[string]any) error {
 	metadata, spec := object(csv, "metadata"), object(csv, "spec")
 	annotations := object(metadata, "annotations")
 	annotations["createdAt"], annotations["containerImage"] = o.created, o.image
@@ -96,8 +103,8 @@ func (o options) completeVersion(csv map[string]any) error {
 		if definition == nil {
 			return fmt.Errorf("there is no definition of %v", kind["name"])
 		}
-		kind["specDescriptors"] = descriptorsOf(definition.Properties["spec"], specHints)
-		kind["statusDescriptors"] = descriptorsOf(definition.Properties["status"], statusHints)
+		kind["specDescriptors"] = specPart.describe(definition.Properties["spec"])
+		kind["statusDescriptors"] = statusPart.describe(definition.Properties["status"])
 	}
 	return nil
 }
@@ -107,7 +114,7 @@ func removeWebhookServices(manifests string, csv map[string]any) error {
 	if webhooks, _ := object(csv, "spec")["webhookdefinitions"].([]any); len(webhooks) == 0 {
 		return errors.New("the bundle has no webhooks")
 	}
-	service, err := one(filepath.Join(manifests, "*webhook-service*.yaml"))
+	service, err := onlyFile(filepath.Join(manifests, "*webhook-service*.yaml"))
 	if err != nil {
 		return err
 	}
@@ -134,21 +141,21 @@ func (o options) addObjects(manifests string) error {
 		if err != nil {
 			return fmt.Errorf("read an object to add: %w", err)
 		}
-		if err := os.WriteFile(filepath.Join(manifests, filepath.Base(file)), text, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(manifests, filepath.Base(file)), text, 0o644); err != nil {
 			return fmt.Errorf("add an object: %w", err)
 		}
 	}
 	return nil
 }
 
-// one is the only file of a pattern.
-func one(pattern string) (string, error) {
+// onlyFile is the one file that matches a pattern.
+func onlyFile(pattern string) (string, error) {
 	files, err := filepath.Glob(pattern)
 	if err != nil {
 		return "", fmt.Errorf("look for %s: %w", pattern, err)
 	}
 	if len(files) != 1 {
-		return "", fmt.Errorf("there are %d files %s, and must be one", len(files), pattern)
+		return "", fmt.Errorf("found %d files matching %s, want exactly one", len(files), pattern)
 	}
 	return files[0], nil
 }
@@ -179,17 +186,17 @@ func writeYAML(file string, value any) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", file, err)
 	}
-	if err := os.WriteFile(file, text, fs.FileMode(0o600)); err != nil {
+	if err := os.WriteFile(file, text, 0o644); err != nil {
 		return fmt.Errorf("write a manifest: %w", err)
 	}
 	return nil
 }
 
 // abbreviations are the words that are not written as their field's name has them.
-var abbreviations = strings.NewReplacer("Open APIV3 schema", "OpenAPI v3 schema", "Api ", "API ", "Ttl ", "TTL ", " id ", " ID ", " uid ", " UID ")
+var abbreviations = strings.NewReplacer("Open APIV3 schema", "OpenAPI v3 schema", "Api ", "API ", "Ttl ", "TTL ", " id ", " ID ", " uid ", " UID ", " ref ", " ")
 
-// words splits a field's name, such as onSpecChange, into words, such as "On spec change".
-func words(field string) string {
+// displayName splits a field's name, such as onSpecChange, into words, such as "On spec change".
+func displayName(field string) string {
 	var out strings.Builder
 	for i, r := range field {
 		upper := r >= 'A' && r <= 'Z'
