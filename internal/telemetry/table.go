@@ -171,7 +171,7 @@ var (
 	efforts = []float64{5, 30, 2 * minute, 5 * minute, 15 * minute, hour, 2 * hour, 4 * hour, 8 * hour, 16 * hour, day, 2 * day, 4 * day, 7 * day, 14 * day}
 )
 
-const first = "0.1.0"
+const first = "0.9.0"
 
 // The state: read off the cache, told by the leader alone.
 var (

@@ -73,7 +73,7 @@ var effects = map[string]struct {
 	want      any
 }{
 	"replicas":                           {set: "3", object: deployment, path: []string{"spec", "replicas"}, want: 3.0},
-	"image.repository":                   {set: "r.example/a", object: deployment, path: pod("containers", "operator", "image"), want: "r.example/a:0.1.0"},
+	"image.repository":                   {set: "r.example/a", object: deployment, path: pod("containers", "operator", "image"), want: "r.example/a:0.9.0"},
 	"image.tag":                          {set: "v9", object: deployment, path: pod("containers", "operator", "image"), want: "localhost/arcane-operator:v9"},
 	"image.digest":                       {set: digest, object: deployment, path: pod("containers", "operator", "image"), want: "localhost/arcane-operator@" + digest},
 	"image.pullPolicy":                   {set: "Never", object: deployment, path: pod("containers", "operator", "imagePullPolicy"), want: "Never"},
