@@ -15,9 +15,9 @@ import (
 // ownVariables are variables that a caller's environment may set and that would change what is built, or tell make of
 // the make that runs this program.
 var ownVariables = []string{
-	"BUNDLE_CREATED", "BUNDLE_REPLACES", "BUNDLE_VERSION", "CATALOG",
+	"BUNDLE_CHANNELS", "BUNDLE_CREATED", "BUNDLE_REPLACES", "BUNDLE_VERSION", "CATALOG",
 	"CGO_ENABLED", "CONFIG", "GOAMD64", "GOARCH", "GOARM64", "GOENV", "GOEXPERIMENT", "GOFIPS140", "GOFLAGS", "GOOS", "GOPROXY", "GOTOOLCHAIN", "GOWORK",
-	"MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS",
+	"GNUMAKEFLAGS", "GO111MODULE", "MAKEFILES", "MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS",
 }
 
 // environment is the caller's with everything in it settled that decides what comes out, and without a way to a network.

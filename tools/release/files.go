@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -41,6 +42,10 @@ func (r *release) copyFiles(ctx context.Context, path, into string) error {
 		return fmt.Errorf("git knows no file of %s", path)
 	}
 	for file := range strings.SplitSeq(list, "\n") {
+		// What a link points to may be this machine's.
+		if info, err := os.Lstat(filepath.Join(r.root, filepath.FromSlash(file))); err != nil || !info.Mode().IsRegular() {
+			return errors.Join(fmt.Errorf("%s is no regular file, and a release holds no other", file), err)
+		}
 		content, err := r.read(file)
 		if err != nil {
 			return err

@@ -21,10 +21,23 @@ func (r *release) checkChannels() error {
 	if err != nil {
 		return fmt.Errorf("read the catalog's channels: %w", err)
 	}
+	listed := false
 	for line := range strings.Lines(string(text)) {
-		if strings.TrimSpace(line) == "- name: arcane-operator."+r.version {
-			return nil
+		name, ok := strings.CutPrefix(strings.TrimSpace(line), "- name: ")
+		if !ok {
+			continue
 		}
+		if name == "arcane-operator."+r.version {
+			listed = true
+			continue
+		}
+		// The bundle of an older version cannot be made again from this commit.
+		if _, err := os.Stat(filepath.Join(r.catalog, name+".yaml")); err != nil {
+			return fmt.Errorf("%s lists %s, whose bundle is not in that folder; commit the one that its release published: %w", file, name, err)
+		}
+	}
+	if listed {
+		return nil
 	}
 	return fmt.Errorf("%s has no entry arcane-operator.%s; add it as the last one of candidate, with the version that it replaces", file, r.version)
 }

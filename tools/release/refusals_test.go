@@ -57,6 +57,15 @@ func TestACheckoutWithChangesIsRefused(t *testing.T) {
 	g.Expect(os.WriteFile(filepath.Join(root, "new"), nil, 0o600)).To(Succeed())
 	_, err = readSource(t.Context(), root, false)
 	g.Expect(err).To(MatchError(And(ContainSubstring("not committed"), ContainSubstring("?? new"), ContainSubstring("ALLOW_DIRTY=yes"))))
+	// Neither a user's own settings nor another repository hide it.
+	t.Setenv("GIT_DIR", filepath.Join(t.TempDir(), ".git"))
+	_, err = readSource(t.Context(), root, false)
+	g.Expect(err).To(MatchError(ContainSubstring("?? new")))
+	hide := exec.CommandContext(t.Context(), "git", "-C", root, "config", "status.showUntrackedFiles", "no")
+	hide.Env = []string{"PATH=" + os.Getenv("PATH")}
+	g.Expect(hide.Run()).To(Succeed())
+	_, err = readSource(t.Context(), root, false)
+	g.Expect(err).To(MatchError(ContainSubstring("?? new")))
 	dirty, err := readSource(t.Context(), root, true)
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(dirty.revision).To(Equal(clean.revision + "-dirty"))
@@ -135,6 +144,8 @@ func TestABillOfMaterialsIsSettled(t *testing.T) {
 func TestAVersionOutsideOfTheCatalogsChannelsIsRefused(t *testing.T) {
 	g := NewWithT(t)
 	r := &release{version: "v0.9.10", catalog: catalogOf(t, "v0.9.1")}
+	g.Expect(r.checkChannels()).To(MatchError(ContainSubstring("lists arcane-operator.v0.9.1, whose bundle is not in that folder")))
+	g.Expect(os.WriteFile(filepath.Join(r.catalog, "arcane-operator.v0.9.1.yaml"), nil, 0o600)).To(Succeed())
 	g.Expect(r.checkChannels()).To(MatchError(And(ContainSubstring("channels.yaml"), ContainSubstring("no entry arcane-operator.v0.9.10"), ContainSubstring("replaces"))))
 	r.version = "v0.9.1"
 	g.Expect(r.checkChannels()).To(Succeed())

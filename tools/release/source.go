@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -54,7 +55,7 @@ func readSource(ctx context.Context, root string, allowDirty bool) (source, erro
 	if err != nil {
 		return source{}, err
 	}
-	changes, err := git(ctx, root, "status", "--porcelain")
+	changes, err := git(ctx, root, "-c", "core.excludesFile=/dev/null", "status", "--porcelain", "--untracked-files=all")
 	if err != nil {
 		return source{}, err
 	}
@@ -80,6 +81,8 @@ func readSource(ctx context.Context, root string, allowDirty bool) (source, erro
 func git(ctx context.Context, root string, args ...string) (string, error) {
 	command := exec.CommandContext(ctx, "git", args...) //nolint:gosec // The commands are this program's own.
 	command.Dir = root
+	// A caller's GIT_DIR would name the commit of another repository.
+	command.Env = slices.DeleteFunc(os.Environ(), func(variable string) bool { return strings.HasPrefix(variable, "GIT_") })
 	out, err := command.Output()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {

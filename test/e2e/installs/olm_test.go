@@ -321,12 +321,12 @@ var _ = Describe("The operator is installed by OLM", Ordered, Label("olm"), func
 		u.follow(ctx, "olm uninstall", "")
 		Eventually(ctx, func() []string { return leftOf(ctx) }, "1m", "200ms").Should(BeEmpty())
 		Eventually(ctx, func() ([]webhook, error) { return webhooksOf(ctx) }, "1m", "200ms").Should(BeEmpty())
+		Expect(u.run(ctx, "kubectl get clusterroles --output=name")).NotTo(ContainSubstring("streaming.sneaksanddata.com-v1-"), "OLM's roles for users")
 		Expect(kinds(ctx)).To(Equal(before), "the kinds stay")
 		l.expectIntact(ctx)
 		Expect(law.Check(w.History(ctx))).To(BeEmpty(), "the laws hold over all of it")
 
 		By("an OperatorGroup of another mode is refused, and OLM says so")
-		u.run(ctx, "kubectl -n arcane-system patch operatorgroup arcane --type=merge -p '{\"spec\":{\"targetNamespaces\":[\"arcane-system\"]}}'")
 		_, err = u.try(ctx, strings.ReplaceAll(strings.Split(block("olm install", ""), "kubectl -n arcane-system wait")[0], "spec: {}", "spec: {targetNamespaces: [arcane-system]}"))
 		Expect(err).NotTo(HaveOccurred())
 		Eventually(ctx, func() string {

@@ -121,7 +121,7 @@ func small(t *testing.T) options {
 		}
 	}
 	write("manifests/x.clusterserviceversion.yaml", `
-metadata: {annotations: {createdAt: "now"}}
+metadata: {name: x.v1, annotations: {createdAt: "now"}}
 spec:
   replaces: x.v0
   customresourcedefinitions: {owned: [{name: streams.streaming.sneaksanddata.com}]}
@@ -261,7 +261,7 @@ func TestChannels(t *testing.T) {
 		t.Fatal(err)
 	}
 	replaces, _ := object(csv, "spec")["replaces"].(string)
-	want := strings.TrimPrefix(object(csv, "metadata")["name"].(string), "arcane-operator.v") + " " + replaces + "\n"
+	want := strings.TrimPrefix(object(csv, "metadata")["name"].(string), "arcane-operator.v") + " stable,candidate " + replaces + "\n"
 	file := filepath.Join(root, "catalog", "channels.yaml")
 	var next strings.Builder
 	if err := printNext(file, &next); err != nil || next.String() != want {
@@ -286,10 +286,10 @@ func TestChannels(t *testing.T) {
 
 func TestNext(t *testing.T) {
 	for text, want := range map[string]string{
-		"name: stable\nentries: [{name: arcane-operator.v9.9.9}]\n---\nname: candidate\nentries: [{name: arcane-operator.v0.9.0}, {name: arcane-operator.v0.9.1-rc.1, replaces: arcane-operator.v0.9.0}]\n": "0.9.1-rc.1 arcane-operator.v0.9.0\n",
-		"name: candidate\nentries: [{name: arcane-operator.v0.9.0}]\n": "0.9.0 \n",
+		"name: stable\nentries: [{name: arcane-operator.v9.9.9}]\n---\nname: candidate\nentries: [{name: arcane-operator.v0.9.0}, {name: arcane-operator.v0.9.1-rc.1, replaces: arcane-operator.v0.9.0}]\n": "0.9.1-rc.1 candidate arcane-operator.v0.9.0\n",
+		"name: candidate\nentries: [{name: arcane-operator.v0.9.0}]\n": "0.9.0 candidate \n",
 		"name: candidate\nentries: [{name: other.v0.9.0}]\n":           "does not begin with",
-		"name: stable\nentries: [{name: arcane-operator.v0.9.0}]\n":    "no entry",
+		"name: stable\nentries: [{name: arcane-operator.v0.9.0}]\n":    "does not begin with",
 		"[": "read the channels of",
 	} {
 		var out strings.Builder

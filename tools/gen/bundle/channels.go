@@ -3,10 +3,10 @@ package main
 // This file reads the catalog's channels: the one place that says which version comes next, and what it replaces.
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"sigs.k8s.io/yaml"
@@ -44,25 +44,30 @@ func readChannels(file string) ([]channel, error) {
 	return all, nil
 }
 
-// printNext prints the version that the newest entry names, and the name of what it replaces.
+// printNext prints the version that the newest entry names, the channels that have it, and the name of what it replaces.
 func printNext(file string, out io.Writer) error {
 	all, err := readChannels(file)
 	if err != nil {
 		return err
 	}
+	var newest entry
 	for _, c := range all {
-		if c.Name != candidate || len(c.Entries) == 0 {
-			continue
+		if c.Name == candidate && len(c.Entries) > 0 {
+			newest = c.Entries[len(c.Entries)-1]
 		}
-		newest := c.Entries[len(c.Entries)-1]
-		version, ok := strings.CutPrefix(newest.Name, "arcane-operator.v")
-		if !ok {
-			return fmt.Errorf("%s: the entry %q of %s does not begin with arcane-operator.v", file, newest.Name, candidate)
-		}
-		if _, err := fmt.Fprintln(out, version, newest.Replaces); err != nil {
-			return fmt.Errorf("print the version: %w", err)
-		}
-		return nil
 	}
-	return errors.New(file + " has no entry in the channel " + candidate)
+	version, ok := strings.CutPrefix(newest.Name, "arcane-operator.v")
+	if !ok {
+		return fmt.Errorf("%s: the last entry of the channel %s is %q and does not begin with arcane-operator.v", file, candidate, newest.Name)
+	}
+	var in []string
+	for _, c := range all {
+		if slices.Contains(c.Entries, newest) {
+			in = append(in, c.Name)
+		}
+	}
+	if _, err := fmt.Fprintln(out, version, strings.Join(in, ","), newest.Replaces); err != nil {
+		return fmt.Errorf("print the version: %w", err)
+	}
+	return nil
 }

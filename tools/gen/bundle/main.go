@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"sigs.k8s.io/yaml"
 )
@@ -85,6 +86,12 @@ func (o options) completeCSV(csv map[string]any) error {
 	}
 	spec["icon"] = []any{map[string]any{"base64data": base64.StdEncoding.EncodeToString(icon), "mediatype": "image/svg+xml"}}
 	spec["relatedImages"] = []any{map[string]any{"name": "operator", "image": o.image}}
+	if _, err := time.Parse(time.RFC3339, o.created); err != nil {
+		return fmt.Errorf("-created: %w", err)
+	}
+	if o.replaces == metadata["name"] {
+		return fmt.Errorf("%s replaces itself", o.replaces)
+	}
 	delete(spec, "replaces")
 	if o.replaces != "" {
 		spec["replaces"] = o.replaces
