@@ -1,4 +1,4 @@
--- Argo CD's health of a BackfillRequest. Its only condition is Ready: the reason says what it waits for, or how it ended.
+-- Argo CD's health of a BackfillRequest. The reason of its condition Ready says what it waits for, or how it ended.
 -- The generation says nothing here: the operator itself sets spec.completed, and nothing else in the spec of a request
 -- that has ended is carried out.
 

@@ -13,6 +13,7 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/backlog"
 	"github.com/arcane-streaming/arcane-operator/internal/ownership"
 	"github.com/arcane-streaming/arcane-operator/internal/tracing"
 )
@@ -61,7 +62,7 @@ func (r *Reconciler) tell(ctx context.Context, w *world, d decision) error {
 	}
 	logf.FromContext(ctx).Info("request told", "phase", d.status.Phase, "reason", is.Reason)
 	if kind := eventType(v1.Reason(is.Reason)); kind != "" {
-		r.Events.Eventf(w.request, nil, kind, is.Reason, "Reconcile", "%s", shorten(is.Message, 1000))
+		r.Events.Eventf(w.request, nil, kind, is.Reason, "Reconcile", "%s", backlog.Truncate(is.Message, 1000))
 	}
 	return nil
 }

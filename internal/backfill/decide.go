@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -150,7 +149,7 @@ func succeeded(s *v1.BackfillRequestStatus, job types.UID, now metav1.Time) {
 // telling is a status with this phase; nothing where it says so already.
 func (w *world) telling(phase v1.RequestPhase, reason v1.Reason, message string, end *metav1.Time) decision {
 	status := *w.request.Status.DeepCopy()
-	setPhase(&status, phase, reason, message, w.request.Generation, w.now)
+	backlog.SetPhase(&status, phase, reason, message, w.request.Generation, w.now)
 	if end != nil {
 		status.CompletionTime = end
 	}
@@ -158,26 +157,6 @@ func (w *world) telling(phase v1.RequestPhase, reason v1.Reason, message string,
 		return decision{}
 	}
 	return decision{does: tell, status: status}
-}
-
-// setPhase sets a phase and the conditions that go with it: Ready, and Stalled where the request has failed, by which tools that
-// read kstatus know that waiting is in vain.
-func setPhase(s *v1.BackfillRequestStatus, phase v1.RequestPhase, reason v1.Reason, message string, generation int64, now time.Time) {
-	s.Phase, s.Message = phase, shorten(message, 1024)
-	condition := metav1.Condition{
-		Type: v1.ConditionReady, Status: metav1.ConditionFalse, Reason: string(reason), Message: s.Message,
-		ObservedGeneration: generation, LastTransitionTime: metav1.NewTime(now),
-	}
-	if phase == v1.RequestCompleted {
-		condition.Status = metav1.ConditionTrue
-	}
-	meta.SetStatusCondition(&s.Conditions, condition)
-	if phase != v1.RequestFailed {
-		meta.RemoveStatusCondition(&s.Conditions, v1.ConditionStalled)
-		return
-	}
-	condition.Type, condition.Status = v1.ConditionStalled, metav1.ConditionTrue
-	meta.SetStatusCondition(&s.Conditions, condition)
 }
 
 // cleanUp deletes an ended request when its time has come: the user's where they
@@ -210,16 +189,4 @@ func (w *world) newer() int {
 		}
 	}
 	return n
-}
-
-// shorten cuts a text to at most so many bytes, not within a character.
-func shorten(text string, most int) string {
-	if len(text) <= most {
-		return text
-	}
-	cut := most - len("…")
-	for cut > 0 && text[cut]&0xC0 == 0x80 {
-		cut--
-	}
-	return text[:cut] + "…"
 }

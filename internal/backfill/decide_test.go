@@ -8,12 +8,12 @@ import (
 	"testing"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/backlog"
 	"github.com/arcane-streaming/arcane-operator/internal/definition"
 )
 
@@ -103,7 +103,7 @@ func copied(q *v1.BackfillRequest) { q.Annotations[v1.AnnotationMadeBy] = v1.Req
 // told is what was written about a wait before.
 func told(reason v1.Reason, message string) func(*v1.BackfillRequest) {
 	return func(q *v1.BackfillRequest) {
-		setPhase(&q.Status, v1.RequestQueued, reason, message, 1, now.Add(-time.Minute))
+		backlog.SetPhase(&q.Status, v1.RequestQueued, reason, message, 1, now.Add(-time.Minute))
 	}
 }
 
@@ -151,7 +151,7 @@ func class(most int32) *v1.StreamClass {
 // status is one that decide has computed now.
 func status(phase v1.RequestPhase, reason v1.Reason, message string) v1.BackfillRequestStatus {
 	s := v1.BackfillRequestStatus{}
-	setPhase(&s, phase, reason, message, 1, now)
+	backlog.SetPhase(&s, phase, reason, message, 1, now)
 	return s
 }
 
@@ -323,52 +323,5 @@ func TestAttemptsAreBounded(t *testing.T) {
 	d := decide(&world{now: now, request: q})
 	if n := len(d.status.Attempts); n != 10 || d.status.AttemptCount != 12 || d.status.Attempts[0].JobUID != "job-3" || d.status.Attempts[9].JobUID != "job-12" {
 		t.Errorf("%d attempts, count %d: %+v", n, d.status.AttemptCount, d.status.Attempts)
-	}
-}
-
-func TestShorten(t *testing.T) {
-	for _, c := range []struct {
-		in   string
-		most int
-		want string
-	}{
-		{"", 5, ""},
-		{"12345", 5, "12345"},
-		{"123456", 5, "12…"},
-		{"ææææ", 8, "ææææ"},
-		{"æææææ", 8, "ææ…"}, // three bytes for the mark, and no half character
-		{"😀😀😀", 10, "😀…"},
-	} {
-		if got := shorten(c.in, c.most); got != c.want || len(got) > c.most {
-			t.Errorf("shorten(%q, %d) = %q, want %q", c.in, c.most, got, c.want)
-		}
-	}
-}
-
-// TestSetPhase: tools that read kstatus know by the condition Stalled that a request has failed, and a request that runs again
-// has it no more.
-func TestSetPhase(t *testing.T) {
-	var s v1.BackfillRequestStatus
-	for _, c := range []struct {
-		phase          v1.RequestPhase
-		ready, stalled bool
-	}{
-		{v1.RequestQueued, false, false},
-		{v1.RequestFailed, false, true},
-		{v1.RequestRunning, false, false},
-		{v1.RequestCancelled, false, false},
-		{v1.RequestCompleted, true, false},
-	} {
-		setPhase(&s, c.phase, v1.ReasonRequestFailed, "why", 3, now)
-		if got := meta.IsStatusConditionTrue(s.Conditions, v1.ConditionReady); got != c.ready {
-			t.Errorf("%s: Ready %t", c.phase, got)
-		}
-		stalled := meta.FindStatusCondition(s.Conditions, v1.ConditionStalled)
-		if (stalled != nil) != c.stalled {
-			t.Errorf("%s: %+v", c.phase, stalled)
-		}
-		if stalled != nil && (stalled.Status != metav1.ConditionTrue || stalled.Message != "why" || stalled.ObservedGeneration != 3) {
-			t.Errorf("%s: %+v", c.phase, stalled)
-		}
 	}
 }

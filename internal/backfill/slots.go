@@ -16,6 +16,7 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/backlog"
 	"github.com/arcane-streaming/arcane-operator/internal/schemas"
 )
 
@@ -154,7 +155,7 @@ func (s *Slots) grant(ctx context.Context, q *queue) error {
 			continue // the request tells it itself, and the stream's next one may go
 		}
 		status := *c.request.Status.DeepCopy()
-		setPhase(&status, v1.RequestGranted, v1.ReasonGranted, "It has one of the slots of its class and starts next.", c.request.Generation, q.now)
+		backlog.SetPhase(&status, v1.RequestGranted, v1.ReasonGranted, "It has one of the slots of its class and starts next.", c.request.Generation, q.now)
 		if _, err := patchStatus(ctx, s.Client, c.request, status); err != nil {
 			return err
 		}

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/backlog"
 	"github.com/arcane-streaming/arcane-operator/internal/jobspec"
 	"github.com/arcane-streaming/arcane-operator/internal/lifecycle"
 )
@@ -215,7 +216,7 @@ func (p *pass) runFailure() string {
 
 func (p *pass) setLastRun(s *v1.StreamStatus, failed metav1.ConditionStatus, reason v1.Reason, message string) {
 	meta.SetStatusCondition(&s.Conditions, metav1.Condition{
-		Type: v1.ConditionLastRunFailed, Status: failed, Reason: string(reason), Message: truncate(message, 4096),
+		Type: v1.ConditionLastRunFailed, Status: failed, Reason: string(reason), Message: backlog.Truncate(message, 4096),
 		ObservedGeneration: p.stream.Generation, LastTransitionTime: metav1.NewTime(p.now),
 	})
 }

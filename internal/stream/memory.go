@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/backlog"
 	"github.com/arcane-streaming/arcane-operator/internal/jobspec"
 	"github.com/arcane-streaming/arcane-operator/internal/lifecycle"
 )
@@ -129,7 +130,7 @@ func (p *pass) nextStatus(s *v1.StreamStatus) *v1.StreamStatus {
 	if from != s.Phase {
 		reason, message := p.why()
 		s.History = append(s.History, v1.Transition{
-			Time: metav1.NewTime(p.now), From: from, To: s.Phase, Reason: string(reason), Message: truncate(message, 256),
+			Time: metav1.NewTime(p.now), From: from, To: s.Phase, Reason: string(reason), Message: backlog.Truncate(message, 256),
 		})
 		s.History = slices.Clone(s.History[max(0, len(s.History)-maxHistory):])
 	}
@@ -226,7 +227,7 @@ func (p *pass) failure() *v1.Failure {
 	end, record := ending(p.job), p.record
 	f := &v1.Failure{
 		JobUID: record.UID, Job: record.Name, Run: record.Run, Mode: record.Mode,
-		Reason: end.Reason, Message: truncate(end.Message, 1024), Time: end.LastTransitionTime,
+		Reason: end.Reason, Message: backlog.Truncate(end.Message, 1024), Time: end.LastTransitionTime,
 	}
 	last := newest(p.pods, record.UID, func(pod *corev1.Pod) bool { return pod.Status.Phase == corev1.PodFailed })
 	if last == nil {
@@ -242,7 +243,7 @@ func (p *pass) failure() *v1.Failure {
 		f.FailureClass = class.Name
 	}
 	if said := oneLine(exit.Message); said != "" {
-		f.Message = truncate(said, 1024)
+		f.Message = backlog.Truncate(said, 1024)
 	}
 	return f
 }
@@ -261,16 +262,4 @@ func (p *pass) mainContainer() string {
 		return jobspec.MainContainer(p.class, p.backfill.Template)
 	}
 	return jobspec.MainContainer(p.class, p.streaming.Template)
-}
-
-// truncate shortens a text to at most limit bytes, without cutting a character.
-func truncate(text string, limit int) string {
-	if len(text) <= limit {
-		return text
-	}
-	cut := limit - len("…")
-	for cut > 0 && text[cut]&0xC0 == 0x80 {
-		cut--
-	}
-	return text[:cut] + "…"
 }

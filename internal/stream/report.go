@@ -14,6 +14,7 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/backlog"
 	"github.com/arcane-streaming/arcane-operator/internal/lifecycle"
 	"github.com/arcane-streaming/arcane-operator/internal/tracing"
 )
@@ -136,7 +137,7 @@ func (p *pass) conditions(s *v1.StreamStatus) {
 			status = metav1.ConditionTrue
 		}
 		meta.SetStatusCondition(&s.Conditions, metav1.Condition{
-			Type: kind, Status: status, Reason: string(reason), Message: truncate(message, 4096),
+			Type: kind, Status: status, Reason: string(reason), Message: backlog.Truncate(message, 4096),
 			ObservedGeneration: p.stream.Generation, LastTransitionTime: metav1.NewTime(p.now),
 		})
 	}
@@ -229,5 +230,5 @@ func stalledBy(s *v1.StreamStatus, reason v1.Reason) bool {
 
 func (p *pass) event(kind string, reason v1.Reason, message string) {
 	// The API allows a note of 1,024 bytes.
-	p.Events.Eventf(p.stream, nil, kind, string(reason), "Reconcile", "%s", truncate(message, 1000))
+	p.Events.Eventf(p.stream, nil, kind, string(reason), "Reconcile", "%s", backlog.Truncate(message, 1000))
 }

@@ -8,12 +8,12 @@ import (
 	"slices"
 
 	"k8s.io/apimachinery/pkg/api/equality"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/backlog"
 	"github.com/arcane-streaming/arcane-operator/internal/lifecycle"
 )
 
@@ -80,7 +80,7 @@ func (p *pass) tell(q *v1.BackfillRequest) {
 		message := p.failureMessage()
 		p.tellStart(q)
 		p.attempt(q, v1.AttemptFailed, message)
-		setRequestPhase(q, v1.RequestFailed, v1.ReasonRequestFailed, message, metav1.NewTime(p.now))
+		backlog.SetPhase(&q.Status, v1.RequestFailed, v1.ReasonRequestFailed, message, q.Generation, p.now)
 	case lifecycle.Done:
 		if q.Spec.Completed {
 			p.tellCompleted(q)
@@ -103,7 +103,7 @@ func (p *pass) tellRunning(q *v1.BackfillRequest) {
 		q.Status.StartTime = &now
 	}
 	q.Status.Job = p.record.Name
-	setRequestPhase(q, v1.RequestRunning, v1.ReasonRequestRunning, "Job "+q.Status.Job+" is running.", now)
+	backlog.SetPhase(&q.Status, v1.RequestRunning, v1.ReasonRequestRunning, "Job "+q.Status.Job+" is running.", q.Generation, now.Time)
 }
 
 // tellStart makes up for it where the job ended before it could be told that it ran.
@@ -119,7 +119,7 @@ func (p *pass) tellPaused(q *v1.BackfillRequest) {
 		p.attempt(q, v1.AttemptStopped, v1.ReasonStreamSuspended.Meaning())
 	}
 	if q.Status.Phase == v1.RequestRunning || q.Status.Phase == v1.RequestFailed {
-		setRequestPhase(q, v1.RequestPaused, v1.ReasonStreamSuspended, "The stream is suspended; this backfill runs again, with the same id, when it is resumed.", metav1.NewTime(p.now))
+		backlog.SetPhase(&q.Status, v1.RequestPaused, v1.ReasonStreamSuspended, "The stream is suspended; this backfill runs again, with the same id, when it is resumed.", q.Generation, p.now)
 	}
 }
 
@@ -128,7 +128,7 @@ func (p *pass) tellCompleted(q *v1.BackfillRequest) {
 	p.tellStart(q)
 	p.attempt(q, v1.AttemptSucceeded, "")
 	q.Status.CompletionTime = &now
-	setRequestPhase(q, v1.RequestCompleted, v1.ReasonRequestCompleted, "The backfill has completed.", now)
+	backlog.SetPhase(&q.Status, v1.RequestCompleted, v1.ReasonRequestCompleted, "The backfill has completed.", q.Generation, now.Time)
 }
 
 // attempt notes how the recorded job ended, once for each Job.
@@ -139,19 +139,7 @@ func (p *pass) attempt(q *v1.BackfillRequest, result v1.AttemptResult, message s
 	}
 	q.Status.AttemptCount++
 	q.Status.Attempts = append(q.Status.Attempts, v1.Attempt{
-		Job: record.Name, JobUID: record.UID, Result: result, Time: metav1.NewTime(p.now), Message: truncate(message, 256),
+		Job: record.Name, JobUID: record.UID, Result: result, Time: metav1.NewTime(p.now), Message: backlog.Truncate(message, 256),
 	})
 	q.Status.Attempts = slices.Clone(q.Status.Attempts[max(0, len(q.Status.Attempts)-maxHistory):])
-}
-
-func setRequestPhase(q *v1.BackfillRequest, phase v1.RequestPhase, reason v1.Reason, message string, now metav1.Time) {
-	q.Status.Phase, q.Status.Message = phase, truncate(message, 1024)
-	ready := metav1.ConditionFalse
-	if phase == v1.RequestCompleted {
-		ready = metav1.ConditionTrue
-	}
-	meta.SetStatusCondition(&q.Status.Conditions, metav1.Condition{
-		Type: v1.ConditionReady, Status: ready, Reason: string(reason), Message: q.Status.Message,
-		ObservedGeneration: q.Generation, LastTransitionTime: now,
-	})
 }

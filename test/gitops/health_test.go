@@ -72,16 +72,16 @@ var expected = map[string]struct {
 	"backfillrequest-granted":                    {progressing, status.InProgressStatus},
 	"backfillrequest-running":                    {progressing, status.InProgressStatus},
 	"backfillrequest-paused":                     {suspended, status.InProgressStatus},
-	"backfillrequest-failed":                     {degraded, status.InProgressStatus},
+	"backfillrequest-failed":                     {degraded, status.FailedStatus},
 	"backfillrequest-completed":                  {healthy, status.CurrentStatus},
 	"backfillrequest-cancelled":                  {healthy, status.InProgressStatus},
 	"backfillrequest-deleting":                   {progressing, status.TerminatingStatus},
 
 	"streamclass-new":          {progressing, status.CurrentStatus},
-	"streamclass-pending":      {degraded, status.InProgressStatus},
+	"streamclass-pending":      {degraded, status.FailedStatus},
 	"streamclass-ready":        {healthy, status.CurrentStatus},
 	"streamclass-ready-behind": {progressing, status.InProgressStatus},
-	"streamclass-failed":       {degraded, status.InProgressStatus},
+	"streamclass-failed":       {degraded, status.FailedStatus},
 	"streamclass-deleting":     {progressing, status.TerminatingStatus},
 
 	"streamingjobtemplate":          {healthy, status.CurrentStatus},
@@ -100,7 +100,6 @@ var expected = map[string]struct {
 // What kstatus cannot tell, or is not told: why an object may be one thing to Argo CD and another to Flux.
 const (
 	noStatusYet     = "kstatus takes an object without a status for one that is done"
-	noStalled       = "the kind has no condition Stalled, so kstatus goes on waiting"
 	noSuspended     = "kstatus has no word for what waits until its user resumes it"
 	notReadyAtAll   = "Ready stays False after the end, so kstatus goes on waiting"
 	runsWithoutThat = "Ready is True while a stream runs with its former definition"
@@ -114,11 +113,8 @@ var excused = map[string]string{
 	"backfillrequest-queued-stream-suspended": noSuspended,
 	"backfillrequest-queued-cancelling":       noSuspended,
 	"backfillrequest-paused":                  noSuspended,
-	"backfillrequest-failed":                  noStalled,
 	"backfillrequest-cancelled":               notReadyAtAll,
 	"streamclass-new":                         noStatusYet,
-	"streamclass-pending":                     noStalled,
-	"streamclass-failed":                      noStalled,
 	"streamplugin-new":                        noStatusYet,
 }
 

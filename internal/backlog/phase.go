@@ -1,0 +1,47 @@
+package backlog
+
+// This file writes how far a request has come.
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+)
+
+// maxMessage is how long the status lets a message be, in bytes: the definition of the kind says so.
+const maxMessage = 1024
+
+// SetPhase sets a phase and the conditions that go with it: Ready, and Stalled where the request has failed, by which tools that
+// read kstatus know that waiting is in vain.
+func SetPhase(s *v1.BackfillRequestStatus, phase v1.RequestPhase, reason v1.Reason, message string, generation int64, now time.Time) {
+	s.Phase, s.Message = phase, Truncate(message, maxMessage)
+	condition := metav1.Condition{
+		Type: v1.ConditionReady, Status: metav1.ConditionFalse, Reason: string(reason), Message: s.Message,
+		ObservedGeneration: generation, LastTransitionTime: metav1.NewTime(now),
+	}
+	if phase == v1.RequestCompleted {
+		condition.Status = metav1.ConditionTrue
+	}
+	meta.SetStatusCondition(&s.Conditions, condition)
+	if phase != v1.RequestFailed {
+		meta.RemoveStatusCondition(&s.Conditions, v1.ConditionStalled)
+		return
+	}
+	condition.Type, condition.Status = v1.ConditionStalled, metav1.ConditionTrue
+	meta.SetStatusCondition(&s.Conditions, condition)
+}
+
+// Truncate cuts a text to that many bytes, between two letters, and shows that it is cut.
+func Truncate(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	cut := limit - len("…")
+	for cut > 0 && text[cut]&0xC0 == 0x80 {
+		cut--
+	}
+	return text[:cut] + "…"
+}
