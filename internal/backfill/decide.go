@@ -149,7 +149,7 @@ func succeeded(s *v1.BackfillRequestStatus, job types.UID, now metav1.Time) {
 // telling is a status with this phase; nothing where it says so already.
 func (w *world) telling(phase v1.RequestPhase, reason v1.Reason, message string, end *metav1.Time) decision {
 	status := *w.request.Status.DeepCopy()
-	backlog.SetPhase(&status, phase, reason, message, w.request.Generation, w.now)
+	backlog.SetPhase(&status, phase, reason, message, w.request.Generation, metav1.NewTime(w.now))
 	if end != nil {
 		status.CompletionTime = end
 	}

@@ -103,7 +103,7 @@ func copied(q *v1.BackfillRequest) { q.Annotations[v1.AnnotationMadeBy] = v1.Req
 // told is what was written about a wait before.
 func told(reason v1.Reason, message string) func(*v1.BackfillRequest) {
 	return func(q *v1.BackfillRequest) {
-		backlog.SetPhase(&q.Status, v1.RequestQueued, reason, message, 1, now.Add(-time.Minute))
+		backlog.SetPhase(&q.Status, v1.RequestQueued, reason, message, 1, metav1.NewTime(now.Add(-time.Minute)))
 	}
 }
 
@@ -151,7 +151,7 @@ func class(most int32) *v1.StreamClass {
 // status is one that decide has computed now.
 func status(phase v1.RequestPhase, reason v1.Reason, message string) v1.BackfillRequestStatus {
 	s := v1.BackfillRequestStatus{}
-	backlog.SetPhase(&s, phase, reason, message, 1, now)
+	backlog.SetPhase(&s, phase, reason, message, 1, metav1.NewTime(now))
 	return s
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/utils/clock"
@@ -155,7 +156,7 @@ func (s *Slots) grant(ctx context.Context, q *queue) error {
 			continue // the request tells it itself, and the stream's next one may go
 		}
 		status := *c.request.Status.DeepCopy()
-		backlog.SetPhase(&status, v1.RequestGranted, v1.ReasonGranted, "It has one of the slots of its class and starts next.", c.request.Generation, q.now)
+		backlog.SetPhase(&status, v1.RequestGranted, v1.ReasonGranted, "It has one of the slots of its class and starts next.", c.request.Generation, metav1.NewTime(q.now))
 		if _, err := patchStatus(ctx, s.Client, c.request, status); err != nil {
 			return err
 		}

@@ -3,8 +3,6 @@ package backlog
 // This file writes how far a request has come.
 
 import (
-	"time"
-
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -16,11 +14,11 @@ const maxMessage = 1024
 
 // SetPhase sets a phase and the conditions that go with it: Ready, and Stalled where the request has failed, by which tools that
 // read kstatus know that waiting is in vain.
-func SetPhase(s *v1.BackfillRequestStatus, phase v1.RequestPhase, reason v1.Reason, message string, generation int64, now time.Time) {
+func SetPhase(s *v1.BackfillRequestStatus, phase v1.RequestPhase, reason v1.Reason, message string, generation int64, now metav1.Time) {
 	s.Phase, s.Message = phase, Truncate(message, maxMessage)
 	condition := metav1.Condition{
 		Type: v1.ConditionReady, Status: metav1.ConditionFalse, Reason: string(reason), Message: s.Message,
-		ObservedGeneration: generation, LastTransitionTime: metav1.NewTime(now),
+		ObservedGeneration: generation, LastTransitionTime: now,
 	}
 	if phase == v1.RequestCompleted {
 		condition.Status = metav1.ConditionTrue

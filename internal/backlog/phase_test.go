@@ -4,7 +4,6 @@ package backlog
 
 import (
 	"testing"
-	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -26,7 +25,7 @@ func TestSetPhase(t *testing.T) {
 		{v1.RequestCancelled, false, false},
 		{v1.RequestCompleted, true, false},
 	} {
-		SetPhase(&s, c.phase, v1.ReasonRequestFailed, "why", 3, time.Date(2025, 11, 23, 22, 0, 0, 0, time.UTC))
+		SetPhase(&s, c.phase, v1.ReasonRequestFailed, "why", 3, metav1.Time{})
 		if got := meta.IsStatusConditionTrue(s.Conditions, v1.ConditionReady); got != c.ready {
 			t.Errorf("%s: Ready %t", c.phase, got)
 		}

@@ -80,7 +80,7 @@ func (p *pass) tell(q *v1.BackfillRequest) {
 		message := p.failureMessage()
 		p.tellStart(q)
 		p.attempt(q, v1.AttemptFailed, message)
-		backlog.SetPhase(&q.Status, v1.RequestFailed, v1.ReasonRequestFailed, message, q.Generation, p.now)
+		backlog.SetPhase(&q.Status, v1.RequestFailed, v1.ReasonRequestFailed, message, q.Generation, metav1.NewTime(p.now))
 	case lifecycle.Done:
 		if q.Spec.Completed {
 			p.tellCompleted(q)
@@ -103,7 +103,7 @@ func (p *pass) tellRunning(q *v1.BackfillRequest) {
 		q.Status.StartTime = &now
 	}
 	q.Status.Job = p.record.Name
-	backlog.SetPhase(&q.Status, v1.RequestRunning, v1.ReasonRequestRunning, "Job "+q.Status.Job+" is running.", q.Generation, now.Time)
+	backlog.SetPhase(&q.Status, v1.RequestRunning, v1.ReasonRequestRunning, "Job "+q.Status.Job+" is running.", q.Generation, now)
 }
 
 // tellStart makes up for it where the job ended before it could be told that it ran.
@@ -119,7 +119,7 @@ func (p *pass) tellPaused(q *v1.BackfillRequest) {
 		p.attempt(q, v1.AttemptStopped, v1.ReasonStreamSuspended.Meaning())
 	}
 	if q.Status.Phase == v1.RequestRunning || q.Status.Phase == v1.RequestFailed {
-		backlog.SetPhase(&q.Status, v1.RequestPaused, v1.ReasonStreamSuspended, "The stream is suspended; this backfill runs again, with the same id, when it is resumed.", q.Generation, p.now)
+		backlog.SetPhase(&q.Status, v1.RequestPaused, v1.ReasonStreamSuspended, "The stream is suspended; this backfill runs again, with the same id, when it is resumed.", q.Generation, metav1.NewTime(p.now))
 	}
 }
 
@@ -128,7 +128,7 @@ func (p *pass) tellCompleted(q *v1.BackfillRequest) {
 	p.tellStart(q)
 	p.attempt(q, v1.AttemptSucceeded, "")
 	q.Status.CompletionTime = &now
-	backlog.SetPhase(&q.Status, v1.RequestCompleted, v1.ReasonRequestCompleted, "The backfill has completed.", q.Generation, now.Time)
+	backlog.SetPhase(&q.Status, v1.RequestCompleted, v1.ReasonRequestCompleted, "The backfill has completed.", q.Generation, now)
 }
 
 // attempt notes how the recorded job ended, once for each Job.
