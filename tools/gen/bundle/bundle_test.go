@@ -217,6 +217,9 @@ func TestCommitted(t *testing.T) {
 	if strings.Contains(string(text), "localhost") {
 		t.Error("the bundle names localhost")
 	}
+	if strings.Contains(object(object(csv, "metadata"), "annotations")["alm-examples"].(string), "example.com/arcane") {
+		t.Error("an example names an image that nobody serves")
+	}
 	if rights := object(object(csv, "spec"), "install"); strings.Contains(jsonOf(t, rights), "webhookconfigurations") || strings.Contains(jsonOf(t, rights), `"secrets"`) {
 		t.Error("the operator has rights to webhook configurations or Secrets")
 	}
