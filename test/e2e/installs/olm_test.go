@@ -214,17 +214,19 @@ func webhooksOf(ctx context.Context) (all []webhook, err error) {
 	return all, nil
 }
 
-// expectWebhooksOf asks that all webhooks are those of a version, as OLM makes them.
-func expectWebhooksOf(ctx context.Context, version string) {
+// awaitWebhooksOf waits until all webhooks are those of a version, as OLM makes them: those of the version before leave after it.
+func awaitWebhooksOf(ctx context.Context, version string) {
 	GinkgoHelper()
-	all, err := webhooksOf(ctx)
-	Expect(err).NotTo(HaveOccurred())
-	Expect(all).To(HaveLen(9))
-	for _, w := range all {
-		Expect(w.owner).To(Equal("arcane-operator.v"+version), w.name)
-		Expect(w.caBundle).NotTo(BeEmpty(), w.name)
-		Expect(w.conditions).To(BeZero(), w.name)
-	}
+	Eventually(ctx, func(g Gomega) {
+		all, err := webhooksOf(ctx)
+		g.Expect(err).NotTo(HaveOccurred())
+		for _, w := range all {
+			g.Expect(w.owner).To(Equal("arcane-operator.v"+version), w.name)
+			g.Expect(w.caBundle).NotTo(BeEmpty(), w.name)
+			g.Expect(w.conditions).To(BeZero(), w.name)
+		}
+		g.Expect(all).To(HaveLen(9))
+	}, "2m", "200ms").Should(Succeed())
 }
 
 var _ = Describe("The operator is installed by OLM", Ordered, Label("olm"), func() {
@@ -239,7 +241,7 @@ var _ = Describe("The operator is installed by OLM", Ordered, Label("olm"), func
 		u.verify(ctx)
 		expectVersion(ctx, older)
 		By("OLM owns the webhooks, and the operator may touch neither them nor a Secret")
-		expectWebhooksOf(ctx, olderVersion)
+		awaitWebhooksOf(ctx, olderVersion)
 		for _, verb := range []string{"patch", "update", "list", "watch"} {
 			for _, resource := range []string{"mutatingwebhookconfigurations", "validatingwebhookconfigurations"} {
 				Expect(may(ctx, verb, "admissionregistration.k8s.io", resource, "arcane-operator", "")).To(BeFalse(), "%s %s", verb, resource)
@@ -301,7 +303,7 @@ var _ = Describe("The operator is installed by OLM", Ordered, Label("olm"), func
 		w.AwaitCompleted(ctx, "again")
 		w.AwaitPod(ctx, "asked", streamingv1.ModeStream)
 		w.AwaitPod(ctx, "evicted", streamingv1.ModeStream, evicted)
-		expectWebhooksOf(ctx, newerVersion)
+		awaitWebhooksOf(ctx, newerVersion)
 
 		By("no Job was restarted by the upgrade, and new ones are the newer version's")
 		l.expectUntouched(ctx)
