@@ -22,7 +22,7 @@ const pageHead = `<!-- Printed from api/v1/meanings.go by "make generate"; do no
 # Conditions, reasons and events
 
 Every condition says its reason in one word, which is stable: scripts and alerts may lean on it. The message beside it is for people and may change.
-` + "`kubectl describe stream NAME`" + ` shows both. What leads from one phase to the next is told in [the lifecycle](../lifecycle.md).
+` + "`kubectl describe stream NAME`" + ` shows both. [The lifecycle](../lifecycle.md) shows what leads from one phase to the next.
 `
 
 // reasonsPage is docs/reference/reasons.md.
