@@ -13,8 +13,12 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/backlog"
 	"github.com/arcane-streaming/arcane-operator/internal/pluginchart"
 )
+
+// maxMessage keeps a message short enough for an Event, whose note has at most 1,024 bytes (validation of events.k8s.io/v1).
+const maxMessage = 1000
 
 // outcome is the result of an attempt.
 type outcome struct {
@@ -129,7 +133,7 @@ func statusOf(p *v1.StreamPlugin, o outcome) v1.StreamPluginStatus {
 	set := func(kind string, is bool) {
 		c := metav1.Condition{
 			Type: kind, Status: metav1.ConditionFalse, ObservedGeneration: p.Generation,
-			Reason: string(o.reason), Message: truncate(o.message),
+			Reason: string(o.reason), Message: backlog.Truncate(o.message, maxMessage),
 		}
 		if is {
 			c.Status = metav1.ConditionTrue
@@ -141,13 +145,4 @@ func statusOf(p *v1.StreamPlugin, o outcome) v1.StreamPluginStatus {
 	set(v1.ConditionReconciling, !installed && !o.stalled)
 	set(v1.ConditionStalled, o.stalled)
 	return status
-}
-
-// truncate keeps a message short enough for an Event, whose note has at most 1,024 bytes (validation of events.k8s.io/v1).
-func truncate(message string) string {
-	const most = 1000
-	if len(message) <= most {
-		return message
-	}
-	return strings.ToValidUTF8(message[:most], "") + "…"
 }
