@@ -105,7 +105,7 @@ const (
 func (p RequestPhase) Final() bool { return p == RequestCompleted || p == RequestCancelled }
 
 // AttemptResult is how an attempt ended.
-// +kubebuilder:validation:Enum=Succeeded;Failed;Interrupted;Stopped
+// +kubebuilder:validation:Enum=Succeeded;Failed;Interrupted;Unproven;Stopped
 type AttemptResult string
 
 const (
@@ -116,6 +116,10 @@ const (
 	// AttemptInterrupted ended with a success that cannot be trusted (its pod was
 	// deleted or evicted), or its Job vanished: the backfill runs again, same id.
 	AttemptInterrupted AttemptResult = "Interrupted"
+	// AttemptUnproven ended with exit code 0 and without the mark of completion that the class
+	// declares, although nobody deleted or evicted its pod: the backfill runs again, same id; the
+	// third in a row is a failure.
+	AttemptUnproven AttemptResult = "Unproven"
 	// AttemptStopped was stopped by the operator: suspension or a change of configuration.
 	AttemptStopped AttemptResult = "Stopped"
 )
@@ -128,7 +132,8 @@ type Attempt struct {
 	JobUID types.UID `json:"jobUID"`
 	// Result is how it ended. Succeeded: with a success that can be trusted. Failed: its
 	// Job failed. Interrupted: its pod was deleted or evicted, or its Job vanished; the
-	// backfill runs again. Stopped: by the operator, for a suspension or a change of
+	// backfill runs again. Unproven: it exited 0 without the mark of completion that the class
+	// declares; the backfill runs again, and the third in a row is a failure. Stopped: by the operator, for a suspension or a change of
 	// configuration.
 	Result AttemptResult `json:"result"`
 	// Time of the end.

@@ -53,6 +53,7 @@ const (
 	ReasonRunSucceeded         Reason = "RunSucceeded"
 	ReasonRunFailed            Reason = "RunFailed"
 	ReasonJobVanished          Reason = "JobVanished"
+	ReasonCompletionUnproven   Reason = "CompletionUnproven"
 	ReasonBackendChanged       Reason = "BackendChanged"
 	ReasonPodStays             Reason = "PodDoesNotEnd"
 	ReasonPodNotRunning        Reason = "PodNotRunning"

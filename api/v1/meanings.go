@@ -25,6 +25,7 @@ var (
 	warned        = Place{KindStream, ConditionReady, corev1.EventTypeWarning}
 	accepted      = Place{KindStream, ConditionAccepted, ""}
 	refused       = Place{KindStream, ConditionAccepted, corev1.EventTypeWarning}
+	failing       = Place{KindStream, "status.failure", ""}
 	pending       = Place{KindStream, ConditionChangePending, ""}
 	decided       = Place{KindStream, "status.lastDecision", ""}
 	logged        = Place{KindStream, "", ""}
@@ -119,6 +120,11 @@ var ofStreams = []Explanation{
 		ReasonRunFailed, at(lastRunFailed),
 		"The last run of the schedule failed; the next one comes in its time.",
 		look("The message holds the exit code and the pod; to run again at once, create a BackfillRequest."),
+	},
+	{
+		ReasonCompletionUnproven, at(failing),
+		"The job's main container exited 0, and nothing proves that its work is done: the kubelet may have ended it.",
+		look("Let the StreamClass declare by what the plugin marks its completion (spec.completion), or take the probe or the limit that the message names out of the template; then suspend the stream and resume it."),
 	},
 	{ReasonJobVanished, at(decided), "The job was deleted before its end was recorded.", nothingToDo},
 	{ReasonBackendChanged, at(told), "The schedule was set or removed; what runs is stopped before anything else starts.", nothingToDo},

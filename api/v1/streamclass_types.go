@@ -134,7 +134,44 @@ type StreamClassSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	ContainerName string `json:"containerName,omitempty"`
+
+	// Completion says by what a backfill, or a run of a schedule, shows that it has done all of its work.
+	// Default: exit code 0 is believed where nothing but the plugin can have ended the container. Where the
+	// kubelet can (a liveness or startup probe, a limit on ephemeral storage or on an emptyDir), a plugin that
+	// exits 0 on SIGTERM would pass for one that has finished: such an end is not believed, and the request or
+	// the run fails with reason CompletionUnproven. Changing it restarts nothing and counts for every end that
+	// is seen from then on.
+	// +optional
+	Completion *Completion `json:"completion,omitempty"`
 }
+
+// Completion is the mark that the plugin gives only when it has done all of its work.
+// +kubebuilder:validation:XValidation:rule="!has(self.terminationMessage) || self.mark == 'TerminationMessage'",message="spec.completion.terminationMessage: only has a meaning beside mark TerminationMessage; remove it, or set the mark"
+type Completion struct {
+	// Mark is TerminationMessage (the main container exits 0 and its termination message has a line that is
+	// terminationMessage) or ExitCode (the main container exits 0 only when all of its work is done, and with
+	// another code, such as 143, when SIGTERM cut it short). Required.
+	Mark CompletionMark `json:"mark"`
+	// TerminationMessage is the whole of that line. Default: completed.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:Pattern=`^\S(.*\S)?$`
+	TerminationMessage string `json:"terminationMessage,omitempty"`
+}
+
+// CompletionMark is how the plugin marks that all of its work is done.
+// +kubebuilder:validation:Enum=TerminationMessage;ExitCode
+type CompletionMark string
+
+const (
+	// MarkTerminationMessage is a line of the termination message.
+	MarkTerminationMessage CompletionMark = "TerminationMessage"
+	// MarkExitCode is exit code 0, which the plugin gives in no other case.
+	MarkExitCode CompletionMark = "ExitCode"
+	// DefaultTerminationMessage is the line that marks a completion where the class names none.
+	DefaultTerminationMessage = "completed"
+)
 
 // PodSecurityLevel is a level of the Pod Security Standards.
 // +kubebuilder:validation:Enum=privileged;baseline;restricted
