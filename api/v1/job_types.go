@@ -68,3 +68,16 @@ type JobRecord struct {
 	// +optional
 	Outcome Outcome `json:"outcome,omitempty"`
 }
+
+// CronJobRecord is the CronJob that the operator has made, as its own last write left it.
+type CronJobRecord struct {
+	// UID of the CronJob: another CronJob of the same name is not this one.
+	UID types.UID `json:"uid"`
+	// Generation that the operator's last write gave it. At another one somebody else has
+	// changed its spec, and the operator writes it anew before it lets a run start.
+	// +optional
+	Generation int64 `json:"generation,omitempty"`
+	// Applied is a hash of what the operator sent in that write.
+	// +optional
+	Applied string `json:"applied,omitempty"`
+}

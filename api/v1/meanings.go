@@ -143,7 +143,27 @@ var ofStreams = []Explanation{
 	{
 		ReasonPodStays, at(stalled),
 		"A pod that was to end is still there, on a node that cannot be reached for instance; nothing else starts, so that two never write at once.",
-		look("Bring the node back. Where it is gone for good, delete the Node, or the pod with --force."),
+		look("Bring the node back. Where it is gone for good, delete the Node, or the pod with --force. Where a finalizer holds it, the message names it."),
+	},
+	{
+		ReasonJobStays, at(stalled),
+		"A job that was to be gone within spec.startDeadlineSeconds of the class is still there; nothing else starts, so that two never write at once.",
+		look("The message names the job, the finalizers that hold it, and the command that takes them away."),
+	},
+	{
+		ReasonCronJobStays, at(stalled),
+		"A CronJob that was to be gone within spec.startDeadlineSeconds of the class is still there; nothing else starts.",
+		look("The message names the CronJob, the finalizers that hold it, and the command that takes them away."),
+	},
+	{
+		ReasonForeignPod, at(stalled),
+		"A live pod that the operator did not make bears the stream's labels, or a name of its pods, and may be writing; nothing else starts, and the pod is left alone.",
+		act("The message names the pod, its owner and the command that ends it; where it has nothing to do with the stream, take the labels arcane/stream-id and arcane/stream-kind off."),
+	},
+	{
+		ReasonUnsettled, at(stalled),
+		"What the API server says and what the operator's cache says have differed for longer than spec.startDeadlineSeconds of the class; nothing is changed meanwhile.",
+		look("The message says what is waited for."),
 	},
 	{
 		ReasonPodNotRunning, at(stalled),

@@ -277,6 +277,7 @@ type StreamStatus struct {
 	// Runs is the number of the last job. It begins at the creation time in Unix
 	// seconds, so that a stream created anew never uses a number again.
 	// +optional
+	// +kubebuilder:validation:Maximum=9007199254740991
 	Runs int64 `json:"runs,omitempty"`
 
 	// Job is the job that was started last and whose end has not yet been carried out.
@@ -299,6 +300,11 @@ type StreamStatus struct {
 	// of a class whose action is Backfill; nothing streams before it has ended.
 	// +optional
 	GapRequestUID types.UID `json:"gapRequestUID,omitempty"`
+
+	// CronJob is the CronJob that the operator has made for the stream's schedule. Another
+	// one, whatever it is called, is not the stream's.
+	// +optional
+	CronJob *CronJobRecord `json:"cronJob,omitempty"`
 
 	// Restarts counts the ends after which the stream starts again without anybody's
 	// asking. Absent once the stream has run well for restart.healthyAfter.

@@ -3,10 +3,11 @@ package jobspec
 // This file builds the CronJob of a stream that has a schedule.
 
 import (
-	"maps"
+	"fmt"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
@@ -70,16 +71,33 @@ func BuildCron(in Input) (*batchv1.CronJob, *definition.Problem) {
 	return cron, nil
 }
 
-// SameCron tells whether a CronJob that is there makes the runs that the wanted one
-// would make, when it would make them; whether it makes any at all now is not asked.
-func SameCron(there, wanted *batchv1.CronJob) bool {
-	held := there.Spec.JobTemplate.Spec.Suspend
-	return there.Annotations[v1.AnnotationConfigurationHash] == wanted.Annotations[v1.AnnotationConfigurationHash] &&
-		there.Spec.Schedule == wanted.Spec.Schedule &&
-		ptr.Equal(there.Spec.TimeZone, wanted.Spec.TimeZone) &&
-		there.Spec.ConcurrencyPolicy == wanted.Spec.ConcurrencyPolicy &&
-		held != nil && *held && OneWriter(&there.Spec.JobTemplate.Spec) &&
-		maps.Equal(there.Spec.JobTemplate.Labels, wanted.Spec.JobTemplate.Labels)
+// DigestOfCron is a hash of a CronJob as it was built: of what is sent, whatever
+// admission makes of it.
+func DigestOfCron(built *batchv1.CronJob) string {
+	b, err := definition.Essence(map[string]any{
+		"labels": built.Labels, "annotations": built.Annotations, "owners": built.OwnerReferences, "spec": built.Spec,
+	})
+	if err != nil {
+		panic(fmt.Errorf("hash the CronJob: %w", err)) // typed values can always be written
+	}
+	return definition.Digest(b)
+}
+
+// IsMadeBy tells whether a held Job is what the CronJob makes: one writer, with the very
+// pods of its template. What the Job controller adds to a Job's pods is left out.
+func IsMadeBy(j *batchv1.Job, cron *batchv1.CronJob) bool {
+	is, made := &j.Spec, &cron.Spec.JobTemplate.Spec
+	for key, value := range made.Template.Labels {
+		if is.Template.Labels[key] != value {
+			return false
+		}
+	}
+	return OneWriter(is) &&
+		equality.Semantic.DeepEqual(is.Template.Spec, made.Template.Spec) &&
+		equality.Semantic.DeepEqual(is.Template.Annotations, made.Template.Annotations) &&
+		equality.Semantic.DeepEqual(is.PodFailurePolicy, made.PodFailurePolicy) &&
+		ptr.Equal(is.ActiveDeadlineSeconds, made.ActiveDeadlineSeconds) &&
+		(made.BackoffLimit == nil || ptr.Equal(is.BackoffLimit, made.BackoffLimit))
 }
 
 // fromJob is a variable whose value the pod reads off the Job that it was made for.

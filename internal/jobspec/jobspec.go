@@ -79,6 +79,31 @@ func OneWriter(spec *batchv1.JobSpec) bool {
 		ptr.Deref(spec.PodReplacementPolicy, "") == batchv1.Failed && spec.TTLSecondsAfterFinished == nil
 }
 
+// Altered is the field in which a Job that was stored differs from the one that was sent,
+// of those that the lifecycle rests on: a policy may have changed it on its way. Empty
+// where there is none.
+func Altered(there, sent *batchv1.Job) string {
+	for _, key := range []string{v1.LabelStreamID, v1.LabelStreamKind} {
+		if there.Labels[key] != sent.Labels[key] || there.Spec.Template.Labels[key] != sent.Labels[key] {
+			return "the label " + key
+		}
+	}
+	by := metav1.GetControllerOf(there)
+	switch {
+	case by == nil || by.UID != sent.OwnerReferences[0].UID:
+		return "the controller in metadata.ownerReferences"
+	case !ptr.Deref(there.Spec.Suspend, false):
+		return "spec.suspend"
+	case ptr.Deref(there.Spec.Parallelism, 0) != 1:
+		return "spec.parallelism"
+	case ptr.Deref(there.Spec.Completions, 0) != 1:
+		return "spec.completions"
+	case ptr.Deref(there.Spec.PodReplacementPolicy, "") != batchv1.Failed:
+		return "spec.podReplacementPolicy"
+	}
+	return ""
+}
+
 func metadata(in Input) metav1.ObjectMeta {
 	d, t := in.Definition, in.Template
 	ours := annotations(in)

@@ -29,7 +29,7 @@ func Name(streamName string, streamUID types.UID, kind string, run int64) string
 
 // named is the part of a name that says whose it is, no longer than the room for it.
 func named(streamName string, streamUID types.UID, kind string, room int) string {
-	mark := mark(kind, streamName, string(streamUID))
+	mark := Mark(streamName, streamUID, kind)
 	room -= len(mark) + 1
 	head := strings.ReplaceAll(strings.ToLower(streamName), ".", "-")
 	if len(head) > room {
@@ -40,6 +40,63 @@ func named(streamName string, streamUID types.UID, kind string, room int) string
 		head = "s"
 	}
 	return head + "-" + mark
+}
+
+// MaxRun is the highest number that a run may have: the largest integer that every
+// reader of JSON takes for itself, whoever patches a status (RFC 8259, section 6).
+const MaxRun = 1<<53 - 1
+
+// IsOf tells whether a name is derived from this very stream: it holds the stream's
+// mark, as the names of its Jobs, its CronJob, the CronJob's runs and the pods of all
+// of these do. A name is immutable, so this stays true whatever happens to labels and
+// owners. Who chose the name it does not tell.
+func IsOf(name, streamName string, streamUID types.UID, kind string) bool {
+	_, after, found := strings.Cut(name, "-"+Mark(streamName, streamUID, kind))
+	return found && (after == "" || after[0] == '-')
+}
+
+// IsJobOf tells whether a name is one that Name, or a run of the CronJob, has for this very stream.
+func IsJobOf(name, streamName string, streamUID types.UID, kind string) bool {
+	_, after, found := strings.Cut(name, "-"+Mark(streamName, streamUID, kind)+"-")
+	return found && RunOf(name) > 0 && !strings.Contains(after, "-")
+}
+
+// Marks are the parts of a name that may be a stream's mark. A cache finds by them what
+// is named after a stream, whatever its labels say.
+func Marks(name string) []string {
+	var marks []string
+	for i, part := range strings.Split(name, "-") {
+		if i > 0 && len(part) == markLength {
+			marks = append(marks, part)
+		}
+	}
+	return marks
+}
+
+// RunOf is the number at the end of a Job's name; 0 where there is none, or none that a
+// run can have.
+func RunOf(job string) int64 {
+	number := job[strings.LastIndex(job, "-")+1:]
+	run, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || run < 0 || run > MaxRun || number[0] == '+' {
+		return 0
+	}
+	return run
+}
+
+// JobOf is the name of the Job that a pod was named after: the Job controller adds a
+// hyphen and five characters.
+func JobOf(pod string) string {
+	if i := strings.LastIndex(pod, "-"); i >= 0 {
+		return pod[:i]
+	}
+	return ""
+}
+
+// Mark is the part of its children's names that tells a stream from all others, also
+// from one that had its name before.
+func Mark(streamName string, streamUID types.UID, kind string) string {
+	return mark(kind, streamName, string(streamUID))
 }
 
 // mark is a hash in lower-case letters and digits. The parts are told apart by a

@@ -7,6 +7,7 @@ import (
 	"math"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -71,6 +72,37 @@ func checkName(t *testing.T, seen map[string]string, name string, uid types.UID,
 		t.Fatalf("%s and %s are both %s", who, other, got)
 	}
 	seen[got] = who
+}
+
+// TestNamesTellWhose: a name tells whose it is, and which run's, whatever the stream is called.
+func TestNamesTellWhose(t *testing.T) {
+	const uid types.UID = "0e1c7c2e-6f0a-4d5e-9b9e-0d4f1a2b3c4d"
+	for _, stream := range []string{"orders", "orders.v1", strings.Repeat("o", 63), strings.Repeat("o", 27) + "-tail", "7mrqo7qgintp", "a-7mrqo7qgintp-1"} {
+		cron := CronName(stream, uid, "Stream")
+		for _, job := range []string{Name(stream, uid, "Stream", 1), Name(stream, uid, "Stream", 1763935201), Name(stream, uid, "Stream", MaxRun), cron + "-29384756"} {
+			if !IsJobOf(job, stream, uid, "Stream") || !IsOf(job, stream, uid, "Stream") || IsJobOf(job, stream, "another", "Stream") || IsOf(job, stream, uid, "Other") {
+				t.Errorf("it is not told that job %s is the stream's alone", job)
+			}
+			pod := job + "-24589"
+			if !IsOf(pod, stream, uid, "Stream") || IsJobOf(pod, stream, uid, "Stream") || JobOf(pod) != job {
+				t.Errorf("it is not told that %s is a pod of %s", pod, job)
+			}
+			if !slices.Contains(Marks(pod), Mark(stream, uid, "Stream")) {
+				t.Errorf("the cache would not find %s", pod)
+			}
+		}
+		if !IsOf(cron, stream, uid, "Stream") || IsJobOf(cron, stream, uid, "Stream") {
+			t.Errorf("it is not told that %s is the stream's CronJob", cron)
+		}
+	}
+	for name, want := range map[string]int64{
+		"orders-7mrqo7qgintp-1763935201": 1763935201, "a-" + strconv.Itoa(MaxRun): MaxRun, "a-" + strconv.Itoa(MaxRun+1): 0,
+		"a-99999999999999999999": 0, "a--1": 1, "a-+1": 0, "a-0x1": 0, "a-1e3": 0, "a-": 0, "a": 0, "": 0, "12": 12,
+	} {
+		if got := RunOf(name); got != want {
+			t.Errorf("RunOf(%q) = %d, want %d", name, got, want)
+		}
+	}
 }
 
 func FuzzName(f *testing.F) {

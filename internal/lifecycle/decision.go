@@ -77,6 +77,8 @@ const (
 	ForgetVanished Verb = "ForgetVanished"
 	// Close forgets a backfill whose success has been carried out.
 	Close Verb = "Close"
+	// RecordCron records the CronJob that was just created.
+	RecordCron Verb = "RecordCron"
 	// RecordInitial notes that the initial backfill was requested, and by which request.
 	RecordInitial Verb = "RecordInitial"
 	// Retry clears a failure that the stream may overcome by itself, and counts that.
@@ -143,6 +145,7 @@ var verbs = []struct {
 	{Retry, Remember},
 	{RecordGap, Remember},
 	{Heal, Remember},
+	{RecordCron, Remember},
 	{RecordInitial, Remember},
 	{Waive, Remember},
 	{RecordSuccess, Remember},

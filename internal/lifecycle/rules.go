@@ -107,7 +107,7 @@ var rules = []rule{
 	{"heal", all(healed), do(Heal), v1.StreamRunning, v1.ReasonStreaming, again},
 	{"backfilling", all(active, backfill), nothing, v1.StreamBackfilling, v1.ReasonBackfilling, watched},
 	{"remove-schedule", all(cronUnwanted), do(ClaimStop, DeleteCron), v1.StreamPending, v1.ReasonBackendChanged, watched},
-	{"update-schedule", all(active, cronStale), do(ApplyCron), v1.StreamScheduled, v1.ReasonScheduled, again},
+	{"update-schedule", all(active, cronStale), do(ApplyCron, RecordCron), v1.StreamScheduled, v1.ReasonScheduled, again},
 	{"run-active", all(active, run), nothing, v1.StreamScheduled, v1.ReasonScheduled, watched},
 	{"running", all(active), nothing, v1.StreamRunning, v1.ReasonStreaming, watched},
 
@@ -119,7 +119,7 @@ var rules = []rule{
 	{"release-run", all(held, run), do(LookAgain, ReleaseJob), v1.StreamScheduled, v1.ReasonScheduled, watched},
 	{"release-stream", all(held), do(LookAgain, ReleaseJob), v1.StreamRunning, v1.ReasonStreaming, watched},
 	{"start-backfill", all(requestReady), do(LookFormer, CreateBackfill, Claim), v1.StreamBackfilling, v1.ReasonBackfilling, again},
-	{"apply-schedule", all(cronWrong), do(ApplyCron), v1.StreamScheduled, v1.ReasonScheduled, again},
+	{"apply-schedule", all(cronWrong), do(ApplyCron, RecordCron), v1.StreamScheduled, v1.ReasonScheduled, again},
 	{"claim-run", all(runDue), do(LookFormer, ClaimRun), v1.StreamScheduled, v1.ReasonScheduled, again},
 	{"scheduled", all(scheduled), nothing, v1.StreamScheduled, v1.ReasonScheduled, watched},
 	{"back-off", all(backingOff), nothing, v1.StreamPending, v1.ReasonBackingOff, timed},

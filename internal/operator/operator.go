@@ -11,8 +11,10 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/selection"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
@@ -114,14 +116,18 @@ func withKinds(err error) error {
 	return fmt.Errorf("%w; install the kinds first: kubectl apply --server-side -k config/crd, or the chart with crds.install=true", err)
 }
 
-// cacheOptions keeps of Jobs and pods those that are ours, and of those what decisions read.
+// cacheOptions keeps of Jobs and pods those that are some stream's, and of those what
+// decisions read. They are selected by a label that is Arcane's alone: policies write
+// over app.kubernetes.io/managed-by.
 func cacheOptions() cache.Options {
-	ours := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{v1.LabelManagedBy: v1.ManagedBy})}
+	ours := cache.ByObject{Label: ofStreams()}
 	jobs, pods := ours, ours
 	jobs.Transform = func(o any) (any, error) {
 		if j, ok := o.(*batchv1.Job); ok {
 			j.ManagedFields = nil
-			j.Spec.Template = corev1.PodTemplateSpec{}
+			if !isHeldRun(j) {
+				j.Spec.Template = corev1.PodTemplateSpec{}
+			}
 		}
 		return o, nil
 	}
@@ -136,4 +142,20 @@ func cacheOptions() cache.Options {
 		DefaultTransform: cache.TransformStripManagedFields(),
 		ByObject:         map[client.Object]cache.ByObject{&batchv1.Job{}: jobs, &corev1.Pod{}: pods, &batchv1.CronJob{}: ours},
 	}
+}
+
+// isHeldRun tells whether a Job is a run of a schedule that has not been let run: what it
+// would run is compared with what it should.
+func isHeldRun(j *batchv1.Job) bool {
+	by := metav1.GetControllerOfNoCopy(j)
+	return by != nil && by.Kind == "CronJob" && ptr.Deref(j.Spec.Suspend, false)
+}
+
+// ofStreams selects what bears the label of some stream.
+func ofStreams() labels.Selector {
+	is, err := labels.NewRequirement(v1.LabelStreamID, selection.Exists, nil)
+	if err != nil {
+		panic(err) // the label is a constant
+	}
+	return labels.NewSelector().Add(*is)
 }

@@ -3,8 +3,10 @@ package stream
 // This file is the only writer of children: it does a decision's verbs, in order.
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -27,6 +29,10 @@ type pass struct {
 
 	// created is the job that CreateBackfill or CreateStream left behind.
 	created *batchv1.Job
+	// taken is the last run whose name was taken by somebody.
+	taken int64
+	// cronJob is the CronJob as ApplyCron left it behind.
+	cronJob *v1.CronJobRecord
 	// requested is the UID of the request that CreateInitial or CreateGap left behind or found.
 	requested types.UID
 	// obstacle is what keeps the decision from being carried out, although the cluster answered.
@@ -43,7 +49,14 @@ type pass struct {
 type obstacle struct {
 	reason v1.Reason
 	detail string
+	// after is when it is tried again; zero: after obstacleRecheck.
+	after time.Duration
+	// stalls: nothing gets on until somebody acts.
+	stalls bool
 }
+
+// recheck is when it is tried again.
+func (o *obstacle) recheck() time.Duration { return cmp.Or(o.after, obstacleRecheck) }
 
 func (o *obstacle) message() string { return o.reason.Meaning() + " " + o.detail }
 
@@ -56,8 +69,8 @@ var hands = map[lifecycle.Verb]func(*pass, context.Context) error{
 	lifecycle.LookEnded:   (*pass).lookEnded,
 	lifecycle.LookReady:   (*pass).lookReady,
 
-	lifecycle.CreateBackfill: func(p *pass, ctx context.Context) error { return p.createJob(ctx, p.backfill) },
-	lifecycle.CreateStream:   func(p *pass, ctx context.Context) error { return p.createJob(ctx, p.streaming) },
+	lifecycle.CreateBackfill: func(p *pass, ctx context.Context) error { return p.createJob(ctx, &p.backfill) },
+	lifecycle.CreateStream:   func(p *pass, ctx context.Context) error { return p.createJob(ctx, &p.streaming) },
 	lifecycle.ReleaseJob:     (*pass).releaseJob,
 	lifecycle.DeleteJob:      (*pass).deleteJob,
 	lifecycle.DeleteStray:    (*pass).deleteStray,
@@ -81,6 +94,7 @@ var hands = map[lifecycle.Verb]func(*pass, context.Context) error{
 	lifecycle.Retry:             (*pass).remember,
 	lifecycle.RecordGap:         (*pass).remember,
 	lifecycle.Heal:              (*pass).remember,
+	lifecycle.RecordCron:        (*pass).remember,
 	lifecycle.RecordInitial:     (*pass).remember,
 	lifecycle.Waive:             (*pass).remember,
 	lifecycle.RecordSuccess:     (*pass).rememberAfterRequests,
@@ -109,61 +123,70 @@ func (p *pass) apply(ctx context.Context) (err error) {
 	return nil
 }
 
-// createJob leaves a held job behind. One of its name that is there already is
-// taken only if it is the very job that we would have made.
+// namesTried is how many names a pass tries for a job before it pauses.
+const namesTried = 10
+
+// createJob leaves a held job behind, and takes for ours only what its own create
+// returned. Whatever is there under the name already, be it somebody else's, a forgery or
+// what a lost reply of ours left behind, costs the name: the next run is taken.
 //
 // +kubebuilder:rbac:groups=batch,resources=jobs,verbs=create
-func (p *pass) createJob(ctx context.Context, in jobspec.Input) error {
-	job, problem := jobspec.Build(in)
-	if problem != nil {
-		return fmt.Errorf("%w: %s", errObserveAgain, problem.Message)
+func (p *pass) createJob(ctx context.Context, in *jobspec.Input) error {
+	if p.obstacle = p.paused.now(p.key(), p.now); p.obstacle != nil {
+		return nil
 	}
-	err := p.Client.Create(ctx, job)
-	if err == nil {
+	for range namesTried {
+		job, problem := jobspec.Build(*in)
+		if problem != nil {
+			return fmt.Errorf("%w: %s", errObserveAgain, problem.Message)
+		}
+		wanted := job.DeepCopy()
+		err := p.Client.Create(ctx, job)
+		if apierrors.IsAlreadyExists(err) {
+			p.taken, in.Run = in.Run, in.Run+1
+			p.obstacle = &obstacle{
+				reason: v1.ReasonNameConflict, after: namesRecheck,
+				detail: fmt.Sprintf("It is job %s; the next name is tried. To end it: kubectl delete job %s -n %s", job.Name, job.Name, job.Namespace),
+			}
+			continue
+		}
+		p.obstacle = nil
+		if err = p.refused(err, v1.ReasonJobRefused); err != nil {
+			return fmt.Errorf("create job %s: %w", job.Name, err)
+		}
+		if p.obstacle != nil {
+			return nil
+		}
 		p.created = job
-		return nil
+		return p.checkCreated(ctx, wanted)
 	}
-	if err = p.refused(err, v1.ReasonJobRefused); err == nil {
-		return nil
-	}
-	if !apierrors.IsAlreadyExists(err) {
-		return fmt.Errorf("create job %s: %w", job.Name, err)
-	}
-	there := &batchv1.Job{}
-	if err := p.Live.Get(ctx, client.ObjectKeyFromObject(job), there); err != nil {
-		return fmt.Errorf("%w: look at the job that is there: %w", errObserveAgain, err)
-	}
-	switch {
-	case !ownedBy(there, p.stream.UID):
-		p.obstacle = &obstacle{v1.ReasonNameConflict, "It is job " + there.Name + "."}
-		return nil
-	case !sameJob(there, job):
-		return fmt.Errorf("%w: job %s is there already, and is another", errObserveAgain, there.Name)
-	}
-	p.created = there
 	return nil
+}
+
+// checkCreated makes sure that what the API server stored is the job that was sent, in
+// what the lifecycle rests on: a policy may have changed it on its way. One that it
+// changed is never recorded, and goes.
+func (p *pass) checkCreated(ctx context.Context, wanted *batchv1.Job) error {
+	field := jobspec.Altered(p.created, wanted)
+	if field == "" {
+		return nil
+	}
+	p.obstacle = &obstacle{
+		reason: v1.ReasonJobRefused,
+		detail: fmt.Sprintf("An admission policy or webhook changed %s of job %s, and the operator cannot do without it. Let it leave out what bears the label %s.",
+			field, p.created.Name, v1.LabelStreamID),
+	}
+	p.paused.pause(p.key(), p.now.Add(obstacleRecheck), *p.obstacle)
+	return p.delete(ctx, p.created)
 }
 
 // refused makes an obstacle of the API server's verdict about what was sent to it.
 func (p *pass) refused(err error, reason v1.Reason) error {
 	if apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) {
-		p.obstacle = &obstacle{reason, "It says: " + err.Error()}
+		p.obstacle = &obstacle{reason: reason, detail: "It says: " + err.Error()}
 		return nil
 	}
 	return err
-}
-
-// sameJob tells whether a held job that is there is the one that would be made.
-func sameJob(there, wanted *batchv1.Job) bool {
-	if there.DeletionTimestamp != nil || finished(there) || !suspended(there) {
-		return false
-	}
-	for _, key := range []string{v1.AnnotationConfigurationHash, v1.AnnotationRequestUID, v1.AnnotationRun} {
-		if there.Annotations[key] != wanted.Annotations[key] {
-			return false
-		}
-	}
-	return there.Labels[v1.LabelBackfilling] == wanted.Labels[v1.LabelBackfilling]
 }
 
 // releaseJob lets the recorded job run: that very job, in whatever version. The Job
@@ -208,8 +231,13 @@ func isAnother(err error) bool {
 // foreground, because "gone" must mean that its pods are gone.
 func (p *pass) deleteJob(ctx context.Context) error { return p.delete(ctx, p.job) }
 
-// deleteStray deletes the jobs that are not recorded.
+// deleteStray deletes the jobs, and the CronJob, that are not recorded.
 func (p *pass) deleteStray(ctx context.Context) error {
+	if c := p.strayCron; c != nil && c.DeletionTimestamp == nil {
+		if err := p.removeCron(ctx, c); err != nil {
+			return err
+		}
+	}
 	for _, j := range p.strays() {
 		if err := p.delete(ctx, j); err != nil {
 			return err
@@ -222,7 +250,7 @@ func (w *world) strays() []*batchv1.Job {
 	var list []*batchv1.Job
 	for i := range w.jobs {
 		j := &w.jobs[i]
-		if !finished(j) && !w.isRecorded(j.UID) && w.isOurJob(j) && j.DeletionTimestamp == nil && !w.waits(j) {
+		if !finished(j) && !w.isRecorded(j.UID) && w.mayGo(j) && j.DeletionTimestamp == nil && !w.waits(j) {
 			list = append(list, j)
 		}
 	}
@@ -239,25 +267,20 @@ func (p *pass) delete(ctx context.Context, j *batchv1.Job) error {
 	return client.IgnoreNotFound(err)
 }
 
-// deleteOrphans deletes live pods whose Job no longer exists, once the API server has confirmed that.
+// deleteOrphans deletes live pods of ours that no Job accounts for, once the API server has confirmed that.
 //
 // +kubebuilder:rbac:groups="",resources=pods,verbs=delete
 func (p *pass) deleteOrphans(ctx context.Context) error {
 	for i := range p.pods {
 		pod := &p.pods[i]
-		if !alive(pod) || !p.isOrphan(pod) {
+		if !alive(pod) || p.isAccounted(pod) || !p.isOrphan(pod) {
 			continue
 		}
-		job := &batchv1.Job{}
-		err := p.Live.Get(ctx, types.NamespacedName{Namespace: pod.Namespace, Name: pod.Labels[batchv1.JobNameLabel]}, job)
-		if client.IgnoreNotFound(err) != nil {
-			return fmt.Errorf("look for the job of pod %s: %w", pod.Name, err)
-		}
-		if err == nil && job.UID == jobOf(pod) {
-			return fmt.Errorf("%w: pod %s has a job after all", errObserveAgain, pod.Name)
+		if err := p.lookUnaccounted(ctx, pod); err != nil || p.obstacle != nil {
+			return err
 		}
 		target := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID}}
-		err = p.Client.Delete(ctx, target, client.Preconditions{UID: &pod.UID}, &client.DeleteOptions{DisableReadYourWritesConsistency: true})
+		err := p.Client.Delete(ctx, target, client.Preconditions{UID: &pod.UID}, &client.DeleteOptions{DisableReadYourWritesConsistency: true})
 		if client.IgnoreNotFound(err) != nil {
 			return fmt.Errorf("delete pod %s: %w", pod.Name, err)
 		}

@@ -46,11 +46,14 @@ const (
 	// from a backfill's success to the released streaming job, takes six.
 	maxPasses = 12
 	// lookAgainAfter is when the world is observed again after a live look did not
-	// find what the cache said. The watch usually wakes us sooner.
+	// find what the cache said; twice as long each time that happens again. The watch
+	// usually wakes us sooner.
 	lookAgainAfter = 250 * time.Millisecond
 	// obstacleRecheck is when something that stands in the way, and is not
 	// watched, is tried again: a foreign object with our name, a quota, another's webhook.
 	obstacleRecheck = time.Minute
+	// namesRecheck is when further names are tried for a job after so many were taken.
+	namesRecheck = 10 * time.Second
 )
 
 // errObserveAgain says that the world is not the one that was judged.
@@ -69,8 +72,11 @@ type Reconciler struct {
 	// Counters are told what has been written; nil ones count nothing.
 	Counters *telemetry.Counters
 
-	starts  starts
-	schemas schemas.Kept
+	starts    starts
+	departed  departed
+	unsettled unsettled
+	paused    paused
+	schemas   schemas.Kept
 }
 
 // Register adds the controller and its indexes to the manager.
@@ -96,7 +102,7 @@ func Register(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		For(&v1.Stream{}, builder.WithPredicates(streamChanged())).
 		Watches(&batchv1.Job{}, handler.EnqueueRequestsFromMapFunc(streamOfLabels), builder.WithPredicates(jobChanged())).
 		Watches(&batchv1.CronJob{}, handler.EnqueueRequestsFromMapFunc(streamOfLabels), builder.WithPredicates(specChanged())).
-		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(streamOfLabels), builder.WithPredicates(podChanged())).
+		Watches(&corev1.Pod{}, r.onPod(), builder.WithPredicates(podChanged())).
 		Watches(&v1.BackfillRequest{}, handler.EnqueueRequestsFromMapFunc(streamOfRequest), builder.WithPredicates(requestChanged())).
 		Watches(&v1.StreamClass{}, handler.EnqueueRequestsFromMapFunc(r.streamsOfClass), builder.WithPredicates(specChanged())).
 		Watches(&v1.StreamingJobTemplate{}, handler.EnqueueRequestsFromMapFunc(r.streamsOfTemplate), builder.WithPredicates(specChanged())).
@@ -115,7 +121,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		switch {
 		case errors.Is(err, errObserveAgain), apierrors.IsConflict(err):
 			logf.FromContext(ctx).V(1).Info("the world moved on, observing again", "cause", err.Error())
-			return ctrl.Result{RequeueAfter: lookAgainAfter}, nil
+			return ctrl.Result{RequeueAfter: r.unsettled.again(req.NamespacedName, r.Clock.Now())}, nil
 		case err != nil:
 			return ctrl.Result{}, err
 		case !goOn:
@@ -134,11 +140,14 @@ func (r *Reconciler) pass(ctx context.Context, key types.NamespacedName) (wake t
 	}
 	if w == nil {
 		r.starts.forget(key)
+		r.departed.forget(key)
+		r.unsettled.settle(key)
+		r.paused.forget(key)
 		return 0, false, nil
 	}
 	d := lifecycle.Decide(w.facts)
 	p := &pass{Reconciler: r, world: w, decision: d}
-	if err := p.apply(ctx); err != nil {
+	if err := p.apply(ctx); err != nil && !p.lastsTooLong(err) {
 		return 0, false, err
 	}
 	if err := p.report(ctx); err != nil {
@@ -148,11 +157,25 @@ func (r *Reconciler) pass(ctx context.Context, key types.NamespacedName) (wake t
 	if err := p.tidy(ctx); err != nil {
 		return 0, false, err
 	}
+	if p.obstacle == nil || p.obstacle.reason != v1.ReasonUnsettled {
+		r.unsettled.settle(key)
+	}
 	switch {
 	case p.obstacle != nil:
-		return obstacleRecheck, false, nil
+		return p.obstacle.recheck(), false, nil
 	case d.Again || w.wake.IsZero():
 		return 0, d.Again, nil
 	}
 	return max(w.wake.Sub(w.now), time.Millisecond), false, nil
+}
+
+// lastsTooLong tells whether the world has not been the one that was judged for so long
+// that the stream says so. What cannot be patched then is as it was before.
+func (p *pass) lastsTooLong(err error) bool {
+	since := p.unsettled.since(p.key())
+	if !errors.Is(err, errObserveAgain) || since.IsZero() || p.now.Before(since.Add(p.startDeadline())) {
+		return false
+	}
+	p.obstacle = &obstacle{reason: v1.ReasonUnsettled, detail: "It is: " + err.Error() + ".", stalls: true, after: lookAgainAtMost}
+	return true
 }

@@ -26,8 +26,10 @@ func (w *world) cronName() string {
 	return jobspec.CronName(w.stream.Name, w.stream.UID, v1.KindStream)
 }
 
-// readCron reads the stream's CronJob. One of its name that is not ours is left
-// alone, and stands in the way only where ours is to be made.
+// readCron reads the stream's CronJob, which is the one that the status records. Another
+// one of its name is deleted where it says that the stream owns it: it is what a lost
+// reply left behind, or a forgery. One that does not is left alone, and stands in the way
+// only where ours is to be made.
 func (r *Reconciler) readCron(ctx context.Context, w *world) error {
 	cron := &batchv1.CronJob{}
 	err := r.Client.Get(ctx, types.NamespacedName{Namespace: w.stream.Namespace, Name: w.cronName()}, cron)
@@ -37,28 +39,26 @@ func (r *Reconciler) readCron(ctx context.Context, w *world) error {
 	case err != nil:
 		return fmt.Errorf("read the CronJob: %w", err)
 	}
-	if ownedBy(cron, w.stream.UID) {
+	switch record := w.stream.Status.CronJob; {
+	case record != nil && cron.UID == record.UID:
 		w.cron = cron
+	case ownedBy(cron, w.stream.UID):
+		w.strayCron = cron
 	}
 	return nil
 }
 
-// isRun tells whether the stream's CronJob made a Job.
-func (w *world) isRun(j *batchv1.Job) bool {
-	ref := metav1.GetControllerOf(j)
-	return ref != nil && ref.Kind == "CronJob" && w.cron != nil && ref.UID == w.cron.UID
-}
-
-// isOurJob tells whether a Job was made for this very stream, by us or by its CronJob.
-func (w *world) isOurJob(j *batchv1.Job) bool { return ownedBy(j, w.stream.UID) || w.isRun(j) }
-
-// waits tells whether a Job is a run of the schedule that may still be let run:
-// held, of one writer, of the present configuration, and nobody has stopped the stream.
+// waits tells whether a Job is a run of the schedule that may still be let run: held, of
+// the very content that the stream's CronJob makes, of the present configuration, and
+// nobody has stopped the stream. That the CronJob controller made it nothing proves: it
+// adopts a Job that it finds under the name, and others may have written that one. Of
+// another content it is never let run, whatever owner it names.
 func (w *world) waits(j *batchv1.Job) bool {
-	if !w.isRun(j) || !suspended(j) || !jobspec.OneWriter(&j.Spec) || j.DeletionTimestamp != nil || w.stream.Spec.Suspended || w.definition.Schedule == "" {
+	if !w.isRun(j) || !suspended(j) || j.DeletionTimestamp != nil || w.stream.Spec.Suspended || w.definition.Schedule == "" ||
+		!jobspec.IsMadeBy(j, w.cron) {
 		return false
 	}
-	return w.problem != nil || j.Annotations[v1.AnnotationConfigurationHash] == jobspec.Hash(w.streaming)
+	return w.problem != nil || w.cron.Annotations[v1.AnnotationConfigurationHash] == jobspec.Hash(w.streaming) && w.isAsApplied()
 }
 
 // due is the oldest run that waits to be let run.
@@ -95,6 +95,12 @@ func (w *world) cronState() lifecycle.Cron {
 	return w.cronAtWork()
 }
 
+// isAsApplied tells whether the CronJob's spec is what our own last write left there,
+// whatever admission has made of it.
+func (w *world) isAsApplied() bool {
+	return w.cron.Generation == w.stream.Status.CronJob.Generation
+}
+
 // cronAtWork looks closer at a CronJob that is wanted and makes runs.
 func (w *world) cronAtWork() lifecycle.Cron {
 	if w.problem != nil || w.stream.Spec.Suspended {
@@ -104,7 +110,7 @@ func (w *world) cronAtWork() lifecycle.Cron {
 	switch {
 	case problem != nil:
 		return lifecycle.CronRight
-	case !jobspec.SameCron(w.cron, wanted):
+	case !w.isAsApplied() || w.stream.Status.CronJob.Applied != jobspec.DigestOfCron(wanted):
 		return lifecycle.CronStale
 	case w.due() != nil:
 		return lifecycle.CronDue
@@ -121,6 +127,11 @@ func (p *pass) applyCron(ctx context.Context) error {
 	if problem != nil {
 		return fmt.Errorf("%w: %s", errObserveAgain, problem.Message)
 	}
+	record := v1.CronJobRecord{Applied: jobspec.DigestOfCron(wanted)}
+	defer func() {
+		record.UID, record.Generation = wanted.UID, wanted.Generation
+		p.cronJob = &record
+	}()
 	if p.cron != nil {
 		wanted.UID, wanted.ResourceVersion = p.cron.UID, p.cron.ResourceVersion
 		wanted.Finalizers = p.cron.Finalizers // somebody else's, who counts on them
@@ -131,15 +142,31 @@ func (p *pass) applyCron(ctx context.Context) error {
 	if !apierrors.IsAlreadyExists(err) {
 		return gone(err, "create the CronJob")
 	}
+	return p.makeRoom(ctx, client.ObjectKeyFromObject(wanted))
+}
+
+// makeRoom clears the CronJob's name: of what says that the stream owns it and is not
+// recorded. Anything else stands in the way until somebody takes it away.
+func (p *pass) makeRoom(ctx context.Context, key client.ObjectKey) error {
 	there := &batchv1.CronJob{}
-	if err := p.Live.Get(ctx, client.ObjectKeyFromObject(wanted), there); err != nil {
+	if err := p.Live.Get(ctx, key, there); err != nil {
 		return fmt.Errorf("%w: look at the CronJob that is there: %w", errObserveAgain, err)
 	}
-	if !ownedBy(there, p.stream.UID) {
-		p.obstacle = &obstacle{v1.ReasonNameConflict, "It is cronjob " + there.Name + "."}
+	switch {
+	case !ownedBy(there, p.stream.UID):
+		p.obstacle = &obstacle{
+			reason: v1.ReasonNameConflict,
+			detail: fmt.Sprintf("It is cronjob %s. To end it: kubectl delete cronjob %s -n %s", there.Name, there.Name, there.Namespace),
+		}
+		return nil
+	case there.DeletionTimestamp != nil:
+		p.obstacle = &obstacle{reason: v1.ReasonNameConflict, after: namesRecheck, detail: "It is cronjob " + there.Name + ", " + onItsWayOut("cronjob", there)}
 		return nil
 	}
-	return fmt.Errorf("%w: CronJob %s is there already", errObserveAgain, there.Name)
+	if err := p.removeCron(ctx, there); err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: CronJob %s was not recorded", errObserveAgain, there.Name)
 }
 
 func onTop(theirs, ours map[string]string) map[string]string {
@@ -165,10 +192,12 @@ func (p *pass) pauseCron(ctx context.Context) error {
 // foreground: with it go its runs and their pods.
 //
 // +kubebuilder:rbac:groups=batch,resources=cronjobs,verbs=delete
-func (p *pass) deleteCron(ctx context.Context) error {
-	target := &batchv1.CronJob{ObjectMeta: metav1.ObjectMeta{Namespace: p.cron.Namespace, Name: p.cron.Name, UID: p.cron.UID}}
+func (p *pass) deleteCron(ctx context.Context) error { return p.removeCron(ctx, p.cron) }
+
+func (p *pass) removeCron(ctx context.Context, c *batchv1.CronJob) error {
+	target := &batchv1.CronJob{ObjectMeta: metav1.ObjectMeta{Namespace: c.Namespace, Name: c.Name, UID: c.UID}}
 	err := p.Client.Delete(ctx, target, client.PropagationPolicy(metav1.DeletePropagationForeground),
-		client.Preconditions{UID: &p.cron.UID, ResourceVersion: &p.cron.ResourceVersion})
+		client.Preconditions{UID: &c.UID, ResourceVersion: &c.ResourceVersion})
 	return client.IgnoreNotFound(err)
 }
 
@@ -189,7 +218,7 @@ func (p *pass) claimRun(s *v1.StreamStatus) {
 	s.Runs = p.nextRun()
 	s.Job = &v1.JobRecord{
 		Name: run.Name, UID: run.UID, Run: s.Runs, Mode: v1.ModeScheduled, StartTime: &now,
-		ConfigurationHash: run.Annotations[v1.AnnotationConfigurationHash],
+		ConfigurationHash: p.cron.Annotations[v1.AnnotationConfigurationHash],
 	}
 	s.ConfigurationHash = s.Job.ConfigurationHash
 	s.PodFailurePolicy = jobspec.FailurePolicy(p.definition, p.class, p.streaming.Template)

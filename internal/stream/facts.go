@@ -10,7 +10,6 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -99,9 +98,15 @@ func (w *world) others() lifecycle.Others {
 	return max(stray, pods)
 }
 
-// stray looks for unfinished Jobs that are not the recorded one.
+// stray looks for unfinished Jobs that are not the recorded one, and for a CronJob that
+// is not.
 func (w *world) stray() lifecycle.Others {
 	found := lifecycle.Nobody
+	if w.strayCron != nil {
+		if found = lifecycle.Leaving; w.strayCron.DeletionTimestamp == nil {
+			return lifecycle.StrayJob
+		}
+	}
 	for i := range w.jobs {
 		j := &w.jobs[i]
 		if finished(j) || w.isRecorded(j.UID) {
@@ -109,26 +114,13 @@ func (w *world) stray() lifecycle.Others {
 		}
 		switch {
 		case w.waits(j): // it writes nothing before it is let run
-		case w.isOurJob(j) && j.DeletionTimestamp == nil:
+		case w.mayGo(j) && j.DeletionTimestamp == nil:
 			return lifecycle.StrayJob
-		case w.isOurJob(j), w.ofFormer(j):
+		case w.mayGo(j), w.ofFormer(j):
 			found = lifecycle.Leaving
 		}
 	}
 	return found
-}
-
-// ofFormer tells whether an object belongs to a stream that had this name before:
-// the garbage collector is about to take it.
-func (w *world) ofFormer(o metav1.Object) bool {
-	return slices.ContainsFunc(o.GetOwnerReferences(), func(ref metav1.OwnerReference) bool {
-		return ref.Kind == v1.KindStream && ref.Name == w.stream.Name && ref.UID != w.stream.UID ||
-			ref.Kind == "CronJob" && (w.cron == nil || ref.UID != w.cron.UID)
-	})
-}
-
-func (w *world) isRecorded(job types.UID) bool {
-	return w.record != nil && w.record.UID == job
 }
 
 // strangers looks for live pods that the recorded, unfinished job does not account for.
@@ -136,7 +128,7 @@ func (w *world) strangers() lifecycle.Others {
 	found := lifecycle.Nobody
 	for i := range w.pods {
 		p := &w.pods[i]
-		if !alive(p) || w.job != nil && jobOf(p) == w.job.UID && !finished(w.job) {
+		if !alive(p) || w.isAccounted(p) || w.claimOf(p) == noClaim {
 			continue
 		}
 		if w.isOrphan(p) {
@@ -145,21 +137,6 @@ func (w *world) strangers() lifecycle.Others {
 		found = lifecycle.Leaving
 	}
 	return found
-}
-
-// isOrphan tells whether a live pod is of a Job of this very stream that no longer exists.
-func (w *world) isOrphan(p *corev1.Pod) bool {
-	if p.DeletionTimestamp != nil || !w.isOurs(p) {
-		return false
-	}
-	return !slices.ContainsFunc(w.jobs, func(j batchv1.Job) bool { return j.UID == jobOf(p) })
-}
-
-// isOurs tells whether a pod was made for a job of this very stream: the Job's
-// name carries the stream's UID, so no stream of another life has the same.
-func (w *world) isOurs(p *corev1.Pod) bool {
-	job := p.Labels[batchv1.JobNameLabel]
-	return jobspec.IsRunOf(w.cronName(), job) || job == jobspec.Name(w.stream.Name, w.stream.UID, v1.KindStream, runOfName(job))
 }
 
 // nextRequest finds the request to serve next and tries its job. The request of a

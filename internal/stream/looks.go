@@ -7,12 +7,16 @@ import (
 	"fmt"
 	"slices"
 
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/internal/backlog"
+	"github.com/arcane-streaming/arcane-operator/internal/jobspec"
 	"github.com/arcane-streaming/arcane-operator/internal/lifecycle"
 )
 
@@ -85,6 +89,32 @@ func (p *pass) lookGone(ctx context.Context) error {
 			return fmt.Errorf("%w: pod %s is still alive", errObserveAgain, pods[i].Name)
 		}
 	}
+	return nil
+}
+
+// lookUnaccounted makes sure that no Job accounts for a pod that is named after the
+// stream: its owner is gone, or does not have it any more. A Job that has lost a pod's
+// owner reference takes the pod back by its labels; a Job of somebody else's that makes
+// pods of such names is in the way, and is not ours to end.
+func (p *pass) lookUnaccounted(ctx context.Context, pod *corev1.Pod) error {
+	name, uid := jobspec.JobOf(pod.Name), types.UID(pod.Labels[batchv1.ControllerUidLabel])
+	by := metav1.GetControllerOf(pod)
+	if by != nil {
+		name, uid = by.Name, by.UID
+	}
+	job := &batchv1.Job{}
+	err := p.Live.Get(ctx, types.NamespacedName{Namespace: pod.Namespace, Name: name}, job)
+	switch {
+	case apierrors.IsNotFound(err), err == nil && job.UID != uid:
+		return nil
+	case err != nil:
+		return fmt.Errorf("look for the job of pod %s: %w", pod.Name, err)
+	case by == nil && job.DeletionTimestamp != nil:
+		return nil // a Job on its way out takes nothing back
+	case p.isRecorded(job.UID), p.mayGo(job):
+		return fmt.Errorf("%w: pod %s has a job after all", errObserveAgain, pod.Name)
+	}
+	p.obstacle = &obstacle{reason: v1.ReasonForeignPod, detail: "It is " + inTheWay(pod), stalls: true}
 	return nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
@@ -37,6 +38,7 @@ var changes = map[lifecycle.Verb]func(*pass, *v1.StreamStatus){
 	lifecycle.Heal:              func(_ *pass, s *v1.StreamStatus) { s.Restarts = nil },
 	lifecycle.Waive:             func(_ *pass, s *v1.StreamStatus) { s.InitialBackfill = v1.InitialWaived },
 	lifecycle.RecordInitial:     (*pass).recordInitial,
+	lifecycle.RecordCron:        func(p *pass, s *v1.StreamStatus) { s.CronJob = p.cronJob },
 	lifecycle.RecordSuccess:     func(_ *pass, s *v1.StreamStatus) { s.Job.Outcome = v1.OutcomeSucceeded },
 	lifecycle.RecordInterrupted: func(_ *pass, s *v1.StreamStatus) { s.Job = nil },
 	lifecycle.RecordFailure:     (*pass).recordFailure,
@@ -96,7 +98,8 @@ func (p *pass) patchStatus(ctx context.Context, claim bool) error {
 // withLock adds to a merge patch the version that it was computed from.
 func withLock(patch []byte, o client.Object) ([]byte, error) {
 	tree := map[string]any{}
-	if err := json.Unmarshal(patch, &tree); err != nil {
+	// Integers stay integers: encoding/json would make them floats, and the API server takes no 1e+18 for one.
+	if err := utiljson.Unmarshal(patch, &tree); err != nil {
 		return nil, fmt.Errorf("lock the patch: %w", err)
 	}
 	tree["metadata"] = map[string]any{"uid": o.GetUID(), "resourceVersion": o.GetResourceVersion()}
@@ -123,6 +126,7 @@ func (p *pass) nextStatus(s *v1.StreamStatus) *v1.StreamStatus {
 		// What is waited for will be gone when the next job is made: its run is noted while it can be seen.
 		s.Runs = max(s.Runs, p.lastRun())
 	}
+	s.Runs = max(s.Runs, p.taken)
 	from := s.Phase
 	s.Phase = p.phase()
 	s.ObservedGeneration = p.stream.Generation
@@ -162,7 +166,7 @@ func (p *pass) claim(s *v1.StreamStatus) {
 	s.Runs = in.Run
 	s.Job = &v1.JobRecord{
 		Name: p.created.Name, UID: p.created.UID, Run: in.Run, Mode: in.Mode, StartTime: &now,
-		ConfigurationHash: p.created.Annotations[v1.AnnotationConfigurationHash],
+		ConfigurationHash: jobspec.Hash(in),
 	}
 	if in.Request != nil {
 		s.Job.Request, s.Job.RequestUID = in.Request.Name, in.Request.UID
@@ -174,7 +178,7 @@ func (p *pass) claim(s *v1.StreamStatus) {
 // claimDiscard gives up the run numbers of the jobs that are about to be discarded.
 func (p *pass) claimDiscard(s *v1.StreamStatus) {
 	for _, j := range p.strays() {
-		s.Runs = max(s.Runs, runOf(j))
+		s.Runs = max(s.Runs, p.believable(p.runOf(j)))
 	}
 }
 

@@ -234,7 +234,7 @@ func indexOf(o client.Object) fields.Set {
 	if q, ok := o.(*v1.BackfillRequest); ok {
 		return fields.Set{byStreamID: q.Spec.StreamID}
 	}
-	return fields.Set{byStream: strings.Join(labelsOfStream(o), "")}
+	return fields.Set{byStream: strings.Join(labelsOfStream(o), ""), byMark: strings.Join(marks(o), "")}
 }
 
 func copyOf(o client.Object) client.Object { return o.DeepCopyObject().(client.Object) }
@@ -294,11 +294,22 @@ func version(o client.Object) int {
 	return rv
 }
 
+// cache holds of Jobs and pods those that bear the label of a stream.
 func (o *operator) cache(k kind) objects {
+	all := o.api.byKind[k]
 	if o.frozen[k] != nil {
-		return o.frozen[k]
+		all = o.frozen[k]
 	}
-	return o.api.byKind[k]
+	if k != jobs && k != pods {
+		return all
+	}
+	labelled := objects{}
+	for n, object := range all {
+		if object.GetLabels()[v1.LabelStreamID] != "" {
+			labelled[n] = object
+		}
+	}
+	return labelled
 }
 
 var errLags = fmt.Errorf("the cache does not catch up")

@@ -26,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/jobspec"
 )
 
 // model is the world.
@@ -38,6 +39,12 @@ type model struct {
 	// Truth, which no operator can see.
 	// earned are the Jobs whose backfill really did its work.
 	earned map[types.UID]bool
+	// made are the Jobs that an operator has created, and madeFor the pods that were
+	// made for them: whatever labels and owners say.
+	made    map[types.UID]bool
+	madeFor map[types.UID]types.UID
+	// lost are pods that no operator can know of any more: docs/admission.md says so.
+	lost map[types.UID]bool
 	// recorded are the requests whose success is in the stream's status.
 	recorded map[types.UID]bool
 	// broken is the first law that did not hold.
@@ -68,7 +75,7 @@ var errCrash = errors.New("the operator died")
 
 func newModel(t *rapid.T) *model {
 	clock := clocktesting.NewFakePassiveClock(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
-	m := &model{store: newStore(clock), t: t, clock: clock, earned: map[types.UID]bool{}, recorded: map[types.UID]bool{}}
+	m := &model{store: newStore(clock), t: t, clock: clock, earned: map[types.UID]bool{}, recorded: map[types.UID]bool{}, made: map[types.UID]bool{}, madeFor: map[types.UID]types.UID{}, lost: map[types.UID]bool{}}
 	m.wrote = m.judgeWrite
 	if rapid.IntRange(0, 3).Draw(t, "anything may happen") > 0 {
 		m.without = rapid.SliceOfN(rapid.Bool(), len(rare), len(rare)).Draw(t, "without")
@@ -138,6 +145,104 @@ func (m *model) die(i int, sent bool) {
 		a.step(permission{send: sent && first, crash: true})
 	}
 	m.ops[i] = m.newActor()
+	// What bears no label any more, only the process knew that saw it leave the cache.
+	for _, p := range m.podsNow() {
+		if len(p.Labels) == 0 {
+			m.lost[p.UID] = true
+		}
+	}
+}
+
+// loseReply lets a request through and its reply get lost; the reconcile ends with that error.
+func (m *model) loseReply(a *actor) {
+	a.step(permission{send: true, crash: true})
+	for a.running {
+		a.step(permission{crash: true})
+	}
+}
+
+// attacker lists what somebody may do who may create jobs and patch pods.
+func (m *model) attacker() []happening {
+	var list []happening
+	s := m.stream()
+	name := jobspec.Name("orders", s.UID, v1.KindStream, max(s.Status.Runs, s.CreationTimestamp.Unix())+1)
+	if m.byKind[jobs][name] == nil && len(m.byKind[jobs]) < 6 {
+		forged := func(change func(*batchv1.Job)) func() {
+			return func() {
+				j := &batchv1.Job{
+					ObjectMeta: metav1.ObjectMeta{
+						Namespace: namespace, Name: name,
+						Labels:          map[string]string{v1.LabelStreamID: "orders", v1.LabelStreamKind: v1.KindStream, v1.LabelManagedBy: v1.ManagedBy},
+						OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(s, v1.GroupVersion.WithKind(v1.KindStream))},
+					},
+					Spec: batchv1.JobSpec{Suspend: ptr.To(true), Parallelism: ptr.To[int32](1), Completions: ptr.To[int32](1)},
+				}
+				for _, there := range m.jobsNow() {
+					j.Annotations = there.Annotations // the marks of one that is there
+				}
+				change(j)
+				must(m.create(j))
+			}
+		}
+		list = append(
+			list,
+			happening{"attacker: forges " + name, forged(func(*batchv1.Job) {})},
+			happening{"attacker: squats " + name, forged(func(j *batchv1.Job) { j.Labels, j.OwnerReferences = nil, nil })},
+			happening{"attacker: forges an ended " + name, forged(func(j *batchv1.Job) {
+				j.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobComplete, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(m.clock.Now())}}
+			})},
+		)
+	}
+	for _, p := range m.podsNow() {
+		if alive(p) && len(p.Labels) > 0 {
+			list = append(
+				list,
+				happening{"attacker: strips pod " + p.Name + " of its job", func() { m.strip(p, batchv1.ControllerUidLabel, batchv1.JobNameLabel) }},
+				happening{"attacker: strips pod " + p.Name + " of all labels", func() { m.strip(p, "") }},
+			)
+		}
+	}
+	return list
+}
+
+// strip takes labels off a pod, all where none is named. Its Job lets go of it.
+func (m *model) strip(p *corev1.Pod, labels ...string) {
+	m.change(p, func(o client.Object) {
+		o.SetOwnerReferences(nil)
+		left := o.GetLabels()
+		for _, l := range labels {
+			delete(left, l)
+		}
+		if labels[0] == "" {
+			left = nil
+		}
+		o.SetLabels(left)
+	})
+	for _, a := range m.ops {
+		if a.frozen[pods] == nil {
+			m.tellDeparted(a, objects{p.Name: p})
+		}
+	}
+}
+
+// catchUp lets a cache see what there is now.
+func (m *model) catchUp(a *actor, k kind) {
+	before := a.frozen[k]
+	a.frozen[k] = nil
+	if k == pods {
+		m.tellDeparted(a, before)
+	}
+}
+
+// tellDeparted tells an operator which pods left its cache alive, as its cache does.
+func (m *model) tellDeparted(a *actor, before objects) {
+	for name, was := range before {
+		p := was.(*corev1.Pod)
+		is, _ := m.byKind[pods][name].(*corev1.Pod)
+		if alive(p) && p.Labels[v1.LabelStreamID] != "" && (is == nil || is.UID != p.UID || is.Labels[v1.LabelStreamID] == "") {
+			a.r.departed.note(types.NamespacedName{Namespace: namespace, Name: "orders"}, p)
+		}
+	}
 }
 
 func (m *model) say(format string, args ...any) {
@@ -178,16 +283,23 @@ func (m *model) judgeOperator(before, after client.Object) {
 	if !ok {
 		return
 	}
-	if !m.ours(j) {
-		m.fail("I7: the operator wrote to job " + j.Name + ", which is not its own")
+	now, changed := after.(*batchv1.Job)
+	switch {
+	case m.ours(j):
+	case changed && now.DeletionTimestamp == nil && !finished(j):
+		m.fail("I7: the operator changed job " + j.Name + ", which it has not made")
+	case !ownedBy(j, m.stream().UID):
+		m.fail("I7: the operator deleted job " + j.Name + ", which is not its own")
 	}
 	if _, living := m.podsOfJob(j); after == nil && len(living) > 0 {
 		m.fail("I1: the operator let job " + j.Name + " go before its pods had gone")
 	}
 }
 
-// ours tells whether a Job or pod was made for the stream.
-func (m *model) ours(o client.Object) bool { return o.GetLabels()[v1.LabelStreamID] == "orders" }
+// ours tells whether an operator made a Job, or a pod was made for one of those.
+func (m *model) ours(o client.Object) bool {
+	return m.made[o.GetUID()] || m.madeFor[o.GetUID()] != ""
+}
 
 func (m *model) judgeStream(before client.Object, now *v1.Stream) {
 	was, _ := before.(*v1.Stream)
@@ -205,7 +317,7 @@ func (m *model) judgeStream(before client.Object, now *v1.Stream) {
 		return
 	}
 	for _, n := range m.byKind[pods].names() {
-		if p := m.byKind[pods][n].(*corev1.Pod); alive(p) && m.ours(p) {
+		if p := m.byKind[pods][n].(*corev1.Pod); alive(p) && m.ours(p) && !m.lost[p.UID] {
 			m.fail("I8: Suspended while pod " + n + " is alive")
 		}
 	}
@@ -221,8 +333,11 @@ func (m *model) judgeRequest(before client.Object, now *v1.BackfillRequest) {
 
 func (m *model) judgeJob(before client.Object, now *batchv1.Job) {
 	was, _ := before.(*batchv1.Job)
+	if was == nil && m.byOperator {
+		m.made[now.UID] = true
+	}
 	for _, other := range m.jobsNow() {
-		if was == nil && m.ours(now) && other.UID != now.UID && runOf(other) == runOf(now) {
+		if was == nil && m.ours(now) && other.UID != now.UID && other.Name == now.Name {
 			m.fail("I1: run " + now.Annotations[v1.AnnotationRun] + " has two jobs")
 		}
 	}
@@ -242,13 +357,13 @@ func (m *model) judgeWorld() {
 	var writer types.UID
 	for _, n := range m.byKind[pods].names() {
 		p := m.byKind[pods][n].(*corev1.Pod)
-		if !alive(p) || !m.ours(p) {
+		if !alive(p) || !m.ours(p) || m.lost[p.UID] {
 			continue
 		}
-		if writer != "" && writer != jobOf(p) {
+		if writer != "" && writer != m.madeFor[p.UID] {
 			m.fail("I1: pods of two jobs are alive")
 		}
-		writer = jobOf(p)
+		writer = m.madeFor[p.UID]
 	}
 }
 
@@ -376,13 +491,17 @@ func (m *model) startPod(j *batchv1.Job) {
 	for k, v := range j.Labels {
 		labels[k] = v
 	}
-	must(m.create(&corev1.Pod{
+	p := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: namespace, Name: fmt.Sprintf("%s-%d", j.Name, m.uids), Labels: labels,
 			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(j, batchv1.SchemeGroupVersion.WithKind("Job"))},
 		},
 		Status: corev1.PodStatus{Phase: corev1.PodRunning},
-	}))
+	}
+	must(m.create(p))
+	if m.made[j.UID] {
+		m.madeFor[p.UID] = j.UID
+	}
 }
 
 func (m *model) deletePod(p *corev1.Pod) {
@@ -434,8 +553,8 @@ func (m *model) endPod(p *corev1.Pod, exitCode int32, earned bool) {
 			Terminated: &corev1.ContainerStateTerminated{ExitCode: exitCode, FinishedAt: metav1.NewTime(m.clock.Now())},
 		}}}
 	})
-	if earned {
-		m.earned[jobOf(p)] = true
+	if earned && m.madeFor[p.UID] != "" {
+		m.earned[m.madeFor[p.UID]] = true
 	}
 }
 
@@ -549,6 +668,7 @@ func (m *model) operators() []happening {
 		} else {
 			list = append(list,
 				happening{"operator " + name + " goes on", func() { a.step(permission{send: true}) }},
+				happening{"operator " + name + " loses the reply", func() { m.loseReply(a) }},
 				happening{"operator " + name + " dies before its request", func() { m.die(i, false) }},
 				happening{"operator " + name + " dies before the reply", func() { m.die(i, true) }})
 		}
@@ -556,7 +676,7 @@ func (m *model) operators() []happening {
 			if a.frozen[k] == nil {
 				list = append(list, happening{fmt.Sprintf("cache %s.%d lags from here", name, k), func() { a.frozen[k] = m.byKind[k] }})
 			} else {
-				list = append(list, happening{fmt.Sprintf("cache %s.%d catches up", name, k), func() { a.frozen[k] = nil }})
+				list = append(list, happening{fmt.Sprintf("cache %s.%d catches up", name, k), func() { m.catchUp(a, k) }})
 			}
 		}
 	}
@@ -586,7 +706,9 @@ func (m *model) calm() {
 		for m.ops[i].running {
 			m.happen(happening{"operator ends its pass", func() { m.ops[i].step(permission{send: true}) }})
 		}
-		m.ops[i].frozen = [kinds]objects{}
+		for k := range kinds {
+			m.catchUp(m.ops[i], k)
+		}
 	}
 	quiet := 0
 	for range 400 {
@@ -658,7 +780,7 @@ func TestTheLawsHoldWhateverHappens(t *testing.T) {
 			sort := rapid.SampledFrom([]func() []happening{
 				m.operators, m.operators, m.operators, m.operators, m.operators, m.operators,
 				m.healthy, m.healthy, m.healthy, m.healthy, m.healthy, m.healthy,
-				m.faulty, m.faulty, m.user, m.user, m.user, m.user, m.goodTimes,
+				m.faulty, m.faulty, m.attacker, m.user, m.user, m.user, m.user, m.goodTimes,
 			}).Draw(t, "who")
 			if may := slices.DeleteFunc(sort(), m.never); len(may) > 0 {
 				m.happen(rapid.SampledFrom(may).Draw(t, "what"))

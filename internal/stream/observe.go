@@ -7,13 +7,12 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -32,11 +31,14 @@ type world struct {
 	record *v1.JobRecord
 	// job is the recorded job, nil where none is recorded or it does not exist.
 	job *batchv1.Job
-	// jobs are all Jobs of ours that carry the stream's labels.
+	// jobs and pods are all that bear the stream's labels or are named after it; what
+	// of them is the stream's, ours.go says.
 	jobs []batchv1.Job
 	pods []corev1.Pod
-	// cron is the stream's CronJob, nil where there is none.
+	// cron is the recorded CronJob, nil where there is none.
 	cron *batchv1.CronJob
+	// strayCron is a CronJob of the stream's name that is not recorded, and that says that the stream owns it.
+	strayCron *batchv1.CronJob
 	// requests for this stream, oldest first.
 	requests []v1.BackfillRequest
 
@@ -99,21 +101,44 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName) (_ *
 	return w, nil
 }
 
-func (r *Reconciler) readJobs(ctx context.Context, w *world) error {
-	var jobs batchv1.JobList
-	// Reading our own writes is left to the recorded job below: to wait for every
-	// stream's Jobs here would couple them all.
-	err := r.Client.List(ctx, &jobs, client.InNamespace(w.stream.Namespace), client.MatchingFields{byStream: v1.KindStream + "/" + w.stream.Name},
-		&client.ListOptions{DisableReadYourWritesConsistency: true})
+func (r *Reconciler) readJobs(ctx context.Context, w *world) (err error) {
+	w.jobs, err = listed(w, func(by client.MatchingFields) ([]batchv1.Job, error) {
+		var jobs batchv1.JobList
+		err := r.Client.List(ctx, &jobs, client.InNamespace(w.stream.Namespace), by, &client.ListOptions{DisableReadYourWritesConsistency: true})
+		return jobs.Items, err
+	})
 	if err != nil {
 		return fmt.Errorf("list the jobs: %w", err)
 	}
-	w.jobs = jobs.Items
 	if w.record == nil {
 		return nil
 	}
 	w.job, err = r.recorded(ctx, w.stream.Namespace, w.record)
 	return err
+}
+
+// listed finds all that bears the stream's labels, and all that is named after it. To
+// read our own writes is left to the recorded job: to wait for every stream's Jobs here
+// would couple them all.
+func listed[T any, O interface {
+	*T
+	metav1.Object
+}](w *world, list func(by client.MatchingFields) ([]T, error)) ([]T, error) {
+	all, err := list(client.MatchingFields{byStream: v1.KindStream + "/" + w.stream.Name})
+	if err != nil {
+		return nil, err
+	}
+	named, err := list(client.MatchingFields{byMark: jobspec.Mark(w.stream.Name, w.stream.UID, v1.KindStream)})
+	if err != nil {
+		return nil, err
+	}
+	for i := range named {
+		uid := O(&named[i]).GetUID()
+		if !slices.ContainsFunc(all, func(o T) bool { return O(&o).GetUID() == uid }) {
+			all = append(all, named[i])
+		}
+	}
+	return all, nil
 }
 
 // recorded reads the recorded job. One that the cache does not know is unknown,
@@ -135,15 +160,16 @@ func (r *Reconciler) recorded(ctx context.Context, namespace string, record *v1.
 	return nil, nil
 }
 
-func (r *Reconciler) readPods(ctx context.Context, w *world) error {
-	var pods corev1.PodList
-	err := r.Client.List(ctx, &pods, client.InNamespace(w.stream.Namespace), client.MatchingFields{byStream: v1.KindStream + "/" + w.stream.Name},
-		&client.ListOptions{DisableReadYourWritesConsistency: true})
+func (r *Reconciler) readPods(ctx context.Context, w *world) (err error) {
+	w.pods, err = listed(w, func(by client.MatchingFields) ([]corev1.Pod, error) {
+		var pods corev1.PodList
+		err := r.Client.List(ctx, &pods, client.InNamespace(w.stream.Namespace), by, &client.ListOptions{DisableReadYourWritesConsistency: true})
+		return pods.Items, err
+	})
 	if err != nil {
 		return fmt.Errorf("list the pods: %w", err)
 	}
-	w.pods = pods.Items
-	return nil
+	return r.readDeparted(ctx, w)
 }
 
 func (r *Reconciler) readRequests(ctx context.Context, w *world) error {
@@ -210,40 +236,4 @@ func (r *Reconciler) input(ctx context.Context, w *world, mode v1.Mode, request 
 	}
 	in.Template = template
 	return in, jobspec.Check(in), nil
-}
-
-// nextRun is the number of the next run.
-func (w *world) nextRun() int64 { return w.lastRun() + 1 }
-
-// lastRun is the highest run number that is used up. Before a stream's first run that
-// is its creation time in Unix seconds, so that a stream that is created anew never
-// uses one again; and every run counts that can still be seen under the stream's name,
-// also of a former stream that was deleted in the very second of the new one's creation.
-func (w *world) lastRun() int64 {
-	last := max(w.stream.Status.Runs, w.stream.CreationTimestamp.Unix())
-	for i := range w.jobs {
-		last = max(last, runOf(&w.jobs[i]))
-	}
-	for i := range w.pods {
-		last = max(last, runOfName(w.pods[i].Labels[batchv1.JobNameLabel]))
-	}
-	return last
-}
-
-// runOfName is the run at the end of a Job's name; 0 where it has none.
-func runOfName(job string) int64 {
-	run, err := strconv.ParseInt(job[strings.LastIndex(job, "-")+1:], 10, 64)
-	if err != nil {
-		return 0
-	}
-	return run
-}
-
-// runOf is the number of the run that a Job of ours was made for; 0 where it says none.
-func runOf(j *batchv1.Job) int64 {
-	run, err := strconv.ParseInt(j.Annotations[v1.AnnotationRun], 10, 64)
-	if err != nil {
-		return 0
-	}
-	return run
 }

@@ -41,7 +41,7 @@ func (p *pass) createRequest(ctx context.Context, name, reason string) error {
 		return fmt.Errorf("%w: %w", errObserveAgain, err)
 	}
 	if !backlog.MadeFor(p.stream, there, reason) {
-		p.obstacle = &obstacle{v1.ReasonNameConflict, "It is backfillrequest " + there.Name + "."}
+		p.obstacle = &obstacle{reason: v1.ReasonNameConflict, detail: "It is backfillrequest " + there.Name + "."}
 		return nil
 	}
 	p.requested = there.UID

@@ -177,7 +177,10 @@ func messageIf(is bool, message string) string {
 // stallOf is the stall that is told in a phase: a stream that is stopped, or waits
 // for its user anyway, has nothing to wait for, and an obstacle says more.
 func (p *pass) stallOf(phase v1.StreamPhase) *stall {
-	if phase == v1.StreamSuspended || phase == v1.StreamFailed || p.obstacle != nil {
+	switch {
+	case p.obstacle != nil && p.obstacle.stalls:
+		return &stall{p.obstacle.reason, p.obstacle.message()}
+	case phase == v1.StreamSuspended, phase == v1.StreamFailed, p.obstacle != nil:
 		return nil
 	}
 	return p.stall
@@ -205,6 +208,7 @@ func (p *pass) announce(before, after *v1.StreamStatus) {
 	switch {
 	case refusal != "" && refusal != refusedBy(before): // so this pass has written it
 		p.event(corev1.EventTypeWarning, p.problem.Reason, p.problem.Message)
+	case p.obstacle != nil && p.obstacle.stalls: // told above
 	case before.Phase != after.Phase, !same && eventful[reason]:
 		kind := corev1.EventTypeNormal
 		if after.Phase == v1.StreamFailed || p.problem != nil && reason == p.problem.Reason || p.obstacle != nil || reason == v1.ReasonBackfillInterrupted || reason == v1.ReasonRunFailed {

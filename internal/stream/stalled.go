@@ -6,9 +6,12 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/internal/lifecycle"
@@ -30,7 +33,7 @@ type stall struct {
 // stalled looks for what the operator can only wait for, in the order in which it
 // has to be solved. It is no input of a decision: it changes what is told, not what is done.
 func (w *world) stalled() *stall {
-	for _, look := range []func() *stall{w.podThatStays, w.podThatDoesNotRun, w.crashLoop} {
+	for _, look := range []func() *stall{w.podThatStays, w.jobThatStays, w.podInTheWay, w.podThatDoesNotRun, w.crashLoop} {
 		if s := look(); s != nil {
 			return s
 		}
@@ -46,18 +49,92 @@ func (w *world) startDeadline() time.Duration {
 }
 
 // podThatStays is a pod that should have ended long ago: a deletionTimestamp is the
-// time at which the grace period is over.
+// time at which the grace period is over. One that has ended matters where somebody's
+// finalizer holds it: its Job cannot go before it.
 func (w *world) podThatStays() *stall {
 	for i := range w.pods {
 		p := &w.pods[i]
-		if p.DeletionTimestamp == nil || !alive(p) || w.wakesAt(p.DeletionTimestamp.Add(w.startDeadline())) {
+		if p.DeletionTimestamp == nil || w.claimOf(p) == noClaim && !w.isAccounted(p) || !alive(p) && len(foreignFinalizers(p)) == 0 ||
+			w.wakesAt(p.DeletionTimestamp.Add(w.startDeadline())) {
 			continue
 		}
+		if len(foreignFinalizers(p)) > 0 {
+			return &stall{v1.ReasonPodStays, fmt.Sprintf("Pod %s is %s", p.Name, onItsWayOut("pod", p))}
+		}
 		return &stall{v1.ReasonPodStays, fmt.Sprintf("Pod %s on node %q should have ended at %s and may still be writing, so nothing else starts. "+
-			"Bring the node back; where it is gone for good, delete the Node, or the pod with --force.",
-			p.Name, p.Spec.NodeName, p.DeletionTimestamp.UTC().Format(time.RFC3339))}
+			"Bring the node back; where it is gone for good, delete the Node, or the pod: kubectl delete pod %s -n %s --force",
+			p.Name, p.Spec.NodeName, p.DeletionTimestamp.UTC().Format(time.RFC3339), p.Name, p.Namespace)}
 	}
 	return nil
+}
+
+// jobThatStays is a Job, or the CronJob, that should have been gone long ago.
+func (w *world) jobThatStays() *stall {
+	if w.facts.Job == lifecycle.Active {
+		return nil // nothing waits for them
+	}
+	for _, c := range []*batchv1.CronJob{w.cron, w.strayCron} {
+		if c != nil && c.DeletionTimestamp != nil && !w.wakesAt(c.DeletionTimestamp.Add(w.startDeadline())) {
+			return &stall{v1.ReasonCronJobStays, fmt.Sprintf("CronJob %s is %s", c.Name, onItsWayOut("cronjob", c))}
+		}
+	}
+	for i := range w.jobs {
+		j := &w.jobs[i]
+		if finished(j) && !w.isRecorded(j.UID) || !w.isRecorded(j.UID) && !w.mayGo(j) && !w.ofFormer(j) {
+			continue
+		}
+		switch {
+		case j.DeletionTimestamp != nil && !w.wakesAt(j.DeletionTimestamp.Add(w.startDeadline())):
+			return &stall{v1.ReasonJobStays, fmt.Sprintf("Job %s is %s", j.Name, onItsWayOut("job", j))}
+		case j.DeletionTimestamp == nil && w.ofFormer(j) && !w.waits(j) && !w.wakesAt(w.stream.CreationTimestamp.Add(w.startDeadline())):
+			return &stall{v1.ReasonJobStays, fmt.Sprintf("Nothing starts beside job %s, which bears the stream's labels and names another owner. To end it: kubectl delete job %s -n %s", j.Name, j.Name, j.Namespace)}
+		}
+	}
+	return nil
+}
+
+// podInTheWay is somebody else's pod that may be writing, and that nothing starts beside.
+func (w *world) podInTheWay() *stall {
+	if w.facts.Job == lifecycle.Active {
+		return nil
+	}
+	for i := range w.pods {
+		p := &w.pods[i]
+		if !alive(p) || p.DeletionTimestamp != nil || w.isAccounted(p) || !w.isForeign(p) ||
+			w.wakesAt(latest(p.CreationTimestamp.Time, w.stream.CreationTimestamp.Time).Add(w.startDeadline())) {
+			continue
+		}
+		return &stall{v1.ReasonForeignPod, "Nothing starts beside " + inTheWay(p)}
+	}
+	return nil
+}
+
+// inTheWay names a pod that is not ours, whose it is, and what ends it.
+func inTheWay(p *corev1.Pod) string {
+	kind, name, owner := "pod", p.Name, "without a controller"
+	if by := metav1.GetControllerOf(p); by != nil {
+		kind, name, owner = strings.ToLower(by.Kind), by.Name, "controlled by "+by.Kind+" "+by.Name
+	}
+	return fmt.Sprintf("pod %s, %s, which bears the stream's labels or name and may be writing. To end it: kubectl delete %s %s -n %s",
+		p.Name, owner, kind, name, p.Namespace)
+}
+
+// onItsWayOut says since when an object is being deleted, and what keeps it.
+func onItsWayOut(kind string, o metav1.Object) string {
+	text := "being deleted since " + o.GetDeletionTimestamp().UTC().Format(time.RFC3339)
+	held := foreignFinalizers(o)
+	if len(held) == 0 {
+		return text + "; what it owns has to go first: kubectl describe " + kind + " " + o.GetName() + " -n " + o.GetNamespace()
+	}
+	return fmt.Sprintf("%s, and held by the finalizer %s. Have it removed by whoever set it; where nobody will: kubectl patch %s %s -n %s --type=json -p '[{\"op\":\"remove\",\"path\":\"/metadata/finalizers/%d\"}]'",
+		text, strings.Join(held, ", "), kind, o.GetName(), o.GetNamespace(), slices.Index(o.GetFinalizers(), held[0]))
+}
+
+// foreignFinalizers are those that Kubernetes does not take away by itself.
+func foreignFinalizers(o metav1.Object) []string {
+	return slices.DeleteFunc(slices.Clone(o.GetFinalizers()), func(f string) bool {
+		return f == metav1.FinalizerDeleteDependents || f == metav1.FinalizerOrphanDependents || f == batchv1.JobTrackingFinalizer
+	})
 }
 
 // podThatDoesNotRun is the released job's pod that has not got to run in time.

@@ -466,7 +466,7 @@ func TestRunsGrowPastAFormerStreams(t *testing.T) {
 	last := c.stream().CreationTimestamp.Unix() + 7
 	job := jobspec.Name("orders", "former", v1.KindStream, last)
 	left := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "left", Labels: map[string]string{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: job + "-left1", Labels: map[string]string{
 			v1.LabelManagedBy: v1.ManagedBy, v1.LabelStreamID: "orders", v1.LabelStreamKind: v1.KindStream,
 			batchv1.JobNameLabel: job, batchv1.ControllerUidLabel: "former-job",
 		}},
@@ -479,7 +479,7 @@ func TestRunsGrowPastAFormerStreams(t *testing.T) {
 	}
 	c.must(c.api.Delete(t.Context(), left))
 	c.settle()
-	if got := runOf(c.running()); got != last+1 {
+	if got := jobspec.RunOf(c.running().Name); got != last+1 {
 		t.Errorf("the first run is %d, that of the former stream was %d", got, last)
 	}
 }

@@ -67,14 +67,14 @@ func (w *world) history() []*batchv1.Job {
 	var list []*batchv1.Job
 	for i := range w.jobs {
 		j := &w.jobs[i]
-		if !finished(j) || j.DeletionTimestamp != nil || !w.isOurJob(j) || w.isRecorded(j.UID) && w.record.Outcome == "" {
+		if !finished(j) || j.DeletionTimestamp != nil || !w.mayGo(j) || w.isRecorded(j.UID) && w.record.Outcome == "" {
 			continue
 		}
-		if runOf(j) > w.stream.Status.Runs {
+		if w.runOf(j) > w.stream.Status.Runs {
 			continue
 		}
 		list = append(list, j)
 	}
-	slices.SortFunc(list, func(a, b *batchv1.Job) int { return cmp.Compare(runOf(a), runOf(b)) })
+	slices.SortFunc(list, func(a, b *batchv1.Job) int { return cmp.Compare(w.runOf(a), w.runOf(b)) })
 	return list
 }

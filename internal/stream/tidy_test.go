@@ -14,12 +14,13 @@ import (
 	"k8s.io/utils/ptr"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/jobspec"
 )
 
 func finishedJob(run int, change ...func(*batchv1.Job)) batchv1.Job {
 	number := strconv.Itoa(run)
 	j := batchv1.Job{ObjectMeta: metav1.ObjectMeta{
-		Name: "job-" + number, UID: types.UID(number), Annotations: map[string]string{v1.AnnotationRun: number},
+		Name: jobspec.Name("orders", "stream", v1.KindStream, int64(run)), UID: types.UID(number), Annotations: map[string]string{v1.AnnotationRun: number},
 		OwnerReferences: []metav1.OwnerReference{{Kind: v1.KindStream, UID: "stream", Controller: ptr.To(true)}},
 	}}
 	j.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobComplete, Status: corev1.ConditionTrue}}
@@ -48,7 +49,7 @@ func TestATTLIsANumber(t *testing.T) {
 
 func TestHistoryIsOnlyWhatIsRecorded(t *testing.T) {
 	w := &world{
-		stream: &v1.Stream{ObjectMeta: metav1.ObjectMeta{UID: "stream"}, Status: v1.StreamStatus{
+		stream: &v1.Stream{ObjectMeta: metav1.ObjectMeta{Name: "orders", UID: "stream"}, Status: v1.StreamStatus{
 			Runs: 7, Failure: &v1.Failure{JobUID: "3"},
 		}},
 		record: &v1.JobRecord{UID: "7"},
@@ -60,13 +61,14 @@ func TestHistoryIsOnlyWhatIsRecorded(t *testing.T) {
 			finishedJob(3),
 			finishedJob(2, func(j *batchv1.Job) { j.Status.Conditions = nil }),
 			finishedJob(1),
+			finishedJob(6, func(j *batchv1.Job) { j.Name = "a-users-own" }),
 		},
 	}
 	var got []string
 	for _, j := range w.history() {
-		got = append(got, j.Name)
+		got = append(got, string(j.UID))
 	}
-	if want := []string{"job-1", "job-3", "job-5"}; !slices.Equal(got, want) {
+	if want := []string{"1", "3", "5"}; !slices.Equal(got, want) {
 		t.Errorf("history: %v, want %v", got, want)
 	}
 	w.record.Outcome = v1.OutcomeSucceeded

@@ -17,6 +17,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/jobspec"
 	"github.com/arcane-streaming/arcane-operator/internal/tracing"
 	"github.com/arcane-streaming/arcane-operator/test/collector"
 )
@@ -82,8 +83,11 @@ func TestATraceShowsTheStepThatFailed(t *testing.T) {
 func TestATraceNamesAnObstacle(t *testing.T) {
 	c := newCluster(t, orders(noBackfill)...)
 	c.settle()
-	name := c.jobs()[0].Name
-	c = newCluster(t, append(orders(noBackfill), &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}})...)
+	objects, run := orders(noBackfill), jobspec.RunOf(c.jobs()[0].Name)
+	for i := range int64(namesTried) {
+		objects = append(objects, &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: jobspec.Name("orders", c.stream().UID, v1.KindStream, run+i)}})
+	}
+	c = newCluster(t, objects...)
 	there, reconcile := traced(t, c)
 	if err := reconcile(); err != nil {
 		t.Fatal(err)

@@ -17,12 +17,15 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/jobspec"
 )
 
 // The indexes by which the cache finds what belongs together.
 const (
-	// byStream finds the Jobs and pods of a stream: "kind/name".
+	// byStream finds the Jobs and pods that bear a stream's labels: "kind/name".
 	byStream = "stream.arcane/stream"
+	// byMark finds the Jobs and pods that are named after a stream, whatever their labels say.
+	byMark = "stream.arcane/mark"
 	// byClass finds the Streams of a class.
 	byClass = "stream.arcane/class"
 	// byTemplate finds the Streams, classes and requests that name a template: "namespace/name".
@@ -39,6 +42,8 @@ func indexes(ctx context.Context, indexer client.FieldIndexer) error {
 	}{
 		{&batchv1.Job{}, byStream, labelsOfStream},
 		{&corev1.Pod{}, byStream, labelsOfStream},
+		{&batchv1.Job{}, byMark, marks},
+		{&corev1.Pod{}, byMark, marks},
 		{&v1.BackfillRequest{}, byStreamID, func(o client.Object) []string { return []string{o.(*v1.BackfillRequest).Spec.StreamID} }},
 		{&v1.Stream{}, byClass, func(o client.Object) []string { return []string{o.(*v1.Stream).Spec.StreamClass} }},
 		{&v1.Stream{}, byTemplate, templatesOfStream},
@@ -54,11 +59,13 @@ func indexes(ctx context.Context, indexer client.FieldIndexer) error {
 
 func labelsOfStream(o client.Object) []string {
 	l := o.GetLabels()
-	if l[v1.LabelManagedBy] != v1.ManagedBy || l[v1.LabelStreamID] == "" {
+	if l[v1.LabelStreamID] == "" {
 		return nil
 	}
 	return []string{l[v1.LabelStreamKind] + "/" + l[v1.LabelStreamID]}
 }
+
+func marks(o client.Object) []string { return jobspec.Marks(o.GetName()) }
 
 func templatesOfStream(o client.Object) []string {
 	s := o.(*v1.Stream)

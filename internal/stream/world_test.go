@@ -7,14 +7,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	clocktesting "k8s.io/utils/clock/testing"
@@ -51,6 +54,9 @@ type cluster struct {
 	reconciler *Reconciler
 	// counters of all operators, nil where nobody counts.
 	counters *telemetry.Counters
+
+	// admit is what a policy makes of what is created; nil where there is none.
+	admit func(client.Object)
 
 	writes  []string
 	faultAt int
@@ -96,11 +102,31 @@ func (f indexerFunc) IndexField(_ context.Context, o client.Object, field string
 // restart makes a fresh operator, which remembers nothing.
 func (c *cluster) restart() {
 	counted := interceptor.NewClient(c.api, interceptor.Funcs{
+		Get: func(ctx context.Context, w client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+			if err := w.Get(ctx, key, o, opts...); err != nil || isCached(o) {
+				return err
+			}
+			return apierrors.NewNotFound(schema.GroupResource{Resource: "objects"}, key.Name)
+		},
+		List: func(ctx context.Context, w client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+			err := w.List(ctx, list, opts...)
+			switch l := list.(type) {
+			case *batchv1.JobList:
+				l.Items = slices.DeleteFunc(l.Items, func(j batchv1.Job) bool { return !isCached(&j) })
+			case *corev1.PodList:
+				l.Items = slices.DeleteFunc(l.Items, func(p corev1.Pod) bool { return !isCached(&p) })
+			}
+			return err
+		},
 		Create: func(ctx context.Context, w client.WithWatch, o client.Object, opts ...client.CreateOption) error {
 			return c.write("create", o, func() error {
 				c.uids++
 				o.SetUID(types.UID(fmt.Sprintf("uid-%d", c.uids)))
 				o.SetCreationTimestamp(metav1.NewTime(c.clock.Now()))
+				o.SetGeneration(1)
+				if c.admit != nil {
+					c.admit(o)
+				}
 				return w.Create(ctx, o, opts...)
 			})
 		},
@@ -123,6 +149,16 @@ func (c *cluster) restart() {
 		},
 	})
 	c.reconciler = &Reconciler{Client: counted, Live: c.api, Events: c.events, Clock: c.clock, Counters: c.counters}
+}
+
+// isCached tells whether the operator's cache holds an object: of Jobs, CronJobs and pods
+// those that bear the label of a stream.
+func isCached(o client.Object) bool {
+	switch o.(type) {
+	case *batchv1.Job, *batchv1.CronJob, *corev1.Pod:
+		return o.GetLabels()[v1.LabelStreamID] != ""
+	}
+	return true
 }
 
 // ofAnother refuses a patch that names another object, as the API server does and the

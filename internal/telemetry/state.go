@@ -147,7 +147,7 @@ func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
 
 func (c *census) readJobs(ctx context.Context, from cache.Cache) error {
 	return each(ctx, from, &batchv1.JobList{}, func(j *batchv1.Job) {
-		if j.Labels[v1.LabelManagedBy] == v1.ManagedBy && j.Labels[v1.LabelStreamKind] == v1.KindStream {
+		if j.Labels[v1.LabelStreamKind] == v1.KindStream {
 			c.tally(j.Namespace, c.classOf(j.Namespace, j.Labels[v1.LabelStreamID])).jobs[[2]string{modeOfJob(j), phaseOfJob(j)}]++
 		}
 	})

@@ -92,7 +92,7 @@ func everyPhase(t testing.TB) *cached {
 		aJob("a", "is-running"), aJob("b", "is-running", isHeld), aJob("c", "is-running", isDeleted, isHeld), aJob("d", "is-failed", ended(batchv1.JobFailed), isDeleted),
 		aJob("e", "is-backfilling", backfills), aJob("f", "is-backfilling", backfills, ended(batchv1.JobComplete)),
 		aJob("g", "is-scheduled", isScheduled), aJob("h", "gone", isDeleted),
-		aJob("foreign", "is-running", func(j *batchv1.Job) { delete(j.Labels, v1.LabelManagedBy) }),
+		aJob("foreign", "is-running", func(j *batchv1.Job) { j.Labels[v1.LabelStreamKind] = "PostgresStream" }),
 	}
 	for _, phase := range requestPhases {
 		c.requests = append(c.requests, aRequest("is-"+strings.ToLower(string(phase)), "new", phase, "", 0))
