@@ -44,6 +44,8 @@ const (
 	ReasonStreamEnded          Reason = "StreamEnded"
 	ReasonBackingOff           Reason = "BackingOff"
 	ReasonDisrupted            Reason = "Disrupted"
+	ReasonPodEnded             Reason = "PodEnded"
+	ReasonMainContainerEnded   Reason = "MainContainerEnded"
 	ReasonJobFailed            Reason = "JobFailed"
 	ReasonRestarting           Reason = "Restarting"
 	ReasonRestartWaits         Reason = "RestartBackOff"

@@ -36,11 +36,15 @@ const (
 )
 
 // Outcome is the end of a job that has been recorded but perhaps not yet carried out.
-// +kubebuilder:validation:Enum=Succeeded
+// +kubebuilder:validation:Enum=Succeeded;Ended
 type Outcome string
 
-// OutcomeSucceeded means: the backfill's success can be trusted, whatever happens to its Job from now on.
-const OutcomeSucceeded Outcome = "Succeeded"
+const (
+	// OutcomeSucceeded means: the backfill's success can be trusted, whatever happens to its Job from now on.
+	OutcomeSucceeded Outcome = "Succeeded"
+	// OutcomeEnded means: the end has been recorded and carried out, and the Job is still there.
+	OutcomeEnded Outcome = "Ended"
+)
 
 // JobRecord is the job that was started last and whose end has not yet been carried out.
 type JobRecord struct {
@@ -64,9 +68,18 @@ type JobRecord struct {
 	// StartTime is when the job was recorded.
 	// +optional
 	StartTime *metav1.Time `json:"startTime,omitempty"`
-	// Outcome is set once the job's end can no longer be lost.
+	// Outcome is set once the job's end can no longer be lost. Succeeded: a backfill's
+	// success, which its request is still to be told of. Ended: all of it has been carried out.
 	// +optional
 	Outcome Outcome `json:"outcome,omitempty"`
+	// Lingers: when the outcome was recorded the Job had not ended, because other
+	// containers ran on beside the main one. Nothing starts before it was seen gone.
+	// +optional
+	Lingers bool `json:"lingers,omitempty"`
+	// EndedPodUID is the UID of the pod whose main container had failed by itself before the
+	// operator deleted the pod.
+	// +optional
+	EndedPodUID types.UID `json:"endedPodUID,omitempty"`
 }
 
 // CronJobRecord is the CronJob that the operator has made, as its own last write left it.

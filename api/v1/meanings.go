@@ -110,6 +110,12 @@ var ofStreams = []Explanation{
 	},
 	{ReasonDisrupted, at(told), "The pod was deleted or evicted; its job is replaced.", nothingToDo},
 	{
+		ReasonPodEnded, at(told),
+		"The pod ended by itself after running well, in a way that the failure policy ignores; its job is kept for its log, and another one starts.",
+		look("The event holds the exit code and the pod's last words."),
+	},
+	{ReasonMainContainerEnded, at(decided), "The job's main container has ended; what runs on beside it is ended too.", nothingToDo},
+	{
 		ReasonJobFailed, at(warned),
 		"The job failed.",
 		act("Suspend the stream to acknowledge it, then resume it; a BackfillRequest made in between runs first."),

@@ -33,36 +33,29 @@ func TestRunsAreHeld(t *testing.T) {
 	}
 }
 
-// TestSameCronSeesEveryDrift: what somebody changes by hand is put right.
-func TestSameCronSeesEveryDrift(t *testing.T) {
+// TestDigestOfCron: what is sent makes the digest, all of it.
+func TestDigestOfCron(t *testing.T) {
 	wanted := scheduledCron(t)
-	if !SameCron(wanted.DeepCopy(), wanted) {
-		t.Error("it is not the same as itself")
+	is := DigestOfCron(wanted)
+	if DigestOfCron(wanted.DeepCopy()) != is {
+		t.Error("equal CronJobs have two digests")
 	}
 	for name, change := range map[string]func(*batchv1.CronJob){
-		"schedule":       func(c *batchv1.CronJob) { c.Spec.Schedule = "* * * * *" },
-		"time zone":      func(c *batchv1.CronJob) { c.Spec.TimeZone = nil },
-		"concurrency":    func(c *batchv1.CronJob) { c.Spec.ConcurrencyPolicy = batchv1.AllowConcurrent },
-		"runs not held":  func(c *batchv1.CronJob) { c.Spec.JobTemplate.Spec.Suspend = ptr.To(false) },
-		"pods at a time": func(c *batchv1.CronJob) { c.Spec.JobTemplate.Spec.Parallelism = ptr.To[int32](3) },
-		"pods of a run":  func(c *batchv1.CronJob) { c.Spec.JobTemplate.Spec.Completions = nil },
-		"replacement": func(c *batchv1.CronJob) {
-			c.Spec.JobTemplate.Spec.PodReplacementPolicy = ptr.To(batchv1.TerminatingOrFailed)
-		},
-		"TTL of the runs":    func(c *batchv1.CronJob) { c.Spec.JobTemplate.Spec.TTLSecondsAfterFinished = ptr.To[int32](1) },
-		"labels of the runs": func(c *batchv1.CronJob) { c.Spec.JobTemplate.Labels = nil },
-		"configuration":      func(c *batchv1.CronJob) { c.Annotations["configuration-hash"] = "other" },
+		"schedule":         func(c *batchv1.CronJob) { c.Spec.Schedule = "* * * * *" },
+		"time zone":        func(c *batchv1.CronJob) { c.Spec.TimeZone = nil },
+		"concurrency":      func(c *batchv1.CronJob) { c.Spec.ConcurrencyPolicy = batchv1.AllowConcurrent },
+		"runs not held":    func(c *batchv1.CronJob) { c.Spec.JobTemplate.Spec.Suspend = ptr.To(false) },
+		"labels":           func(c *batchv1.CronJob) { c.Labels["team"] = "sales" },
+		"owner":            func(c *batchv1.CronJob) { c.OwnerReferences[0].UID = "other" },
+		"runs' labels":     func(c *batchv1.CronJob) { c.Spec.JobTemplate.Labels = nil },
+		"runs' containers": func(c *batchv1.CronJob) { c.Spec.JobTemplate.Spec.Template.Spec.Containers[0].Image = "other" },
+		"configuration":    func(c *batchv1.CronJob) { c.Annotations["configuration-hash"] = "other" },
 	} {
 		changed := wanted.DeepCopy()
 		change(changed)
-		if SameCron(changed, wanted) {
+		if DigestOfCron(changed) == is {
 			t.Errorf("a change of %s is not seen", name)
 		}
-	}
-	paused := wanted.DeepCopy()
-	paused.Spec.Suspend = ptr.To(true)
-	if !SameCron(paused, wanted) {
-		t.Error("whether it makes runs now is not asked")
 	}
 }
 

@@ -135,6 +135,21 @@ func exitCodes(class *v1.StreamClass, actions ...v1.FailureAction) []int32 {
 	return slices.Compact(codes)
 }
 
+// Ignores tells whether a policy ignores a container's exit code: the first rule that
+// matches decides, as in the Job controller.
+func Ignores(policy *batchv1.PodFailurePolicy, container string, code int32) bool {
+	for _, rule := range policy.Rules {
+		on := rule.OnExitCodes
+		if on == nil || on.ContainerName != nil && *on.ContainerName != container {
+			continue
+		}
+		if in := slices.Contains(on.Values, code); in == (on.Operator == batchv1.PodFailurePolicyOnExitCodesOpIn) {
+			return rule.Action == batchv1.PodFailurePolicyActionIgnore
+		}
+	}
+	return false
+}
+
 // MainContainer is the container that exit codes are about: the class's
 // containerName, else the template's first; empty where there is neither.
 func MainContainer(class *v1.StreamClass, t *v1.StreamingJobTemplate) string {

@@ -34,6 +34,11 @@ const (
 	ReleaseJob Verb = "ReleaseJob"
 	// DeleteJob deletes the recorded job in the foreground.
 	DeleteJob Verb = "DeleteJob"
+	// EndPod deletes the pod whose main container has failed, so that the Job controller
+	// counts the failure.
+	EndPod Verb = "EndPod"
+	// EndJob lets the Job controller end the recorded job, whose ended pods stay for their logs.
+	EndJob Verb = "EndJob"
 	// DeleteStray deletes a job that is not recorded.
 	DeleteStray Verb = "DeleteStray"
 	// DeleteOrphans deletes live pods whose Job no longer exists.
@@ -95,6 +100,10 @@ const (
 	RecordInterrupted Verb = "RecordInterrupted"
 	// RecordFailure notes a failure that waits for its user.
 	RecordFailure Verb = "RecordFailure"
+	// RecordPodEnd notes that a streaming job's pod ended by itself after running well.
+	RecordPodEnd Verb = "RecordPodEnd"
+	// NotePod notes which pod's main container had failed before anybody deleted the pod.
+	NotePod Verb = "NotePod"
 	// RecordEnd notes the end of a streaming job and when the next one is due.
 	RecordEnd Verb = "RecordEnd"
 )
@@ -127,6 +136,8 @@ var verbs = []struct {
 	{CreateStream, Write},
 	{ReleaseJob, Write},
 	{DeleteJob, Write},
+	{EndPod, Write},
+	{EndJob, Write},
 	{DeleteStray, Write},
 	{DeleteOrphans, Write},
 	{ApplyCron, Write},
@@ -152,6 +163,8 @@ var verbs = []struct {
 	{RecordInterrupted, Remember},
 	{RecordFailure, Remember},
 	{RecordEnd, Remember},
+	{RecordPodEnd, Remember},
+	{NotePod, Remember},
 	{RecordRun, Remember},
 	{RecordRunFailed, Remember},
 	{ForgetVanished, Remember},

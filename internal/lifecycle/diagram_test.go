@@ -148,7 +148,9 @@ func happenings(o Observation) []Observation {
 		add(active, func(n *Observation) { n.Job = end })
 	}
 	add(active, func(n *Observation) { n.Job, n.Others = Vanished, OrphanPods })
-	add(active && !backfill, func(n *Observation) { n.Disrupted = true })
+	add(active && !backfill, func(n *Observation) { n.Pod = PodTakenAway })
+	add(active && !backfill, func(n *Observation) { n.Pod = PodEnded })
+	add(active, func(n *Observation) { n.Lingers = true })
 	add(active && backfill, func(n *Observation) { n.Wanted = false })
 	add(active && backfill, func(n *Observation) { n.Inputs = ChangeWaits })
 	add(active, func(n *Observation) { n.Inputs = Changed })

@@ -38,7 +38,9 @@ var (
 	run         = guard{"run of the schedule", func(o Observation) bool { return o.Mode == v1.ModeScheduled }}
 	wanted      = guard{"wanted", func(o Observation) bool { return o.Wanted }}
 	changed     = guard{"inputs changed", func(o Observation) bool { return o.Inputs == Changed }}
-	disrupted   = guard{"disrupted", func(o Observation) bool { return o.Disrupted }}
+	takenAway   = guard{"pod taken away", func(o Observation) bool { return o.Pod == PodTakenAway }}
+	podEnded    = guard{"pod ended by itself", func(o Observation) bool { return o.Pod == PodEnded }}
+	lingers     = guard{"lingers", func(o Observation) bool { return o.Lingers }}
 
 	// unfinished: the recorded job can be stopped.
 	unfinished = guard{"unfinished", func(o Observation) bool { return o.Job == Held || o.Job == Active }}

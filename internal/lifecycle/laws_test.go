@@ -28,6 +28,7 @@ func judge(o Observation, d Decision) error {
 		{"what nobody accounts for is removed", strangersAreRemoved},
 		{"failure and initial backfill are decided by their facts alone", memoryIsJustified},
 		{"one workload, and that of the backend that is wanted", scheduleIsKept},
+		{"what runs on beside an ended main container is ended, and its end recorded first", lingeringEnds},
 		{"a pass that nothing else will follow up goes on by itself", wakesUp},
 	} {
 		if !law.holds(o, d) {
@@ -44,7 +45,7 @@ func mayRun(o Observation) bool {
 }
 
 func createIsFree(o Observation, d Decision) bool {
-	free := o.Others == Nobody && mayRun(o) && (o.Job == NoJob || o.Job == Vanished || o.Job == Over)
+	free := o.Others == Nobody && mayRun(o) && !o.Lingers && (o.Job == NoJob || o.Job == Vanished || o.Job == Over)
 	switch {
 	case has(d, CreateBackfill):
 		return free && o.Request == RequestReady && !makesNow(o) && d.Phase == v1.StreamBackfilling
@@ -118,7 +119,7 @@ func scheduleIsKept(o Observation, d Decision) bool {
 	case has(d, DeleteCron):
 		return !o.Suspended && o.Acceptable && !waits && (o.Cron == CronUnwanted || o.Cron == CronLeftOver)
 	case has(d, Close):
-		return o.Job == Over && !startsNext(o)
+		return o.Job == Over && !o.Lingers && !startsNext(o)
 	case has(d, ForgetVanished):
 		return o.Job == Vanished && o.Others != Leaving && o.Cron != CronStopping && !startsNext(o)
 	}
@@ -134,7 +135,7 @@ func wrongJobRuns(o Observation) bool { return wrongJob(o) && (o.Job == Held || 
 
 func runsWellIsLeftAlone(o Observation, d Decision) bool {
 	quiet := o.Others < OrphanPods && !o.LooseRequest && o.Initial == Decided && o.Restarts != Healed
-	well := o.Job == Active && !o.Suspended && !o.Deleting && o.Wanted && o.Inputs != Changed && !o.Disrupted && o.Failure == NoFailure &&
+	well := o.Job == Active && !o.Suspended && !o.Deleting && o.Wanted && o.Inputs != Changed && o.Pod == PodServes && !o.Lingers && o.Failure == NoFailure &&
 		(!o.RestartAsked || !o.Acceptable)
 	replaced := o.Acceptable && o.Mode != v1.ModeBackfill && (o.Request == RequestReady || wrongJob(o))
 	if !quiet || !well || replaced {
@@ -159,9 +160,12 @@ func deleteHasReason(o Observation, d Decision) bool {
 	if !has(d, DeleteJob) {
 		return true
 	}
+	if o.Job == Over {
+		return o.Lingers
+	}
 	reason := o.Suspended || !o.Wanted || o.RestartAsked && o.Acceptable
 	if mayRun(o) {
-		reason = reason || o.Inputs == Changed || o.Disrupted || o.Mode != v1.ModeBackfill && o.Request == RequestReady || wrongJob(o)
+		reason = reason || o.Inputs == Changed || o.Pod == PodTakenAway || o.Mode != v1.ModeBackfill && o.Request == RequestReady || wrongJob(o)
 	}
 	return reason && (o.Job == Held || o.Job == Active) && !o.Deleting
 }
@@ -171,7 +175,7 @@ func suspendedIsStopped(o Observation, d Decision) bool {
 		return true
 	}
 	forgotten := o.Job == NoJob && o.Failure == NoFailure && o.Restarts == NoRestarts || has(d, Forget)
-	stopped := o.Job == NoJob || o.Job == Vanished || o.Job == Over
+	stopped := !o.Lingers && (o.Job == NoJob || o.Job == Vanished || o.Job == Over)
 	return o.Suspended && forgotten && stopped && o.Others == Nobody && !makesNow(o) && o.Cron != CronStopping
 }
 
@@ -209,12 +213,15 @@ var protocol = []struct {
 	{Claim, []Verb{LookFormer, CreateStream}},
 	{ReleaseJob, []Verb{LookAgain}},
 	{DeleteJob, []Verb{LookJob, ClaimStop}},
+	{EndJob, []Verb{LookJob, RecordPodEnd}},
+	{EndPod, []Verb{NotePod}},
 	{PauseCron, []Verb{ClaimStop}},
 	{DeleteCron, []Verb{ClaimStop}},
 	{ClaimRun, []Verb{LookFormer}},
 	{ForgetVanished, []Verb{LookStopped}},
 	{DeleteStray, []Verb{ClaimDiscard}},
 	{Forget, []Verb{LookStopped}},
+	{RecordCron, []Verb{ApplyCron}},
 	{RecordInitial, []Verb{CreateInitial}},
 	{RecordGap, []Verb{CreateGap}},
 }
@@ -234,10 +241,10 @@ func protocolIsKept(o Observation, d Decision) bool {
 		kept = kept && (fits || !named)
 	}
 	created := has(d, CreateBackfill) || has(d, CreateStream)
-	stops := has(d, DeleteJob) && !o.Suspended
+	stops := has(d, DeleteJob) && !o.Suspended && o.Job != Over
 	return kept && created == has(d, Claim) &&
 		has(d, ClaimStop) == (has(d, DeleteJob) || has(d, PauseCron) || has(d, DeleteCron)) && has(d, ClaimDiscard) == has(d, DeleteStray) &&
-		has(d, CreateInitial) == has(d, RecordInitial) && has(d, CreateGap) == has(d, RecordGap) && has(d, LookStopped) == (has(d, Forget) || has(d, ForgetVanished)) &&
+		has(d, CreateInitial) == has(d, RecordInitial) && has(d, ApplyCron) == has(d, RecordCron) && has(d, CreateGap) == has(d, RecordGap) && has(d, LookStopped) == (has(d, Forget) || has(d, ForgetVanished)) &&
 		has(d, LookEnded) == (stops && !o.Wanted) &&
 		has(d, LookReady) == (forRequest(o, d) && (stops || has(d, PauseCron)))
 }
@@ -248,12 +255,25 @@ func forRequest(o Observation, d Decision) bool {
 		!o.Suspended && has(d, PauseCron)
 }
 
+// lingeringEnds: an ended main container decides, whatever runs beside it.
+func lingeringEnds(o Observation, d Decision) bool {
+	switch {
+	case o.Deleting || !o.Lingers:
+		return !has(d, EndPod) && has(d, EndJob) == (o.Pod == PodEnded && d.Reason == v1.ReasonPodEnded)
+	case o.Job == Active:
+		return slices.Equal(d.Do, []Verb{NotePod, EndPod})
+	case o.Job == Over:
+		return slices.Equal(d.Do, []Verb{LookJob, ClaimStop, DeleteJob})
+	}
+	return !has(d, EndPod) && !has(d, EndJob)
+}
+
 func deletingIsLeft(o Observation, d Decision) bool {
 	return !o.Deleting || len(d.Do) == 0 && d.Phase == keep
 }
 
 func strangersAreRemoved(o Observation, d Decision) bool {
-	ended := o.Job >= Succeeded && o.Job <= Done
+	ended := o.Job >= Succeeded && o.Job <= Done || o.Lingers
 	first := !o.Deleting && !ended
 	switch {
 	case first && o.Others == StrayJob:
@@ -286,7 +306,7 @@ func memoryIsJustified(o Observation, d Decision) bool {
 // another at once, since no watch tells us of our own writes; one that waits for
 // a time says so.
 func wakesUp(_ Observation, d Decision) bool {
-	answered := has(d, DeleteJob) || has(d, DeleteStray) || has(d, DeleteOrphans) || has(d, ReleaseJob) ||
+	answered := has(d, DeleteJob) || has(d, DeleteStray) || has(d, DeleteOrphans) || has(d, ReleaseJob) || has(d, EndJob) || has(d, EndPod) ||
 		has(d, PauseCron) || has(d, DeleteCron)
 	if d.Again != (len(d.Do) > 0 && !answered) {
 		return false
@@ -315,5 +335,5 @@ func isHome(o Observation, d Decision) bool {
 	case o.Cron != NoCron:
 		return false
 	}
-	return d.Phase == v1.StreamRunning && o.Job == Active && o.Mode == v1.ModeStream && o.Request != RequestReady && o.Inputs == Same && !o.Disrupted && o.Restarts == NoRestarts
+	return d.Phase == v1.StreamRunning && o.Job == Active && o.Mode == v1.ModeStream && o.Request != RequestReady && o.Inputs == Same && o.Pod == PodServes && !o.Lingers && o.Restarts == NoRestarts
 }

@@ -35,10 +35,12 @@ type Observation struct {
 	Wanted bool
 	// Inputs: whether the recorded unfinished job is what would be built now.
 	Inputs Inputs
-	// Disrupted: the recorded streaming job's pod was taken away from it, or ended
-	// in an ignored way after running well, and only the Job controller's own
-	// back-off, which never heals, would bring the next one.
-	Disrupted bool
+	// Pod is what the recorded streaming job's newest pod tells.
+	Pod Pod
+	// Lingers: the main container of the recorded job's pod has ended, and others beside
+	// it run on, so that the Job does not end by itself. Of an active job: the main
+	// container has failed.
+	Lingers bool
 	// Others is what there is of ours beside the recorded job: the most urgent of it.
 	Others Others
 	// Initial is what is to be done about the initial backfill. Durable: it is
@@ -79,10 +81,13 @@ func (o Observation) canonicalJob() Observation {
 	if o.Mode != v1.ModeBackfill || !unfinished {
 		o.Wanted = true
 	}
+	if o.Job < Active || o.Job == Stopping || o.Job == Vanished || o.Pod != PodServes {
+		o.Lingers = false
+	}
 	if active && o.Mode == v1.ModeStream {
 		return o
 	}
-	o.Disrupted = false
+	o.Pod = PodServes
 	if o.Restarts == Healed {
 		o.Restarts = Counted
 	}
@@ -141,6 +146,20 @@ const (
 	CronStopping
 )
 
+// Pod is what the newest pod of a streaming job tells of it. Only the Job controller's own
+// back-off, which never heals, would bring the next one.
+type Pod int
+
+// What a pod may tell.
+const (
+	// PodServes: nothing that calls for anything.
+	PodServes Pod = iota
+	// PodTakenAway: somebody deleted or evicted it.
+	PodTakenAway
+	// PodEnded: it ran well and then ended by itself, in a way that the failure policy ignores.
+	PodEnded
+)
+
 // Failure is an unacknowledged failure, and what may be done about it.
 type Failure int
 
@@ -196,7 +215,7 @@ const (
 	Failed
 	// Done: a backfill whose trusted success is recorded and whose request still waits for it.
 	Done
-	// Over: a backfill whose trusted success is recorded and whose request has ended.
+	// Over: its end is recorded and carried out.
 	Over
 )
 

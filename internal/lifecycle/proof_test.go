@@ -45,7 +45,8 @@ func TestEveryRuleWinsSomewhere(t *testing.T) {
 // the cluster may answer and every crash between two verbs, and finds each way
 // ending in the declared state.
 func TestTheWorldSettles(t *testing.T) {
-	if err := settle(rules, observations()); err != nil {
+	all := observations()
+	if err := settle(rules, all, all); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -76,13 +77,19 @@ func TestEveryVerbIsUsed(t *testing.T) {
 // expects the laws or the settling to notice.
 func TestEveryPartIsNeeded(t *testing.T) {
 	all := observations()
+	// Nearly every part is missed by some of a few: the whole is asked about the others.
+	var few []Observation
+	for i := 0; i < len(all); i += 101 {
+		few = append(few, all[i])
+	}
 	tables := mutants()
 	names := make(chan string)
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
 			for name := range names {
-				if judgeAll(tables[name], all) == nil && settle(tables[name], all) == nil {
+				table := tables[name]
+				if judgeAll(table, few) == nil && settle(table, few, all) == nil && judgeAll(table, all) == nil && settle(table, all, all) == nil {
 					t.Errorf("nothing notices that %s is missing", name)
 				}
 			}
@@ -141,16 +148,16 @@ var (
 	errCircle  = errors.New("the operator goes in a circle")
 )
 
-// settle checks that each way from each observation ends at home: with the
+// settle checks that each way from each of some observations ends at home: with the
 // operator and the cluster moving in any order nothing goes in a circle, and where
 // nothing moves any more is home. A crash between two verbs leaves one of the
 // observations, and from each of them the way home is proven.
-func settle(table []rule, all []Observation) error {
+func settle(table []rule, from, all []Observation) error {
 	colour := make([]uint8, codes)
 	for _, o := range all {
 		colour[code(o)] = unknown
 	}
-	for _, o := range all {
+	for _, o := range from {
 		if err := walk(table, o, colour); err != nil {
 			return err
 		}

@@ -57,6 +57,11 @@ var rules = []rule{
 	{"record-failure", all(failed), do(RecordFailure), v1.StreamFailed, v1.ReasonJobFailed, again},
 	{"record-end", all(succeeded), do(RecordEnd), v1.StreamPending, v1.ReasonStreamEnded, again},
 
+	// What runs on beside a main container that has ended is ended: once that end is
+	// recorded, with the job; before, so that the Job controller counts the failure.
+	{"end-job", all(over, lingers), do(LookJob, ClaimStop, DeleteJob), keep, v1.ReasonMainContainerEnded, watched},
+	{"end-pod", all(lingers), do(NotePod, EndPod), keep, v1.ReasonMainContainerEnded, watched},
+
 	// What nobody accounts for goes, whatever the stream is doing.
 	{"discard-stray", all(stray), do(ClaimDiscard, DeleteStray), keep, v1.ReasonWaitingForJob, watched},
 	{"delete-orphans", all(orphans), do(DeleteOrphans), keep, v1.ReasonWaitingForPods, watched},
@@ -102,7 +107,8 @@ var rules = []rule{
 	{"stop-for-backfill", all(unfinished, not(backfill), requestReady), do(LookReady, LookJob, ClaimStop, DeleteJob), v1.StreamPending, v1.ReasonBackfillRequested, watched},
 	{"stop-backend", all(unfinished, wrongBackend), do(LookJob, ClaimStop, DeleteJob), v1.StreamPending, v1.ReasonBackendChanged, watched},
 	{"stop-changed", all(changed), do(LookJob, ClaimStop, DeleteJob), v1.StreamPending, v1.ReasonConfigurationChanged, watched},
-	{"replace-disrupted", all(disrupted), do(LookJob, ClaimStop, DeleteJob), v1.StreamPending, v1.ReasonDisrupted, watched},
+	{"replace-disrupted", all(takenAway), do(LookJob, ClaimStop, DeleteJob), v1.StreamPending, v1.ReasonDisrupted, watched},
+	{"replace-ended", all(podEnded), do(LookJob, RecordPodEnd, EndJob), v1.StreamPending, v1.ReasonPodEnded, watched},
 
 	{"heal", all(healed), do(Heal), v1.StreamRunning, v1.ReasonStreaming, again},
 	{"backfilling", all(active, backfill), nothing, v1.StreamBackfilling, v1.ReasonBackfilling, watched},

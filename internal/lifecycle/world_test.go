@@ -35,10 +35,12 @@ func workloads() []Observation {
 		for _, mode := range modes {
 			for _, wanted := range bools {
 				for inputs := Same; inputs <= ChangeWaits; inputs++ {
-					for _, disrupted := range bools {
-						o := Observation{Acceptable: true, Job: job, Mode: mode, Wanted: wanted, Inputs: inputs, Disrupted: disrupted}
-						if o == o.Canonical() {
-							list = append(list, o)
+					for pod := PodServes; pod <= PodEnded; pod++ {
+						for _, lingers := range bools {
+							o := Observation{Acceptable: true, Job: job, Mode: mode, Wanted: wanted, Inputs: inputs, Pod: pod, Lingers: lingers}
+							if o == o.Canonical() {
+								list = append(list, o)
+							}
 						}
 					}
 				}
@@ -84,7 +86,7 @@ func surroundings(base Observation) []Observation {
 func code(o Observation) int {
 	n := 0
 	add := func(value, values int) { n = n*values + value }
-	for _, b := range []bool{o.Deleting, o.Suspended, o.Acceptable, o.RestartAsked, o.LooseRequest, o.Wanted, o.Disrupted} {
+	for _, b := range []bool{o.Deleting, o.Suspended, o.Acceptable, o.RestartAsked, o.LooseRequest, o.Wanted} {
 		bit := 0
 		if b {
 			bit = 1
@@ -92,6 +94,12 @@ func code(o Observation) int {
 		add(bit, 2)
 	}
 	add(int(o.Job), int(Over)+1)
+	// What its pod tells means nothing of a job that lingers.
+	if pods := int(PodEnded) + 1; o.Lingers {
+		add(pods, pods+1)
+	} else {
+		add(int(o.Pod), pods+1)
+	}
 	add(slices.Index(modes, o.Mode), len(modes))
 	add(int(o.Inputs), int(ChangeWaits)+1)
 	add(int(o.Failure), int(GapDue)+1)
@@ -104,7 +112,7 @@ func code(o Observation) int {
 }
 
 // codes is the number of numbers.
-var codes = 1 << 7 * (int(Over) + 1) * len(modes) * (int(ChangeWaits) + 1) * (int(GapDue) + 1) * (int(Healed) + 1) *
+var codes = 1 << 6 * (int(Over) + 1) * (int(PodEnded) + 2) * len(modes) * (int(ChangeWaits) + 1) * (int(GapDue) + 1) * (int(Healed) + 1) *
 	(int(StrayJob) + 1) * (int(ToWaive) + 1) * (int(RequestReady) + 1) * (int(CronStopping) + 1)
 
 // effect says what the world looks like after a verb of a decision. A created
@@ -129,8 +137,16 @@ func effect(d Decision, v Verb, o Observation) Observation {
 		}
 	case DeleteCron:
 		o.Cron = CronStopping
-	case RecordRun, RecordRunFailed, ForgetVanished, Close:
+	case ForgetVanished, Close:
 		o.Job = NoJob
+	case RecordRun, RecordRunFailed:
+		o = letGo(o)
+	case RecordPodEnd:
+		o.Job, o.Pod, o.Lingers, o.Restarts = Over, PodServes, true, NoRestarts
+	case EndJob:
+		o.Job = Stopping
+	case EndPod:
+		o.Lingers = false
 	case ReleaseJob:
 		o.Job = Active
 	case DeleteJob:
@@ -158,15 +174,26 @@ func effect(d Decision, v Verb, o Observation) Observation {
 	case RecordSuccess:
 		o.Job = Done
 	case RecordInterrupted:
-		o.Job, o.Request = NoJob, RequestReady // which Canonical takes back where nothing can be built
+		o = letGo(o)
+		o.Request = RequestReady // which Canonical takes back where nothing can be built
 	case RecordFailure:
 		// One that may be retried is among the observations as well; here it waits,
 		// because only a budget that the facts do not hold ends retrying.
-		o.Job, o.Failure = NoJob, FailureWaits
+		o = letGo(o)
+		o.Failure = FailureWaits
 	case RecordEnd:
-		o.Job, o.Restarts = NoJob, BackingOff
+		o = letGo(o)
+		o.Restarts = BackingOff
 	}
 	return o.Canonical()
+}
+
+// letGo forgets a job whose end was recorded; one that lingers is kept in mind until it is gone.
+func letGo(o Observation) Observation {
+	if o.Job = NoJob; o.Lingers {
+		o.Job = Over
+	}
+	return o
 }
 
 // answers lists what the cluster may do next, with nobody else acting.
@@ -179,6 +206,7 @@ func answers(o Observation) []Observation {
 	}
 	if o.Job == Stopping {
 		add(func(n *Observation) { n.Job = Vanished })
+		add(func(n *Observation) { n.Job = Over })
 	}
 	if o.Others == Leaving {
 		add(func(n *Observation) { n.Others = Nobody })
@@ -187,10 +215,11 @@ func answers(o Observation) []Observation {
 		add(func(n *Observation) { n.Cron = NoCron })
 		add(func(n *Observation) { n.Cron = CronIdle })
 	}
-	if o.Job == Active && o.Mode == v1.ModeScheduled {
-		add(func(n *Observation) { n.Job = Succeeded })
-		add(func(n *Observation) { n.Job = Failed })
-		add(func(n *Observation) { n.Job = Interrupted })
+	for _, end := range []Job{Succeeded, Failed, Interrupted} {
+		if o.Job == Active && o.Mode != v1.ModeStream {
+			add(func(n *Observation) { n.Job, n.Lingers = end, false })
+			add(func(n *Observation) { n.Job, n.Lingers = end, true })
+		}
 	}
 	if o.Restarts == BackingOff {
 		add(func(n *Observation) { n.Restarts = Counted })
@@ -201,11 +230,6 @@ func answers(o Observation) []Observation {
 	if o.Failure == RetryLater {
 		add(func(n *Observation) { n.Failure = RetryDue })
 		add(func(n *Observation) { n.Failure = GapDue })
-	}
-	if o.Job == Active && o.Mode == v1.ModeBackfill {
-		add(func(n *Observation) { n.Job = Succeeded })
-		add(func(n *Observation) { n.Job = Failed })
-		add(func(n *Observation) { n.Job = Interrupted })
 	}
 	return list
 }

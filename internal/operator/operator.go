@@ -25,6 +25,7 @@ import (
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/internal/backfill"
+	"github.com/arcane-streaming/arcane-operator/internal/jobspec"
 	"github.com/arcane-streaming/arcane-operator/internal/plugin"
 	"github.com/arcane-streaming/arcane-operator/internal/pluginchart"
 	"github.com/arcane-streaming/arcane-operator/internal/stream"
@@ -134,7 +135,7 @@ func cacheOptions() cache.Options {
 	pods.Transform = func(o any) (any, error) {
 		if p, ok := o.(*corev1.Pod); ok {
 			p.ManagedFields = nil
-			p.Spec = corev1.PodSpec{NodeName: p.Spec.NodeName}
+			p.Spec = jobspec.Kept(&p.Spec)
 		}
 		return o, nil
 	}

@@ -73,6 +73,8 @@ var hands = map[lifecycle.Verb]func(*pass, context.Context) error{
 	lifecycle.CreateStream:   func(p *pass, ctx context.Context) error { return p.createJob(ctx, &p.streaming) },
 	lifecycle.ReleaseJob:     (*pass).releaseJob,
 	lifecycle.DeleteJob:      (*pass).deleteJob,
+	lifecycle.EndPod:         (*pass).endPod,
+	lifecycle.EndJob:         (*pass).endJob,
 	lifecycle.DeleteStray:    (*pass).deleteStray,
 	lifecycle.DeleteOrphans:  (*pass).deleteOrphans,
 	lifecycle.ApplyCron:      (*pass).applyCron,
@@ -101,6 +103,8 @@ var hands = map[lifecycle.Verb]func(*pass, context.Context) error{
 	lifecycle.RecordInterrupted: (*pass).rememberAfterRequests,
 	lifecycle.RecordFailure:     (*pass).rememberAfterRequests,
 	lifecycle.RecordEnd:         (*pass).remember,
+	lifecycle.RecordPodEnd:      (*pass).remember,
+	lifecycle.NotePod:           (*pass).remember,
 	lifecycle.RecordRun:         (*pass).remember,
 	lifecycle.RecordRunFailed:   (*pass).remember,
 	lifecycle.ForgetVanished:    (*pass).rememberAfterRequests,
@@ -231,6 +235,25 @@ func isAnother(err error) bool {
 // foreground, because "gone" must mean that its pods are gone.
 func (p *pass) deleteJob(ctx context.Context) error { return p.delete(ctx, p.job) }
 
+// endPod deletes the very pod whose main container has failed: once it has ended, the Job
+// controller judges its exit codes.
+func (p *pass) endPod(ctx context.Context) error { return p.deletePod(ctx, p.mainFailed()) }
+
+func (p *pass) deletePod(ctx context.Context, pod *corev1.Pod) error {
+	target := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID}}
+	err := p.Client.Delete(ctx, target, client.Preconditions{UID: &pod.UID}, &client.DeleteOptions{DisableReadYourWritesConsistency: true})
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("delete pod %s: %w", pod.Name, err)
+	}
+	return nil
+}
+
+// endJob lets the Job controller end the recorded job, by a deadline that is over. To
+// delete it would delete the log of the pod that has ended.
+func (p *pass) endJob(ctx context.Context) error {
+	return p.refused(p.patchJob(ctx, p.job, "", fmt.Sprintf(`"activeDeadlineSeconds":%d`, endsAfter)), v1.ReasonJobRefused)
+}
+
 // deleteStray deletes the jobs, and the CronJob, that are not recorded.
 func (p *pass) deleteStray(ctx context.Context) error {
 	if c := p.strayCron; c != nil && c.DeletionTimestamp == nil {
@@ -279,10 +302,8 @@ func (p *pass) deleteOrphans(ctx context.Context) error {
 		if err := p.lookUnaccounted(ctx, pod); err != nil || p.obstacle != nil {
 			return err
 		}
-		target := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID}}
-		err := p.Client.Delete(ctx, target, client.Preconditions{UID: &pod.UID}, &client.DeleteOptions{DisableReadYourWritesConsistency: true})
-		if client.IgnoreNotFound(err) != nil {
-			return fmt.Errorf("delete pod %s: %w", pod.Name, err)
+		if err := p.deletePod(ctx, pod); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -152,7 +152,7 @@ func (p *pass) countStart() {
 	if pod == nil || !alive(pod) {
 		return
 	}
-	if since := runningSince(pod); !since.IsZero() && p.starts.tell(p.key(), p.job.UID, p.job.CreationTimestamp.Time) {
+	if since := p.runningSince(pod); !since.IsZero() && p.starts.tell(p.key(), p.job.UID, p.job.CreationTimestamp.Time) {
 		p.Counters.Started(p.stream.Spec.StreamClass, p.record.Mode, since.Sub(p.job.CreationTimestamp.Time))
 	}
 }

@@ -226,12 +226,12 @@ func (p *pass) claimRun(s *v1.StreamStatus) {
 
 // recordRun notes how a run of the schedule ended: its stream goes on in any case.
 func (p *pass) recordRun(s *v1.StreamStatus) {
-	s.Job = nil
+	p.letGo(s)
 	p.setLastRun(s, metav1.ConditionFalse, v1.ReasonRunSucceeded, v1.ReasonRunSucceeded.Meaning())
 }
 
 func (p *pass) recordRunFailed(s *v1.StreamStatus) {
-	s.Job = nil
+	p.letGo(s)
 	p.setLastRun(s, metav1.ConditionTrue, v1.ReasonRunFailed, p.runFailure())
 }
 

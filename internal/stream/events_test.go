@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	batchv1 "k8s.io/api/batch/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 
@@ -34,7 +35,7 @@ func TestEventsAreAsThePageOfReasonsSays(t *testing.T) {
 // announced is the event of a transition to a reason in a condition.
 func announced(reason v1.Reason, in string) string {
 	recorder := events.NewFakeRecorder(2)
-	p := &pass{Reconciler: &Reconciler{Events: recorder}, world: &world{stream: &v1.Stream{}, class: &v1.StreamClass{}}}
+	p := &pass{Reconciler: &Reconciler{Events: recorder}, world: &world{stream: &v1.Stream{}, class: &v1.StreamClass{}, job: &batchv1.Job{}}}
 	p.definition.Restart = definition.Restart{Policy: v1.RestartOnFailure, MaxRestarts: 1}
 	p.stream.Status.Failure = &v1.Failure{Job: "orders-1", Reason: "BackoffLimitExceeded"}
 	before, after := &v1.StreamStatus{Phase: v1.StreamRunning}, &v1.StreamStatus{Phase: v1.StreamPending}

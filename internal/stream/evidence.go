@@ -3,7 +3,10 @@ package stream
 // This file reads what Jobs and pods tell of themselves.
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -13,6 +16,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/jobspec"
 )
 
 // condition finds a condition of a Job that is true.
@@ -74,29 +78,23 @@ func jobOf(p *corev1.Pod) types.UID {
 	return types.UID(p.Labels[batchv1.ControllerUidLabel])
 }
 
-// madeFor tells whether a pod was made for a Job: its label says so also where
-// somebody else has taken the pod over, its owner also where the label was removed.
-func madeFor(p *corev1.Pod, job types.UID) bool {
-	return jobOf(p) == job || p.Labels[batchv1.ControllerUidLabel] == string(job)
-}
-
-// disturbed tells whether the pod was taken away before its containers had ended
-// by themselves, or may have been. A grace period of zero hides when the deletion
-// was asked for: once the containers have ended, the kubelet deletes again with
-// none, and the API server moves the deletionTimestamp of a pod that finalizers
-// hold, as the Job controller's does, to that later moment.
-func disturbed(p *corev1.Pod) bool {
+// disturbed tells whether the pod was taken away before its main container had ended
+// by itself, or may have been. A grace period of zero hides when the deletion was asked
+// for: once the containers have ended, the kubelet deletes again with none, and the API
+// server moves the deletionTimestamp of a pod that finalizers hold, as the Job
+// controller's does, to that later moment.
+func (w *world) disturbed(p *corev1.Pod) bool {
 	if targeted(p) {
 		return true
 	}
-	if p.DeletionTimestamp == nil {
+	if p.DeletionTimestamp == nil || w.record != nil && p.UID == w.record.EndedPodUID {
 		return false
 	}
 	if p.DeletionGracePeriodSeconds == nil || *p.DeletionGracePeriodSeconds == 0 {
 		return true
 	}
-	end := lastEnd(p)
-	return end.IsZero() || !end.Before(askedAt(p))
+	end := w.mainEnd(p)
+	return end == nil || !end.FinishedAt.Time.Before(askedAt(p))
 }
 
 // askedAt is when the deletion of a pod was asked for: its deletionTimestamp is when
@@ -106,26 +104,39 @@ func askedAt(p *corev1.Pod) time.Time {
 	return p.DeletionTimestamp.Add(-time.Duration(grace) * time.Second)
 }
 
-// lastEnd is when the last of the pod's containers ended; zero where one has not.
-func lastEnd(p *corev1.Pod) time.Time {
-	var last time.Time
+// mainStatus is the status of a pod's main container; nil where it has no such container.
+func (w *world) mainStatus(p *corev1.Pod) *corev1.ContainerStatus {
 	for i := range p.Status.ContainerStatuses {
-		t := p.Status.ContainerStatuses[i].State.Terminated
-		if t == nil {
-			return time.Time{}
-		}
-		if t.FinishedAt.After(last) {
-			last = t.FinishedAt.Time
+		if c := &p.Status.ContainerStatuses[i]; c.Name == w.main {
+			return c
 		}
 	}
-	return last
+	return nil
 }
 
-// runningSince is when the last of the pod's containers began to run; zero where one does not.
-func runningSince(p *corev1.Pod) time.Time {
-	var last time.Time
+// mainEnd is how the main container of a pod ended; nil where it has not. Where the pod
+// has no such container it is how the pod ended.
+func (w *world) mainEnd(p *corev1.Pod) *corev1.ContainerStateTerminated {
+	if c := w.mainStatus(p); c != nil {
+		return c.State.Terminated
+	}
 	for i := range p.Status.ContainerStatuses {
-		r := p.Status.ContainerStatuses[i].State.Running
+		if p.Status.ContainerStatuses[i].State.Terminated == nil {
+			return nil
+		}
+	}
+	return exitOf(p, w.main)
+}
+
+// runningSince is when the main container of a pod began to run; zero where it does not.
+func (w *world) runningSince(p *corev1.Pod) time.Time {
+	statuses := p.Status.ContainerStatuses
+	if c := w.mainStatus(p); c != nil {
+		statuses = []corev1.ContainerStatus{*c}
+	}
+	var last time.Time
+	for i := range statuses {
+		r := statuses[i].State.Running
 		if r == nil {
 			return time.Time{}
 		}
@@ -136,26 +147,133 @@ func runningSince(p *corev1.Pod) time.Time {
 	return last
 }
 
-// trusted tells whether a backfill's success can be believed: the Job is complete
-// and was not being deleted before, and its succeeded pod is still there and was
-// not taken away. A pod that handles SIGTERM exits 0 when it is deleted, and the
-// Job controller calls that complete.
-func trusted(j *batchv1.Job, pods []corev1.Pod) bool {
-	if condition(j, batchv1.JobComplete) == nil || deletedBeforeEnd(j) {
-		return false
+// lingerAtMost is how long what runs beside a main container may take to end by itself,
+// to send the last of a log for instance.
+const lingerAtMost = 10 * time.Second
+
+// lingering is how the main container of the active job's newest pod ended while the pod
+// has not: others run on beside it, for longer than they may. Nil where that is not so, or
+// where somebody deletes the pod.
+func (w *world) lingering() (*corev1.Pod, *corev1.ContainerStateTerminated) {
+	last := newest(w.pods, w.job.UID, func(*corev1.Pod) bool { return true })
+	if last == nil || !alive(last) || last.DeletionTimestamp != nil || targeted(last) || w.mainStatus(last) == nil {
+		return nil, nil
 	}
-	return slices.ContainsFunc(pods, func(p corev1.Pod) bool {
-		return jobOf(&p) == j.UID && p.Status.Phase == corev1.PodSucceeded && !disturbed(&p) && !deletedBefore(&p, succeededAt(j))
-	})
+	end := w.mainEnd(last)
+	if end == nil || w.wakesAt(end.FinishedAt.Add(lingerAtMost)) {
+		return nil, nil
+	}
+	return last, end
+}
+
+// mainFailed is the pod whose main container has failed while others run on.
+func (w *world) mainFailed() *corev1.Pod {
+	if p, end := w.lingering(); end != nil && end.ExitCode != 0 {
+		return p
+	}
+	return nil
+}
+
+// mainSucceeded is the pod whose main container has exited 0 while others run on, or have
+// failed: the Job controller would wait for ever, or count a failure.
+func (w *world) mainSucceeded() *corev1.Pod {
+	if p, end := w.lingering(); end != nil && end.ExitCode == 0 {
+		return p
+	}
+	return w.failedBeside()
+}
+
+// failedBeside is the newest pod where it has failed only by a container beside the main
+// one, which exited 0.
+func (w *world) failedBeside() *corev1.Pod {
+	last := newest(w.pods, w.job.UID, func(*corev1.Pod) bool { return true })
+	if last == nil || last.Status.Phase != corev1.PodFailed || w.mainStatus(last) == nil || w.disturbed(last) {
+		return nil
+	}
+	if end := w.mainEnd(last); end == nil || end.ExitCode != 0 {
+		return nil
+	}
+	return last
+}
+
+// verdict is what the end of a job that carries all data is worth, whose main container
+// exited 0: a plugin that handles SIGTERM exits 0 whoever sends it.
+type verdict int
+
+const (
+	// doubted: the pod was taken away, or is gone. The backfill runs again.
+	doubted verdict = iota
+	// unmarked: nobody took the pod away, and the mark that the class declares is missing.
+	unmarked
+	// ambiguous: the class declares no mark, and the kubelet may have ended the container. It
+	// leaves no trace of that where the container exits 0.
+	ambiguous
+	// believed: the work is done.
+	believed
+)
+
+// judge finds the best verdict that a job's pods allow, and what is wrong with it.
+func (w *world) judge(j *batchv1.Job, pods []corev1.Pod) (best verdict, why string) {
+	for i := range pods {
+		p := &pods[i]
+		end := w.mainEnd(p)
+		if jobOf(p) != j.UID || end == nil || end.ExitCode != 0 || p.Status.Phase == corev1.PodFailed && w.mainStatus(p) == nil {
+			continue
+		}
+		if is, doubt := w.judgePod(j, p, end); is >= best {
+			best, why = is, doubt
+		}
+	}
+	return best, why
+}
+
+func (w *world) judgePod(j *batchv1.Job, p *corev1.Pod, end *corev1.ContainerStateTerminated) (verdict, string) {
+	mark := completionOf(w.class)
+	gone := w.disturbed(p) || deletedBefore(p, succeededAt(j))
+	switch {
+	case mark != nil && mark.Mark == v1.MarkExitCode, mark != nil && isMarked(end.Message, mark):
+		return believed, ""
+	case gone:
+		return doubted, ""
+	case mark != nil:
+		return unmarked, fmt.Sprintf("Pod %s exited 0, and no line of its termination message is %q, by which StreamClass %s marks that all work is done: something has ended it before.",
+			p.Name, cmp.Or(mark.TerminationMessage, v1.DefaultTerminationMessage), w.class.Name)
+	}
+	if killers := jobspec.Killers(&p.Spec, w.main); len(killers) > 0 {
+		return ambiguous, fmt.Sprintf("Pod %s exited 0, and the kubelet may have ended it, for it has %s. Let the StreamClass declare spec.completion, or remove that.",
+			p.Name, strings.Join(killers, ", "))
+	}
+	return believed, ""
+}
+
+func completionOf(class *v1.StreamClass) *v1.Completion {
+	if class == nil {
+		return nil
+	}
+	return class.Spec.Completion
+}
+
+// isMarked tells whether a termination message bears the mark.
+func isMarked(message string, mark *v1.Completion) bool {
+	wanted := cmp.Or(mark.TerminationMessage, v1.DefaultTerminationMessage)
+	for line := range strings.Lines(message) {
+		if strings.TrimSpace(line) == wanted {
+			return true
+		}
+	}
+	return false
 }
 
 // succeededAt is when the Job controller saw the success: it notes that first, and
-// the completion once it has counted the pods.
+// the completion once it has counted the pods. Zero where it has seen none yet.
 func succeededAt(j *batchv1.Job) metav1.Time {
 	if c := condition(j, batchv1.JobSuccessCriteriaMet); c != nil {
 		return c.LastTransitionTime
 	}
-	return condition(j, batchv1.JobComplete).LastTransitionTime
+	if c := condition(j, batchv1.JobComplete); c != nil {
+		return c.LastTransitionTime
+	}
+	return metav1.Time{}
 }
 
 // deletedBefore tells whether a pod was deleted, or may have been, before its success
@@ -164,12 +282,12 @@ func succeededAt(j *batchv1.Job) metav1.Time {
 // about seems to have come before it. When the success was seen is told by the control
 // plane, and the success was there by then.
 func deletedBefore(p *corev1.Pod, seen metav1.Time) bool {
-	return p.DeletionTimestamp != nil && !seen.Time.Before(askedAt(p))
+	return p.DeletionTimestamp != nil && !(seen.Time.Before(askedAt(p)) && !seen.IsZero())
 }
 
-// named is the container that all rules of a policy about exit codes are about; empty
+// containerOf is the container that all rules of a policy about exit codes are about; empty
 // where they are about several, or do not say.
-func named(policy *batchv1.PodFailurePolicy) string {
+func containerOf(policy *batchv1.PodFailurePolicy) string {
 	if policy == nil {
 		return ""
 	}

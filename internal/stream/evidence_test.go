@@ -84,16 +84,11 @@ func TestTrusted(t *testing.T) {
 			deletedAt(31, 30)(p)
 			p.Status.ContainerStatuses[0].State.Terminated = nil
 		}), false},
-		{"the pod failed", nil, succeededPod(func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed }), false},
-		{"the job was deleted before its end", func(j *batchv1.Job) { j.DeletionTimestamp = ptr.To(at(29)) }, succeededPod(nil), false},
-		{"the job was deleted in the second of its end", func(j *batchv1.Job) { j.DeletionTimestamp = ptr.To(at(30)) }, succeededPod(nil), false},
-		{"the job was deleted after its end", func(j *batchv1.Job) { j.DeletionTimestamp = ptr.To(at(31)) }, succeededPod(nil), true},
-		{"the job has not ended", func(j *batchv1.Job) { j.Status.Conditions = nil }, succeededPod(nil), false},
-		{"the job failed", func(j *batchv1.Job) { j.Status.Conditions[0].Type = batchv1.JobFailed }, succeededPod(nil), false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := trusted(completeJob(c.job), c.pods); got != c.want {
-				t.Errorf("trusted: %v, want %v", got, c.want)
+			w := &world{main: "main"}
+			if got, why := w.judge(completeJob(c.job), c.pods); (got == believed) != c.want || got != believed && got != doubted {
+				t.Errorf("verdict %v (%s), want to believe it: %v", got, why, c.want)
 			}
 		})
 	}
@@ -190,7 +185,7 @@ func TestAPolicyNamesItsContainer(t *testing.T) {
 		policy *batchv1.PodFailurePolicy
 		want   string
 	}{{nil, ""}, {on(), ""}, {on("a"), "a"}, {on("a", "a"), "a"}, {on("a", "b"), ""}, {on("a", ""), ""}, {on("", "a"), ""}} {
-		if got := named(c.policy); got != c.want {
+		if got := containerOf(c.policy); got != c.want {
 			t.Errorf("%v: %q, want %q", c.policy, got, c.want)
 		}
 	}

@@ -6,11 +6,13 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
@@ -38,6 +40,8 @@ func (r *Reconciler) fold(ctx context.Context, w *world) error {
 	if w.record == nil {
 		return nil
 	}
+	f.Lingers = w.job != nil && !finished(w.job)
+	w.main = w.mainContainer()
 	if f.Mode = w.record.Mode; f.Mode == "" {
 		f.Mode = v1.ModeStream
 	}
@@ -48,7 +52,9 @@ func (r *Reconciler) fold(ctx context.Context, w *world) error {
 		return nil
 	}
 	f.Wanted = w.served != nil && !ended(w.served)
-	f.Disrupted = f.Job == lifecycle.Active && f.Mode == v1.ModeStream && w.disrupted()
+	if f.Job == lifecycle.Active {
+		f.Pod, f.Lingers = w.podState(), w.mainFailed() != nil
+	}
 	if f.Restarts == lifecycle.Counted && f.Job == lifecycle.Active && f.Mode == v1.ModeStream && w.healed() {
 		f.Restarts = lifecycle.Healed
 	}
@@ -191,25 +197,42 @@ func (w *world) granted(q *v1.BackfillRequest) bool {
 
 // jobState folds the recorded job.
 func (r *Reconciler) jobState(ctx context.Context, w *world) (lifecycle.Job, error) {
-	if w.record.Outcome == v1.OutcomeSucceeded {
-		if w.carriedOut() {
-			return lifecycle.Over, nil
-		}
-		return lifecycle.Done, nil
-	}
 	switch {
+	case w.record.Outcome != "":
+		return w.endedState(), nil
 	case w.job == nil:
 		return lifecycle.Vanished, nil
 	case deletedBeforeEnd(w.job):
 		return lifecycle.Stopping, nil
 	case condition(w.job, batchv1.JobFailed) != nil:
-		return lifecycle.Failed, r.readEnds(ctx, w)
+		return r.failed(ctx, w)
 	case condition(w.job, batchv1.JobComplete) != nil:
 		return r.success(ctx, w)
 	case suspended(w.job):
 		return lifecycle.Held, nil
+	case w.mainSucceeded() != nil:
+		return r.success(ctx, w)
 	}
 	return lifecycle.Active, nil
+}
+
+// endedState folds a job whose end is recorded.
+func (w *world) endedState() lifecycle.Job {
+	switch {
+	case w.record.Outcome == v1.OutcomeSucceeded && !w.carriedOut():
+		return lifecycle.Done
+	case w.job != nil && !finished(w.job) && (w.job.DeletionTimestamp != nil || w.isEnding()):
+		return lifecycle.Stopping
+	}
+	return lifecycle.Over
+}
+
+// endsAfter is the deadline by which the operator lets the Job controller end a Job.
+const endsAfter = 1
+
+// isEnding tells whether the operator has asked the Job controller to end the recorded job.
+func (w *world) isEnding() bool {
+	return w.record.Outcome == v1.OutcomeEnded && ptr.Deref(w.job.Spec.ActiveDeadlineSeconds, 0) == endsAfter
 }
 
 // carriedOut tells whether the recorded success has reached its request: it says
@@ -219,27 +242,75 @@ func (w *world) carriedOut() bool {
 	return q == nil || ended(q) && (q.Status.Phase.Final() || q.Annotations[v1.AnnotationCompletedBy] != string(w.record.UID))
 }
 
-// success tells a trusted success from one that is not. A pod that the cache does
-// not know is unknown, not absent: the API server has the last word.
+// success judges the end of a job whose main container exited 0. A pod that the cache
+// does not know is unknown, not absent: the API server has the last word.
 func (r *Reconciler) success(ctx context.Context, w *world) (lifecycle.Job, error) {
-	if w.facts.Mode == v1.ModeStream || trusted(w.job, w.pods) {
+	if w.facts.Mode == v1.ModeStream {
 		return lifecycle.Succeeded, nil
 	}
-	job, err := r.recordedLive(ctx, w)
-	if err != nil {
-		return 0, err
+	w.verdict, w.doubt = w.judge(w.job, w.pods)
+	if w.verdict != believed {
+		job, err := r.recordedLive(ctx, w)
+		if err != nil {
+			return 0, err
+		}
+		switch {
+		case job == nil:
+			return lifecycle.Vanished, nil
+		case deletedBeforeEnd(job):
+			return lifecycle.Stopping, nil
+		}
+		pods, err := r.podsOf(ctx, job.Namespace, job.Name)
+		if err != nil {
+			return 0, err
+		}
+		w.verdict, w.doubt = w.judge(job, pods)
 	}
-	if job == nil {
-		return lifecycle.Vanished, nil
-	}
-	pods, err := r.podsOf(ctx, job.Namespace, job.Name)
-	if err != nil {
-		return 0, err
-	}
-	if trusted(job, pods) {
+	switch w.verdict {
+	case believed:
 		return lifecycle.Succeeded, nil
+	case unmarked:
+		if w.facts.Mode == v1.ModeBackfill && unprovenInARow(w.served) < unprovenAtMost-1 {
+			return lifecycle.Interrupted, nil
+		}
+		return lifecycle.Failed, nil
+	case ambiguous:
+		return lifecycle.Failed, nil
+	case doubted:
 	}
 	return lifecycle.Interrupted, nil
+}
+
+// failed judges the end of a job that the Job controller calls failed: where only a
+// container beside the main one has failed, the main one decides.
+func (r *Reconciler) failed(ctx context.Context, w *world) (lifecycle.Job, error) {
+	if err := r.readEnds(ctx, w); err != nil || w.failedBeside() == nil {
+		return lifecycle.Failed, err
+	}
+	is, err := r.success(ctx, w)
+	if err != nil || is == lifecycle.Succeeded {
+		return is, err
+	}
+	return lifecycle.Failed, nil
+}
+
+// unprovenAtMost is how many attempts in a row may exit 0 without the mark that the class
+// declares before the backfill has failed: it would run for ever.
+const unprovenAtMost = 3
+
+// unprovenInARow counts a request's last attempts that ended so.
+func unprovenInARow(q *v1.BackfillRequest) int {
+	n := 0
+	if q == nil {
+		return n
+	}
+	for _, a := range slices.Backward(q.Status.Attempts) {
+		if a.Result != v1.AttemptUnproven {
+			break
+		}
+		n++
+	}
+	return n
 }
 
 // readEnds reads the pods of a failed job from the API server: their exit codes
@@ -279,21 +350,35 @@ func (r *Reconciler) podsOf(ctx context.Context, namespace, job string) ([]corev
 	return pods.Items, nil
 }
 
-// disrupted tells whether only the Job controller's back-off would bring the
-// streaming job's next pod: the pod is being taken away, or it ended in an
-// ignored way after running well.
-func (w *world) disrupted() bool {
-	if condition(w.job, batchv1.JobFailureTarget) != nil || condition(w.job, batchv1.JobSuccessCriteriaMet) != nil {
-		return false // the Job controller itself is taking the pods away
+// podState tells whether only the Job controller's back-off would bring the streaming
+// job's next pod, and why. A pod that failed in a way that counts is left to the Job
+// controller: it counts it, and keeps it for its log.
+func (w *world) podState() lifecycle.Pod {
+	if w.facts.Mode != v1.ModeStream || condition(w.job, batchv1.JobFailureTarget) != nil || condition(w.job, batchv1.JobSuccessCriteriaMet) != nil {
+		return lifecycle.PodServes // the Job controller itself is taking the pods away
 	}
 	last := newest(w.pods, w.job.UID, func(*corev1.Pod) bool { return true })
-	if last == nil {
+	switch {
+	case last == nil, w.isPastDeadline(last):
+		return lifecycle.PodServes
+	case w.disturbed(last):
+		return lifecycle.PodTakenAway
+	case !alive(last) && w.ranWell(last) && w.isIgnored(last):
+		return lifecycle.PodEnded
+	}
+	return lifecycle.PodServes
+}
+
+// isPastDeadline tells whether a pod was deleted because its Job's activeDeadlineSeconds
+// are over: the Job controller deletes it before it says so in the Job. Both times are of
+// the control plane, in whole seconds.
+func (w *world) isPastDeadline(p *corev1.Pod) bool {
+	deadline := w.job.Spec.ActiveDeadlineSeconds
+	if deadline == nil || w.job.Status.StartTime == nil || p.DeletionTimestamp == nil {
 		return false
 	}
-	if disturbed(last) {
-		return true
-	}
-	return !alive(last) && w.ranWell(last)
+	over := w.job.Status.StartTime.Add(time.Duration(*deadline) * time.Second)
+	return !askedAt(p).Before(over.Add(-time.Second))
 }
 
 // inputs compares the recorded unfinished job with what would be built now.

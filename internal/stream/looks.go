@@ -69,7 +69,7 @@ func (p *pass) lookStopped(ctx context.Context) error { return p.lookGone(ctx) }
 // lookGone makes sure that the recorded job and its pods are gone. One whose end
 // was recorded is dead: the Job controller ends a Job after its pods.
 func (p *pass) lookGone(ctx context.Context) error {
-	if p.record == nil || p.record.Outcome != "" {
+	if p.record == nil || p.record.Outcome != "" && !p.record.Lingers {
 		return nil
 	}
 	job, err := p.recordedLive(ctx, p.world)
@@ -79,14 +79,15 @@ func (p *pass) lookGone(ctx context.Context) error {
 	if job != nil {
 		return fmt.Errorf("%w: job %s is still there", errObserveAgain, job.Name)
 	}
-	pods, err := p.podsOf(ctx, p.stream.Namespace, p.record.Name)
+	// By the stream's label and not by the Job's: with that one a pod leaves the cache, which is noticed.
+	var pods corev1.PodList
+	err = p.Live.List(ctx, &pods, client.InNamespace(p.stream.Namespace), client.MatchingLabels{v1.LabelStreamID: p.stream.Name})
 	if err != nil {
-		return err
+		return fmt.Errorf("look at the pods of the stream: %w", err)
 	}
-	for i := range pods {
-		// A job of a user's may have taken the name since: its pods are not our job's.
-		if alive(&pods[i]) && madeFor(&pods[i], p.record.UID) {
-			return fmt.Errorf("%w: pod %s is still alive", errObserveAgain, pods[i].Name)
+	for i := range pods.Items {
+		if pod := &pods.Items[i]; alive(pod) && p.claimOf(pod) == namedAfter && !p.isForeign(pod) {
+			return fmt.Errorf("%w: pod %s is still alive", errObserveAgain, pod.Name)
 		}
 	}
 	return nil

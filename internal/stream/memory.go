@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -39,8 +38,10 @@ var changes = map[lifecycle.Verb]func(*pass, *v1.StreamStatus){
 	lifecycle.Waive:             func(_ *pass, s *v1.StreamStatus) { s.InitialBackfill = v1.InitialWaived },
 	lifecycle.RecordInitial:     (*pass).recordInitial,
 	lifecycle.RecordCron:        func(p *pass, s *v1.StreamStatus) { s.CronJob = p.cronJob },
-	lifecycle.RecordSuccess:     func(_ *pass, s *v1.StreamStatus) { s.Job.Outcome = v1.OutcomeSucceeded },
-	lifecycle.RecordInterrupted: func(_ *pass, s *v1.StreamStatus) { s.Job = nil },
+	lifecycle.RecordSuccess:     (*pass).recordSuccess,
+	lifecycle.RecordInterrupted: (*pass).letGo,
+	lifecycle.RecordPodEnd:      (*pass).recordPodEnd,
+	lifecycle.NotePod:           func(p *pass, s *v1.StreamStatus) { s.Job.EndedPodUID = p.mainFailed().UID },
 	lifecycle.RecordFailure:     (*pass).recordFailure,
 	lifecycle.RecordEnd:         (*pass).recordEnd,
 	lifecycle.ClaimRun:          (*pass).claimRun,
@@ -194,51 +195,79 @@ func (p *pass) recordInitial(s *v1.StreamStatus) {
 
 func (p *pass) recordFailure(s *v1.StreamStatus) {
 	failure := p.failure()
-	s.Failure, s.Job, s.Restarts = failure, nil, p.afterFailure(failure, s.Restarts)
+	p.letGo(s)
+	s.Failure, s.Restarts = failure, p.afterFailure(failure, s.Restarts)
+}
+
+// letGo forgets a job whose end is carried out. One that has not ended, because other
+// containers run on beside the main one, is kept in mind until it is gone: the record is
+// what makes the next start look for it.
+func (p *pass) letGo(s *v1.StreamStatus) {
+	if finished(p.job) {
+		s.Job = nil
+		return
+	}
+	s.Job.Outcome, s.Job.Lingers = v1.OutcomeEnded, true
+}
+
+func (p *pass) recordSuccess(s *v1.StreamStatus) {
+	s.Job.Outcome, s.Job.Lingers = v1.OutcomeSucceeded, !finished(p.job)
+}
+
+// recordPodEnd carries out the end of a pod that ran well: the back-off begins anew.
+func (p *pass) recordPodEnd(s *v1.StreamStatus) {
+	p.letGo(s)
+	s.Restarts = nil
 }
 
 // recordEnd forgets a streaming job that ended by itself. One that ran well, or
 // that was taken away, begins the back-off anew; another end soon after the start
 // doubles it.
 func (p *pass) recordEnd(s *v1.StreamStatus) {
-	s.Job = nil
+	p.letGo(s)
 	settings := p.definition.Restart
-	if p.ranFor() >= settings.HealthyAfter || p.takenAway() {
+	if p.lastRanWell() || p.takenAway() {
 		s.Restarts = nil
 		return
 	}
 	s.Restarts = again(s.Restarts, metav1.NewTime(p.now), settings)
 }
 
-// ranFor is how long the recorded job was active.
-func (p *pass) ranFor() time.Duration {
-	end := ending(p.job)
-	if p.job.Status.StartTime == nil || end == nil {
-		return 0
+// lastRanWell tells whether the main container of the recorded job's last pod ran for
+// long enough. Where the pod is gone, how long the Job was active has to do.
+func (w *world) lastRanWell() bool {
+	last := newest(w.pods, w.job.UID, func(p *corev1.Pod) bool { return w.mainEnd(p) != nil })
+	if last != nil {
+		return w.ranWell(last)
 	}
-	return end.LastTransitionTime.Sub(p.job.Status.StartTime.Time)
+	end := ending(w.job)
+	return w.job.Status.StartTime != nil && end != nil && end.LastTransitionTime.Sub(w.job.Status.StartTime.Time) >= w.definition.Restart.HealthyAfter
 }
 
 // takenAway tells whether the recorded job ended because its pod was deleted or
 // evicted: a pod that ended by itself stays until its Job is deleted.
 func (p *pass) takenAway() bool {
 	last := newest(p.pods, p.job.UID, func(*corev1.Pod) bool { return true })
-	return last == nil || disturbed(last)
+	return last == nil || p.disturbed(last)
 }
 
 // failure tells why the recorded job failed.
 func (p *pass) failure() *v1.Failure {
-	end, record := ending(p.job), p.record
-	f := &v1.Failure{
-		JobUID: record.UID, Job: record.Name, Run: record.Run, Mode: record.Mode,
-		Reason: end.Reason, Message: backlog.Truncate(end.Message, 1024), Time: end.LastTransitionTime,
+	record := p.record
+	f := &v1.Failure{JobUID: record.UID, Job: record.Name, Run: record.Run, Mode: record.Mode, Time: metav1.NewTime(p.now)}
+	if end := ending(p.job); end != nil {
+		f.Reason, f.Message, f.Time = end.Reason, backlog.Truncate(end.Message, 1024), end.LastTransitionTime
 	}
-	last := newest(p.pods, record.UID, func(pod *corev1.Pod) bool { return pod.Status.Phase == corev1.PodFailed })
+	fits := func(pod *corev1.Pod) bool { return pod.Status.Phase == corev1.PodFailed }
+	if p.doubt != "" {
+		fits = func(pod *corev1.Pod) bool { return p.mainEnd(pod) != nil }
+	}
+	last := newest(p.pods, record.UID, fits)
 	if last == nil {
 		return f
 	}
 	f.Pod = last.Name
-	exit := exitOf(last, p.mainContainer())
+	exit := exitOf(last, p.main)
 	if exit == nil {
 		return f
 	}
@@ -249,6 +278,9 @@ func (p *pass) failure() *v1.Failure {
 	if said := oneLine(exit.Message); said != "" {
 		f.Message = backlog.Truncate(said, 1024)
 	}
+	if p.doubt != "" {
+		f.Reason, f.Message = string(v1.ReasonCompletionUnproven), backlog.Truncate(p.doubt, 1024)
+	}
 	return f
 }
 
@@ -258,12 +290,14 @@ func oneLine(text string) string { return strings.Join(strings.Fields(text), " "
 
 // mainContainer is the one that the recorded job's exit codes are about: its policy
 // says which, as the job was built. Class and template may have changed since, or be gone.
-func (p *pass) mainContainer() string {
-	if main := named(p.job.Spec.PodFailurePolicy); main != "" {
-		return main
+func (w *world) mainContainer() string {
+	if w.job != nil {
+		if main := containerOf(w.job.Spec.PodFailurePolicy); main != "" {
+			return main
+		}
 	}
-	if p.record.Mode == v1.ModeBackfill {
-		return jobspec.MainContainer(p.class, p.backfill.Template)
+	if w.record.Mode == v1.ModeBackfill {
+		return jobspec.MainContainer(w.class, w.backfill.Template)
 	}
-	return jobspec.MainContainer(p.class, p.streaming.Template)
+	return jobspec.MainContainer(w.class, w.streaming.Template)
 }

@@ -232,7 +232,7 @@ func (o objects) list(into client.ObjectList, options *client.ListOptions) error
 // indexOf is where the indexes of the cache list an object.
 func indexOf(o client.Object) fields.Set {
 	if q, ok := o.(*v1.BackfillRequest); ok {
-		return fields.Set{byStreamID: q.Spec.StreamID}
+		return fields.Set{byStreamID: q.Spec.StreamID, "spec.streamId": q.Spec.StreamID} // the cache's, and the API server's own
 	}
 	return fields.Set{byStream: strings.Join(labelsOfStream(o), ""), byMark: strings.Join(marks(o), "")}
 }

@@ -63,6 +63,8 @@ type actor struct {
 	proceed chan permission
 	running bool
 	writes  int
+	// departs are the pods that its cache has yet to see leave.
+	departs []*corev1.Pod
 }
 
 // permission is what becomes of the request that an actor stands before.
@@ -218,31 +220,31 @@ func (m *model) strip(p *corev1.Pod, labels ...string) {
 		}
 		o.SetLabels(left)
 	})
+	if labels[0] != "" {
+		return
+	}
 	for _, a := range m.ops {
-		if a.frozen[pods] == nil {
-			m.tellDeparted(a, objects{p.Name: p})
+		if a.departs = append(a.departs, p); a.frozen[pods] != nil {
+			m.lost[p.UID] = true // until that cache sees it leave, it sees it alive at most
+			continue
 		}
+		a.tellDeparted()
 	}
 }
 
 // catchUp lets a cache see what there is now.
-func (m *model) catchUp(a *actor, k kind) {
-	before := a.frozen[k]
-	a.frozen[k] = nil
-	if k == pods {
-		m.tellDeparted(a, before)
+func (a *actor) catchUp(k kind) {
+	if a.frozen[k] = nil; k == pods {
+		a.tellDeparted()
 	}
 }
 
-// tellDeparted tells an operator which pods left its cache alive, as its cache does.
-func (m *model) tellDeparted(a *actor, before objects) {
-	for name, was := range before {
-		p := was.(*corev1.Pod)
-		is, _ := m.byKind[pods][name].(*corev1.Pod)
-		if alive(p) && p.Labels[v1.LabelStreamID] != "" && (is == nil || is.UID != p.UID || is.Labels[v1.LabelStreamID] == "") {
-			a.r.departed.note(types.NamespacedName{Namespace: namespace, Name: "orders"}, p)
-		}
+// tellDeparted tells an operator which pods have left its cache alive.
+func (a *actor) tellDeparted() {
+	for _, p := range a.departs {
+		a.r.departed.note(types.NamespacedName{Namespace: namespace, Name: "orders"}, p)
 	}
+	a.departs = nil
 }
 
 func (m *model) say(format string, args ...any) {
@@ -262,7 +264,7 @@ func (m *model) judgeWrite(before, after client.Object) {
 	if after == nil {
 		m.say("    %T %s is gone", before, before.GetName())
 	} else {
-		m.say("    wrote %T %s rv=%s", after, after.GetName(), after.GetResourceVersion())
+		m.say("    wrote %T %s rv=%s", after, after.GetName(), after.GetResourceVersion()); if st, ok := after.(*v1.Stream); ok && st.Status.LastDecision != nil { m.say("      %s job=%+v", st.Status.LastDecision.Rule, st.Status.Job) }
 	}
 	if m.byOperator {
 		m.judgeOperator(before, after)
@@ -676,7 +678,7 @@ func (m *model) operators() []happening {
 			if a.frozen[k] == nil {
 				list = append(list, happening{fmt.Sprintf("cache %s.%d lags from here", name, k), func() { a.frozen[k] = m.byKind[k] }})
 			} else {
-				list = append(list, happening{fmt.Sprintf("cache %s.%d catches up", name, k), func() { m.catchUp(a, k) }})
+				list = append(list, happening{fmt.Sprintf("cache %s.%d catches up", name, k), func() { a.catchUp(k) }})
 			}
 		}
 	}
@@ -707,7 +709,7 @@ func (m *model) calm() {
 			m.happen(happening{"operator ends its pass", func() { m.ops[i].step(permission{send: true}) }})
 		}
 		for k := range kinds {
-			m.catchUp(m.ops[i], k)
+			m.ops[i].catchUp(k)
 		}
 	}
 	quiet := 0

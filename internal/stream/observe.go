@@ -57,6 +57,11 @@ type world struct {
 	// wake is the soonest time at which a fact changes that nothing but time changes.
 	wake  time.Time
 	facts lifecycle.Observation
+	// main is the name of the recorded job's main container.
+	main string
+	// verdict is what the recorded job's exit code 0 is worth, and doubt what is wrong with it.
+	verdict verdict
+	doubt   string
 	// stall is what keeps the stream from getting on, nil where nothing does.
 	stall *stall
 }
@@ -153,7 +158,7 @@ func (r *Reconciler) recorded(ctx context.Context, namespace string, record *v1.
 		if client.IgnoreNotFound(err) != nil {
 			return nil, fmt.Errorf("read the recorded job: %w", err)
 		}
-		if record.Outcome != "" {
+		if record.Outcome != "" && !record.Lingers {
 			break // its end can no longer be lost, so it does not matter whether it is there
 		}
 	}

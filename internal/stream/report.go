@@ -15,6 +15,7 @@ import (
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/internal/backlog"
+	"github.com/arcane-streaming/arcane-operator/internal/jobspec"
 	"github.com/arcane-streaming/arcane-operator/internal/lifecycle"
 	"github.com/arcane-streaming/arcane-operator/internal/tracing"
 )
@@ -67,6 +68,10 @@ func (p *pass) why() (v1.Reason, string) {
 		return p.problem.Reason, p.problem.Message
 	case p.decision.Reason == v1.ReasonJobFailed:
 		return v1.ReasonJobFailed, p.failureMessage() + " " + p.wayOut()
+	case p.decision.Reason == v1.ReasonBackfillInterrupted && p.verdict == unmarked:
+		return v1.ReasonBackfillInterrupted, p.doubt + " It runs again with the same id."
+	case p.decision.Reason == v1.ReasonPodEnded:
+		return v1.ReasonPodEnded, p.podEndMessage()
 	case p.decision.Reason == v1.ReasonRunFailed:
 		return v1.ReasonRunFailed, p.runFailure()
 	case p.decision.Reason == v1.ReasonScheduled:
@@ -114,6 +119,24 @@ func (p *pass) failureMessage() string {
 		text += ": " + f.Message
 	}
 	return text + "."
+}
+
+// podEndMessage says how the pod ended that makes way for the next job's.
+func (p *pass) podEndMessage() string {
+	last := newest(p.pods, p.job.UID, func(pod *corev1.Pod) bool { return p.mainEnd(pod) != nil })
+	if last == nil {
+		return v1.ReasonPodEnded.Meaning()
+	}
+	exit := p.mainEnd(last)
+	text := fmt.Sprintf("Pod %s ended by itself with exit code %d", last.Name, exit.ExitCode)
+	if class, ok := jobspec.FailureClassOf(p.class, exit.ExitCode); ok {
+		text += fmt.Sprintf(" (%s)", class.Name)
+	}
+	text += fmt.Sprintf(" after %s", exit.FinishedAt.Sub(exit.StartedAt.Time))
+	if said := oneLine(exit.Message); said != "" {
+		text += ": " + said
+	}
+	return text + ". Its job is kept for its log, and another one starts."
 }
 
 // wayOut says what a failure waits for.

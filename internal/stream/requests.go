@@ -71,6 +71,10 @@ func (p *pass) tell(q *v1.BackfillRequest) {
 			p.tellRunning(q)
 		}
 	case lifecycle.Interrupted:
+		if p.verdict == unmarked {
+			p.attempt(q, v1.AttemptUnproven, p.doubt)
+			return
+		}
 		p.attempt(q, v1.AttemptInterrupted, v1.ReasonBackfillInterrupted.Meaning())
 	case lifecycle.Vanished:
 		if p.forgetsJob() {

@@ -52,7 +52,7 @@ func (w *world) healed() bool {
 	if pod == nil || pod.DeletionTimestamp != nil {
 		return false
 	}
-	since := runningSince(pod)
+	since := w.runningSince(pod)
 	return !since.IsZero() && !w.wakesAt(since.Add(w.definition.Restart.HealthyAfter))
 }
 
@@ -78,8 +78,8 @@ func (w *world) failureState() lifecycle.Failure {
 // retryTime is when a failed stream may start again by itself; nil where only its
 // user may start it: the policy, the failure's class or the budget says so.
 func (w *world) retryTime(failure *v1.Failure, r v1.Restarts) *time.Time {
-	if w.class == nil || r.Retries >= w.definition.Restart.MaxRestarts {
-		return nil
+	if w.class == nil || r.Retries >= w.definition.Restart.MaxRestarts || failure.Reason == string(v1.ReasonCompletionUnproven) {
+		return nil // the next job would end as this one did
 	}
 	due := failure.Time.Time
 	switch action := w.actionOn(failure); {
@@ -120,7 +120,7 @@ func (w *world) needsBackfill(failure *v1.Failure) bool {
 // streaming job had run well begins a new count.
 func (p *pass) afterFailure(failure *v1.Failure, before *v1.Restarts) *v1.Restarts {
 	settings := p.definition.Restart
-	if failure.Mode == v1.ModeStream && p.ranFor() >= settings.HealthyAfter {
+	if failure.Mode == v1.ModeStream && p.lastRanWell() {
 		before = nil
 	}
 	if settings.Policy != v1.RestartOnFailure {

@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/jobspec"
 	"github.com/arcane-streaming/arcane-operator/internal/lifecycle"
 )
 
@@ -221,14 +222,21 @@ func (w *world) badEnds() int {
 		return cmp.Or(b.CreationTimestamp.Compare(a.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
 	})
 	for n, p := range ended {
-		if disturbed(p) || w.ranWell(p) {
+		if w.disturbed(p) || w.ranWell(p) {
 			return n
 		}
 	}
 	return len(ended)
 }
 
-// ranWell tells whether a pod that has ended had run for long enough.
+// ranWell tells whether the main container of a pod ran for long enough before it ended.
 func (w *world) ranWell(p *corev1.Pod) bool {
-	return p.Status.StartTime != nil && lastEnd(p).Sub(p.Status.StartTime.Time) >= w.definition.Restart.HealthyAfter
+	end := w.mainEnd(p)
+	return end != nil && !end.StartedAt.IsZero() && end.FinishedAt.Sub(end.StartedAt.Time) >= w.definition.Restart.HealthyAfter
+}
+
+// isIgnored tells whether the failure policy ignores how a pod's main container ended.
+func (w *world) isIgnored(p *corev1.Pod) bool {
+	end := w.mainEnd(p)
+	return end != nil && w.job.Spec.PodFailurePolicy != nil && jobspec.Ignores(w.job.Spec.PodFailurePolicy, w.main, end.ExitCode)
 }

@@ -190,8 +190,19 @@ func jobChanged() predicate.Predicate {
 func podChanged() predicate.Predicate {
 	return onUpdate(func(old, new *corev1.Pod) bool {
 		return deletionBegan(old, new) || old.Status.Phase != new.Status.Phase || targeted(old) != targeted(new) ||
-			orphaned(old) != orphaned(new) || troubled(old) != troubled(new)
+			orphaned(old) != orphaned(new) || troubled(old) != troubled(new) || endedIn(old) != endedIn(new)
 	})
+}
+
+// endedIn counts the containers of a pod that have ended.
+func endedIn(p *corev1.Pod) int {
+	n := 0
+	for i := range p.Status.ContainerStatuses {
+		if p.Status.ContainerStatuses[i].State.Terminated != nil {
+			n++
+		}
+	}
+	return n
 }
 
 func troubled(p *corev1.Pod) v1.Reason {
