@@ -18,9 +18,9 @@ import (
 
 // createRequest leaves a request of our own behind. A live request that is there
 // already counts in its place. One that has the name of our own counts only where it is
-// exactly what this would have made and nothing has come of it yet: then it matters to
-// nobody who made it. Annotations and owners alone prove nothing, for whoever may create
-// requests writes them, and may have written that the backfill has ended.
+// exactly what this would have made and has not been begun: then it matters to nobody who
+// made it. Annotations and owners alone prove nothing, for whoever may create requests
+// writes them, and may have written that the backfill has ended.
 //
 // +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=backfillrequests,verbs=create
 func (p *pass) createRequest(ctx context.Context, name, reason string) error {
@@ -54,19 +54,24 @@ func (p *pass) createRequest(ctx context.Context, name, reason string) error {
 
 // flawOf is why the request that has the name of ours cannot count in its place; empty
 // where it can. A wait may be on record: the operator that made it may have died before
-// the stream recorded it, and the next one reports on every request that is there.
+// the stream recorded it, and the next one reports on every request that is there. And its
+// user may have cancelled it meanwhile, which stays a cancellation; but one that was
+// created as ended has never asked for anything, and the API server tells them apart: only
+// a change of the spec makes a second generation.
 func flawOf(s *v1.Stream, there, want *v1.BackfillRequest, reason string) string {
-	switch {
+	asks := *there.Spec.DeepCopy()
+	asks.Completed = want.Spec.Completed
+	switch phase := there.Status.Phase; {
 	case !backlog.MadeFor(s, there, reason):
 		return "which the operator has not made"
 	case there.DeletionTimestamp != nil:
 		return "which is being deleted"
-	case ended(there):
-		return "which has ended before the stream recorded it"
-	case !equality.Semantic.DeepEqual(there.Spec, want.Spec):
+	case ended(there) && there.Generation <= 1:
+		return "which was created as one that has ended"
+	case !equality.Semantic.DeepEqual(asks, want.Spec):
 		return "which asks for another backfill than the operator's"
-	case there.Status.Phase != "" && there.Status.Phase != v1.RequestQueued:
-		return "which is " + string(there.Status.Phase) + " before the stream recorded it"
+	case phase != "" && phase != v1.RequestQueued && phase != v1.RequestCancelled:
+		return "which is " + string(phase) + " before the stream recorded it"
 	}
 	return ""
 }

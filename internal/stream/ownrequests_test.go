@@ -111,7 +111,7 @@ func TestADeletedRequestDoesNotCount(t *testing.T) {
 func ownInitial(s *v1.Stream) *v1.BackfillRequest {
 	return &v1.BackfillRequest{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: namespace, Name: "orders-initial-0a1b2c3d", UID: "there",
+			Namespace: namespace, Name: "orders-initial-0a1b2c3d", UID: "there", Generation: 1,
 			Annotations:     map[string]string{v1.AnnotationMadeBy: v1.RequestInitial, v1.AnnotationAdmitted: "true"},
 			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(s, v1.GroupVersion.WithKind(v1.KindStream))},
 		},
@@ -141,11 +141,22 @@ func TestARequestOfItsNameCountsOnlyAsMade(t *testing.T) {
 		"with labels":           {func(q *v1.BackfillRequest) { q.Labels = map[string]string{"team": "sales"} }, ""},
 		"nobody's":              {func(q *v1.BackfillRequest) { q.OwnerReferences = nil; q.Spec.StreamClass = "another" }, "which the operator has not made"},
 		"of a former stream":    {func(q *v1.BackfillRequest) { q.OwnerReferences[0].UID = "former" }, "which the operator has not made"},
-		"said to have ended":    {func(q *v1.BackfillRequest) { q.Spec.Completed = true }, "which has ended before the stream recorded it"},
-		"signed besides": {func(q *v1.BackfillRequest) {
+		"created as ended":      {func(q *v1.BackfillRequest) { q.Spec.Completed = true }, "which was created as one that has ended"},
+		"created as signed": {func(q *v1.BackfillRequest) {
 			q.Spec.Completed, q.Annotations[v1.AnnotationCompletedBy] = true, "job"
-		}, "which has ended before the stream recorded it"},
-		"ended, and set back":   {func(q *v1.BackfillRequest) { q.Status.Phase = v1.RequestCancelled }, "which has ended before the stream recorded it"},
+		}, "which was created as one that has ended"},
+		"created as ended, and told so": {func(q *v1.BackfillRequest) {
+			q.Spec.Completed, q.Status.Phase = true, v1.RequestCancelled
+		}, "which was created as one that has ended"},
+		"cancelled meanwhile": {func(q *v1.BackfillRequest) { q.Spec.Completed, q.Generation = true, 2 }, ""},
+		"cancelled meanwhile, and told so": {func(q *v1.BackfillRequest) {
+			q.Spec.Completed, q.Generation, q.Status.Phase = true, 2, v1.RequestCancelled
+		}, ""},
+		"cancelled meanwhile, and set back":  {func(q *v1.BackfillRequest) { q.Generation, q.Status.Phase = 3, v1.RequestCancelled }, ""},
+		"cancelled, but another than we ask": {func(q *v1.BackfillRequest) { q.Spec.Completed, q.Generation, q.Spec.Payload = true, 2, raw(`{}`) }, "which asks for another backfill than the operator's"},
+		"completed, which nobody can tell": {func(q *v1.BackfillRequest) {
+			q.Spec.Completed, q.Generation, q.Status.Phase = true, 2, v1.RequestCompleted
+		}, "which is Completed before the stream recorded it"},
 		"with a payload":        {func(q *v1.BackfillRequest) { q.Spec.Payload = raw(`{"rows":0}`) }, "which asks for another backfill than the operator's"},
 		"with another template": {func(q *v1.BackfillRequest) { q.Spec.JobTemplateRef = &v1.TemplateReference{Name: "void"} }, "which asks for another backfill than the operator's"},
 		"of another stream":     {func(q *v1.BackfillRequest) { q.Spec.StreamID = "customers" }, "which the operator has not made"},
