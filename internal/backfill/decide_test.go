@@ -367,8 +367,10 @@ func TestAStatusFollowsTheSpec(t *testing.T) {
 		"granted":                    {request("a", saying(v1.RequestGranted, v1.ReasonGranted), anew), stream(), class(1), true},
 		"seen already":               {request("a", saying(v1.RequestCompleted, v1.ReasonRequestCompleted)), stream(), class(0), false},
 		"runs: its stream tells it":  {request("a", saying(v1.RequestRunning, v1.ReasonRequestRunning), anew), stream(serving("a")), class(0), false},
-		"signed: its stream tells it": {request("a", completed, annotated(v1.AnnotationCompletedBy, "job"), saying(v1.RequestPaused, v1.ReasonStreamSuspended), anew),
-			stream(serving("a"), recordedSuccess), class(0), false},
+		"signed: its stream tells it": {
+			request("a", completed, annotated(v1.AnnotationCompletedBy, "job"), saying(v1.RequestPaused, v1.ReasonStreamSuspended), anew),
+			stream(serving("a"), recordedSuccess), class(0), false,
+		},
 		"going with its stream": {request("a", saying(v1.RequestFailed, v1.ReasonRequestFailed), anew), stream(deleting), class(0), false},
 		"new":                   {request("a", aged(0), anew), stream(), class(0), false},
 	} {
