@@ -18,12 +18,12 @@ func (s *server) requests() kind[*v1.BackfillRequest, validation.RequestSurround
 		fresh:   func() *v1.BackfillRequest { return &v1.BackfillRequest{} },
 		changed: validation.RequestChanged,
 		wakes:   func(old, new *v1.BackfillRequest) bool { return old.Spec.Completed && !new.Spec.Completed },
-		fill: func(ctx context.Context, _, new *v1.BackfillRequest, create bool) error {
+		fill: func(ctx context.Context, old, new *v1.BackfillRequest, create bool) error {
 			stream, err := s.stream(ctx, new.Namespace, new.Spec.StreamID)
 			if err != nil {
 				return err
 			}
-			validation.DefaultRequest(new, create, stream)
+			validation.DefaultRequest(old, new, create, stream)
 			return nil
 		},
 		around: s.aroundRequest,

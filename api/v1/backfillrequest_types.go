@@ -20,7 +20,7 @@ import (
 // +kubebuilder:printcolumn:name="Class",type=string,JSONPath=`.spec.streamClass`
 // +kubebuilder:printcolumn:name="Stream",type=string,JSONPath=`.spec.streamId`
 // +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
-// +kubebuilder:printcolumn:name="Completed",type=boolean,JSONPath=`.spec.completed`
+// +kubebuilder:printcolumn:name="Completed",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Attempts",type=integer,JSONPath=`.status.attemptCount`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.message`
@@ -50,9 +50,11 @@ type BackfillRequestSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec.streamId: is immutable; delete this request and create one for the other stream"
 	StreamID string `json:"streamId"`
 
-	// Completed is set to true by the operator, once, when the backfill has
-	// completed: wait for it with kubectl wait --for=jsonpath={.spec.completed}=true.
-	// Default false. Setting it yourself cancels the request; it cannot be undone.
+	// Completed is set to true by the operator, once, when the backfill has completed.
+	// Wait with kubectl wait --for=condition=Ready; this field is for clients that wait
+	// for it already, and a manifest that says false sets it back. Default false.
+	// Setting it to true yourself cancels the request; it cannot be undone. Once the
+	// request has ended, what it says has no meaning any more.
 	// +optional
 	// +kubebuilder:default=false
 	Completed bool `json:"completed"`
@@ -153,7 +155,11 @@ type BackfillRequestStatus struct {
 	// Cancelled are final.
 	// +optional
 	Phase RequestPhase `json:"phase,omitempty"`
-	// Conditions: Ready; Stalled where the request has failed.
+	// ObservedGeneration is the generation of the spec that the status is about.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// Conditions: Ready, which is True once the backfill has completed; Stalled where the
+	// request has failed.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -45,13 +45,19 @@ const (
 	// AnnotationRestartedAt on a Stream asks for a fresh start: any new value
 	// clears a failure and restarts the running job.
 	AnnotationRestartedAt = "streaming.sneaksanddata.com/restartedAt"
-	// AnnotationAdmitted is put on every request at CREATE by the defaulting webhook.
+	// AnnotationAdmitted is the stamp that a request gets when it is created and keeps:
+	// from the operator on its own, from the defaulting webhook on every other. A request
+	// that bears it is not from an earlier Arcane.
 	AnnotationAdmitted = "streaming.sneaksanddata.com/admitted"
+	// Admitted is the value of AnnotationAdmitted.
+	Admitted = "true"
 	// AnnotationCompletedBy holds the UID of the Job whose trusted success
-	// completed the request. spec.completed without it is the user's cancellation.
+	// completed the request. It proves that only where the stream's status holds this
+	// success: spec.completed without such a proof is the user's cancellation.
 	AnnotationCompletedBy = "streaming.sneaksanddata.com/completed-by"
-	// AnnotationMadeBy tells requests made by the operator from those made by
-	// users; its value is the reason (RequestInitial, RequestGap).
+	// AnnotationMadeBy says on the operator's own requests why it made them
+	// (RequestInitial, RequestGap). It does not prove that the operator did: only the
+	// request's name, which never changes, does.
 	AnnotationMadeBy = "streaming.sneaksanddata.com/made-by"
 	// RequestInitial is the value of AnnotationMadeBy on a stream's initial backfill.
 	RequestInitial = "initial-backfill"

@@ -57,8 +57,8 @@ func (r *Reconciler) tell(ctx context.Context, w *world, d decision) error {
 	r.Counters.RequestTold(class, w.request, &d.status)
 	was := meta.FindStatusCondition(w.request.Status.Conditions, v1.ConditionReady)
 	is := meta.FindStatusCondition(d.status.Conditions, v1.ConditionReady)
-	if was != nil && was.Reason == is.Reason {
-		return nil
+	if is == nil || was != nil && was.Reason == is.Reason {
+		return nil // also of a status that somebody else has written, without a condition
 	}
 	logf.FromContext(ctx).Info("request told", "phase", d.status.Phase, "reason", is.Reason)
 	if kind := eventType(v1.Reason(is.Reason)); kind != "" {

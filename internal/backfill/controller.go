@@ -9,10 +9,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
@@ -65,6 +67,8 @@ type Reconciler struct {
 	Counters *telemetry.Counters
 
 	schemas schemas.Kept
+	// kindSince is when the kind Stream was added to the cluster; nil where nobody has asked yet.
+	kindSince atomic.Pointer[metav1.Time]
 }
 
 // Register adds the two controllers, of requests and of the classes' slots, and

@@ -5,6 +5,7 @@ package backfill
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -37,7 +38,8 @@ func finished(t *testing.T, counters *telemetry.Counters) map[string]float64 {
 }
 
 func TestAnEndOfARequestIsCountedOnce(t *testing.T) {
-	legacy := func(q *v1.BackfillRequest) { q.Annotations = nil }
+	// Before the kind Stream; see newCluster.
+	legacy := func(q *v1.BackfillRequest) { q.Annotations, q.CreationTimestamp = nil, ago(3*time.Hour) }
 	byJob := annotated(v1.AnnotationCompletedBy, "job")
 	for _, story := range []struct {
 		name  string
@@ -46,8 +48,10 @@ func TestAnEndOfARequestIsCountedOnce(t *testing.T) {
 	}{
 		{"cancelled by its user", []client.Object{stream(suspended), request("a", completed)}, "c user cancelled"},
 		{"cancelled, and there is no stream", []client.Object{request("a", unowned, completed)}, "none user cancelled"},
-		{"completed by a job", []client.Object{stream(streaming), request("a", completed, byJob)}, "c user completed"},
-		{"completed by a job, for a gap", []client.Object{stream(streaming), request("a", completed, byJob, forGap)}, "c gap completed"},
+		{"cancelled, for a gap", []client.Object{stream(suspended, gapIs("a")), request("a", completed, forGap)}, "c gap cancelled"},
+		{"cancelled, a copy of ours", []client.Object{stream(suspended), request("a", completed, copied)}, "c user cancelled"},
+		{"completed by a job: its stream counts it", []client.Object{stream(serving("a"), recordedSuccess), request("a", completed, byJob)}, ""},
+		{"completed by no job", []client.Object{stream(streaming), request("a", completed, byJob)}, "c user cancelled"},
 		{"completed before this version saw it", []client.Object{stream(streaming), request("a", completed, legacy)}, ""},
 		{"open", []client.Object{stream(suspended), request("a")}, ""},
 	} {

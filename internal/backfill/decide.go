@@ -21,8 +21,6 @@ const (
 	patience = 2 * time.Second
 	// keepEnded is how many ended requests of the operator's own are kept for each stream.
 	keepEnded = 3
-	// maxAttempts is how many attempts a status holds.
-	maxAttempts = 10
 )
 
 // action is what is to be done next.
@@ -43,6 +41,31 @@ type decision struct {
 }
 
 func decide(w *world) decision {
+	d := w.next()
+	if d.does == nothing && w.unobserved() {
+		status := *w.request.Status.DeepCopy()
+		backlog.SetObserved(&status, w.request.Generation)
+		return decision{does: tell, status: status}
+	}
+	return d
+}
+
+// unobserved tells whether the status says nothing of the present generation of the
+// spec, and nobody is about to write it: the stream writes it of a request that runs or
+// that its job has completed. A request that has ended stays as it is, whatever its user
+// changes: a manifest that says completed: false sets the field back at each apply.
+func (w *world) unobserved() bool {
+	q := w.request
+	switch {
+	case q.Status.ObservedGeneration == q.Generation, q.Status.Phase == "", q.Status.Phase == v1.RequestRunning:
+		return false
+	case q.Status.Phase.Final():
+		return true
+	}
+	return !q.Spec.Completed && !orphaned(w.stream, q)
+}
+
+func (w *world) next() decision {
 	q := w.request
 	switch {
 	case q.Status.Phase.Final():
@@ -115,35 +138,44 @@ func (w *world) why() (v1.Reason, string) {
 	return v1.ReasonWaitingForJob, "It is next; it starts as soon as the stream's former job and its pods are gone."
 }
 
-// ending carries out what spec.completed means: with the annotation of a job, that
-// this job has completed the request; without, that its user has cancelled it.
+// ending carries out what spec.completed means. Whoever may update the request may set
+// it, with any annotation or without the stamp, so it counts as completed only where
+// what nobody but the operator and the API server writes proves it: the status of its
+// stream, which holds the success of the very job, or the time of its creation. In all
+// other cases its user has cancelled it.
 func (w *world) ending() decision {
-	q := w.request
 	now := metav1.NewTime(w.now)
-	if job := types.UID(q.Annotations[v1.AnnotationCompletedBy]); job != "" {
-		if recorded(w.stream, q) {
-			return decision{} // the stream is about to tell it itself
-		}
-		d := w.telling(v1.RequestCompleted, v1.ReasonRequestCompleted, "The backfill has completed.", &now)
-		succeeded(&d.status, job, now)
-		return d
-	}
-	if _, admitted := q.Annotations[v1.AnnotationAdmitted]; q.Status.Phase == "" && !admitted {
+	switch signature := signatureOf(w.request); {
+	case signature != "" && orphaned(w.stream, w.request):
+		return decision{} // the garbage collector is about to take it
+	case signature != "" && proven(w.stream, w.request):
+		return decision{} // the stream is about to tell it itself
+	case signature != "":
+		return w.telling(v1.RequestCancelled, v1.ReasonRequestCancelled,
+			"Cancelled: spec.completed was set by its user. The annotation "+v1.AnnotationCompletedBy+" proves nothing: no Job of the stream is known to have completed this request.", &now)
+	case former(w.request) && w.request.CreationTimestamp.Before(w.kindSince):
 		return w.telling(v1.RequestCompleted, v1.ReasonRequestCompleted, "It had been completed before this version of Arcane first saw it.", &now)
 	}
 	return w.telling(v1.RequestCancelled, v1.ReasonRequestCancelled, "Cancelled: spec.completed was set by its user.", &now)
 }
 
-// succeeded notes the attempt of a job whose success was recorded, once.
-func succeeded(s *v1.BackfillRequestStatus, job types.UID, now metav1.Time) {
-	for _, a := range s.Attempts {
-		if a.JobUID == job {
-			return
-		}
-	}
-	s.AttemptCount++
-	s.Attempts = append(s.Attempts, v1.Attempt{Job: s.Job, JobUID: job, Result: v1.AttemptSucceeded, Time: now})
-	s.Attempts = s.Attempts[max(0, len(s.Attempts)-maxAttempts):]
+// signatureOf is the UID of the job that is said to have completed the request; empty where none is.
+func signatureOf(q *v1.BackfillRequest) types.UID {
+	return types.UID(q.Annotations[v1.AnnotationCompletedBy])
+}
+
+// proven tells whether the stream's status holds the success of the job that is said to
+// have completed the request. The stream records the success before it signs the
+// request, and keeps the record until the request's status says how it has ended.
+func proven(s *v1.Stream, q *v1.BackfillRequest) bool {
+	return recorded(s, q) && s.Status.Job.Outcome == v1.OutcomeSucceeded && s.Status.Job.UID == signatureOf(q)
+}
+
+// former tells whether a request bears no trace of this Arcane: it may be one that an
+// earlier Arcane completed. Its user may have removed the stamp, so that alone proves nothing.
+func former(q *v1.BackfillRequest) bool {
+	_, admitted := q.Annotations[v1.AnnotationAdmitted]
+	return q.Spec.Completed && q.Status.Phase == "" && !admitted && signatureOf(q) == ""
 }
 
 // telling is a status with this phase; nothing where it says so already.

@@ -3,7 +3,6 @@ package backfill
 // This file tests the decision about one request: whole values.
 
 import (
-	"fmt"
 	"reflect"
 	"testing"
 	"time"
@@ -55,12 +54,12 @@ func aged(d time.Duration) func(*v1.BackfillRequest) {
 }
 
 func in(phase v1.RequestPhase) func(*v1.BackfillRequest) {
-	return func(q *v1.BackfillRequest) { q.Status.Phase = phase }
+	return func(q *v1.BackfillRequest) { q.Status.Phase, q.Status.ObservedGeneration = phase, q.Generation }
 }
 
 func endedAt(phase v1.RequestPhase, d time.Duration) func(*v1.BackfillRequest) {
 	return func(q *v1.BackfillRequest) {
-		q.Status.Phase = phase
+		in(phase)(q)
 		end := ago(d)
 		q.Status.CompletionTime = &end
 	}
@@ -76,8 +75,21 @@ func ttl(seconds int32) func(*v1.BackfillRequest) {
 
 func forGap(q *v1.BackfillRequest) { made(q, v1.RequestGap) }
 
-// made is a request of the operator's own: its stream controls it.
+// made is a request of the operator's own: its stream controls it, and its name is the
+// one that the operator derives. Its UID still is that of the name that the test gave it.
 func made(q *v1.BackfillRequest, reason string) {
+	forged(q, reason)
+	by := metav1.GetControllerOf(q)
+	if reason == v1.RequestInitial {
+		q.Name = backlog.InitialName(by.Name, by.UID)
+		return
+	}
+	q.Name = backlog.GapName(by.Name, 100+int64(q.Name[0]))
+}
+
+// forged is a user's own request with annotation and owner of one of the operator's: both
+// can be copied, only the name cannot.
+func forged(q *v1.BackfillRequest, reason string) {
 	q.Annotations[v1.AnnotationMadeBy] = reason
 	for i := range q.OwnerReferences {
 		q.OwnerReferences[i].Controller = ptr.To(true)
@@ -98,7 +110,7 @@ func gapIs(request string) func(*v1.Stream) {
 func ours(q *v1.BackfillRequest) { made(q, v1.RequestInitial) }
 
 // copied is a user's own, made from the manifest of one of ours.
-func copied(q *v1.BackfillRequest) { q.Annotations[v1.AnnotationMadeBy] = v1.RequestInitial }
+func copied(q *v1.BackfillRequest) { forged(q, v1.RequestInitial) }
 
 // told is what was written about a wait before.
 func told(reason v1.Reason, message string) func(*v1.BackfillRequest) {
@@ -254,74 +266,150 @@ func TestHowARequestEnds(t *testing.T) {
 		return decision{does: tell, status: s}
 	}
 	cancelled := finished(v1.RequestCancelled, v1.ReasonRequestCancelled, "Cancelled: spec.completed was set by its user.")
+	unproven := finished(v1.RequestCancelled, v1.ReasonRequestCancelled,
+		"Cancelled: spec.completed was set by its user. The annotation streaming.sneaksanddata.com/completed-by proves nothing: no Job of the stream is known to have completed this request.")
 	former := finished(v1.RequestCompleted, v1.ReasonRequestCompleted, "It had been completed before this version of Arcane first saw it.")
-	done := func(job string, count int32, attempts ...v1.Attempt) decision {
-		return finished(v1.RequestCompleted, v1.ReasonRequestCompleted, "The backfill has completed.", func(s *v1.BackfillRequestStatus) {
-			s.Job, s.AttemptCount, s.Attempts = job, count, attempts
-		})
-	}
-	byJob := annotated(v1.AnnotationCompletedBy, "uid-job")
-	succeeded := v1.Attempt{Job: "job", JobUID: "uid-job", Result: v1.AttemptSucceeded, Time: metav1.NewTime(now)}
-	working := func(q *v1.BackfillRequest) { q.Status.Job = "job" }
-	unstamped := func(q *v1.BackfillRequest) { q.Annotations = nil }
+	byJob := annotated(v1.AnnotationCompletedBy, "job")
+	since := func(d time.Duration) *metav1.Time { t := ago(d); return &t }
+	done := stream(serving("a"), recordedSuccess)
+	another := func(s *v1.Stream) { s.Status.Job.UID = "another" }
 	for name, c := range map[string]struct {
 		world world
 		want  decision
 	}{
-		"cancelled while it waits":        {world{request: request("a", completed), stream: stream()}, cancelled},
-		"cancelled, without a stream":     {world{request: request("a", completed, unowned)}, cancelled},
-		"cancelled while it runs":         {world{request: request("a", completed, unstamped, func(q *v1.BackfillRequest) { q.Status = status(v1.RequestRunning, v1.ReasonRequestRunning, "") }), stream: stream(serving("a"))}, cancelled},
-		"from an earlier Arcane":          {world{request: request("a", completed, unstamped), stream: stream()}, former},
-		"completed, the stream is at it":  {world{request: request("a", completed, byJob, in(v1.RequestRunning)), stream: stream(serving("a"))}, decision{}},
-		"completed, the stream went on":   {world{request: request("a", completed, byJob, working), stream: stream(streaming)}, done("job", 1, succeeded)},
-		"completed, the stream is gone":   {world{request: request("a", completed, byJob, working)}, done("job", 1, succeeded)},
-		"completed, serves another one":   {world{request: request("a", completed, byJob, working), stream: stream(serving("b"))}, done("job", 1, succeeded)},
-		"completed, the attempt is noted": {world{request: request("a", completed, byJob, working, func(q *v1.BackfillRequest) { q.Status.AttemptCount, q.Status.Attempts = 1, []v1.Attempt{succeeded} }), stream: stream()}, done("job", 1, succeeded)},
+		"cancelled while it waits":            {world{request: request("a", completed), stream: stream()}, cancelled},
+		"cancelled, without a stream":         {world{request: request("a", completed, unowned)}, cancelled},
+		"cancelled while it runs":             {world{request: request("a", completed, unstamped, func(q *v1.BackfillRequest) { q.Status = status(v1.RequestRunning, v1.ReasonRequestRunning, "") }), stream: stream(serving("a"))}, cancelled},
+		"from an earlier Arcane":              {world{request: request("a", completed, unstamped), stream: stream(), kindSince: since(time.Minute)}, former},
+		"from an earlier Arcane, no stream":   {world{request: request("a", completed, unstamped, unowned), kindSince: since(time.Minute)}, former},
+		"no stamp, made after the kind":       {world{request: request("a", completed, unstamped), stream: stream(), kindSince: since(2 * time.Hour)}, cancelled},
+		"no stamp, made in the kind's second": {world{request: request("a", completed, unstamped), stream: stream(), kindSince: since(time.Hour)}, cancelled},
+		"no stamp, the kind is unknown":       {world{request: request("a", completed, unstamped), stream: stream()}, cancelled},
+		"a stamp, made before the kind":       {world{request: request("a", completed), stream: stream(), kindSince: since(time.Minute)}, cancelled},
+		"the stamp removed while it waits":    {world{request: request("a", completed, unstamped, in(v1.RequestQueued)), stream: stream(), kindSince: since(time.Minute)}, cancelled},
+
+		"completed, the stream is at it":               {world{request: request("a", completed, byJob, in(v1.RequestRunning)), stream: done}, decision{}},
+		"completed, its owner is gone":                 {world{request: request("a", completed, byJob)}, decision{}},
+		"completed, its stream leaves":                 {world{request: request("a", completed, byJob), stream: stream(deleting)}, decision{}},
+		"signed, without a stream":                     {world{request: request("a", completed, byJob, unowned)}, unproven},
+		"signed, no job is recorded":                   {world{request: request("a", completed, byJob), stream: stream()}, unproven},
+		"signed, before the kind":                      {world{request: request("a", completed, unstamped, func(q *v1.BackfillRequest) { q.Annotations = map[string]string{v1.AnnotationCompletedBy: "job"} }), stream: stream(), kindSince: since(time.Minute)}, unproven},
+		"signed, the stream streams":                   {world{request: request("a", completed, byJob), stream: stream(streaming)}, unproven},
+		"signed, the job has not succeeded":            {world{request: request("a", completed, byJob, in(v1.RequestRunning)), stream: stream(serving("a"))}, unproven},
+		"signed, another request's job":                {world{request: request("a", completed, byJob), stream: stream(serving("b"), recordedSuccess)}, unproven},
+		"signed, another job's success":                {world{request: request("a", completed, byJob), stream: stream(serving("a"), recordedSuccess, another)}, unproven},
+		"its success is recorded, its user came first": {world{request: request("a", completed, in(v1.RequestRunning)), stream: done}, cancelled},
 
 		"cancelled long ago":                     {world{request: request("a", completed, endedAt(v1.RequestCancelled, time.Hour))}, decision{}},
 		"completed long ago":                     {world{request: request("a", completed, endedAt(v1.RequestCompleted, time.Hour)), stream: stream()}, decision{}},
 		"completed, and completed is taken back": {world{request: request("a", endedAt(v1.RequestCompleted, time.Hour)), stream: stream()}, decision{}},
+		"ended, and signed by hand":              {world{request: request("a", completed, byJob, endedAt(v1.RequestCancelled, time.Hour)), stream: stream()}, decision{}},
 		"its time has not come":                  {world{request: request("a", endedAt(v1.RequestCompleted, time.Minute), ttl(90))}, decision{wake: 30 * time.Second}},
 		"its time has come":                      {world{request: request("a", endedAt(v1.RequestCancelled, time.Minute), ttl(60))}, decision{does: remove}},
 		"its time is none":                       {world{request: request("a", endedAt(v1.RequestCompleted, 0), ttl(0))}, decision{does: remove}},
 		"no time of its end":                     {world{request: request("a", in(v1.RequestCompleted), ttl(60))}, decision{does: remove}},
 		"ours, two newer": {world{
-			request:  request("a", ours, endedAt(v1.RequestCompleted, time.Hour)),
-			requests: list(request("b", ours, endedAt(v1.RequestCompleted, time.Minute)), request("c", ours, endedAt(v1.RequestCancelled, time.Minute))),
+			request:  request("a", forGap, endedAt(v1.RequestCompleted, time.Hour)),
+			requests: list(request("b", forGap, endedAt(v1.RequestCompleted, time.Minute)), request("c", forGap, endedAt(v1.RequestCancelled, time.Minute))),
 		}, decision{}},
 		"ours, three newer": {world{
-			request: request("a", ours, endedAt(v1.RequestCompleted, time.Hour)),
-			requests: list(request("b", ours, endedAt(v1.RequestCompleted, time.Minute)), request("c", ours, endedAt(v1.RequestCancelled, time.Minute)),
-				request("d", ours, endedAt(v1.RequestCompleted, time.Hour))),
+			request: request("a", forGap, endedAt(v1.RequestCompleted, time.Hour)),
+			requests: list(request("b", forGap, endedAt(v1.RequestCompleted, time.Minute)), request("c", forGap, endedAt(v1.RequestCancelled, time.Minute)),
+				request("d", forGap, endedAt(v1.RequestCompleted, time.Hour))),
 		}, decision{does: remove}},
 		"a copy of ours, three newer": {world{
 			request: request("a", copied, endedAt(v1.RequestCompleted, time.Hour)),
-			requests: list(request("b", ours, endedAt(v1.RequestCompleted, time.Minute)), request("c", ours, endedAt(v1.RequestCancelled, time.Minute)),
-				request("d", ours, endedAt(v1.RequestCompleted, time.Minute))),
+			requests: list(request("b", forGap, endedAt(v1.RequestCompleted, time.Minute)), request("c", forGap, endedAt(v1.RequestCancelled, time.Minute)),
+				request("d", forGap, endedAt(v1.RequestCompleted, time.Minute))),
 		}, decision{}},
 		"ours, three newer of users": {world{
-			request: request("a", ours, endedAt(v1.RequestCompleted, time.Hour)),
+			request: request("a", forGap, endedAt(v1.RequestCompleted, time.Hour)),
 			requests: list(request("b", endedAt(v1.RequestCompleted, time.Minute)), request("c", endedAt(v1.RequestCancelled, time.Minute)),
-				request("d", endedAt(v1.RequestCompleted, time.Minute)), request("e", ours), request("f", ours, endedAt(v1.RequestCompleted, 2*time.Hour))),
+				request("d", endedAt(v1.RequestCompleted, time.Minute)), request("e", forGap), request("f", forGap, endedAt(v1.RequestCompleted, 2*time.Hour))),
 		}, decision{}},
 		"a user's, three newer": {world{
 			request: request("a", endedAt(v1.RequestCompleted, time.Hour)),
-			requests: list(request("b", ours, endedAt(v1.RequestCompleted, time.Minute)), request("c", ours, endedAt(v1.RequestCancelled, time.Minute)),
-				request("d", ours, endedAt(v1.RequestCompleted, time.Minute))),
+			requests: list(request("b", forGap, endedAt(v1.RequestCompleted, time.Minute)), request("c", forGap, endedAt(v1.RequestCancelled, time.Minute)),
+				request("d", forGap, endedAt(v1.RequestCompleted, time.Minute))),
 		}, decision{}},
 	} {
 		t.Run(name, func(t *testing.T) { check(t, c.world, c.want) })
 	}
 }
 
-func TestAttemptsAreBounded(t *testing.T) {
-	q := request("a", completed, annotated(v1.AnnotationCompletedBy, "job-12"))
-	q.Status.AttemptCount = 11
-	for i := range 10 {
-		q.Status.Attempts = append(q.Status.Attempts, v1.Attempt{JobUID: types.UID(fmt.Sprintf("job-%d", i+2)), Result: v1.AttemptInterrupted})
+// TestAStatusFollowsTheSpec: a manifest that says completed: false is applied again
+// and again. The status says that it has been seen, and stays as it is otherwise.
+func TestAStatusFollowsTheSpec(t *testing.T) {
+	anew := func(q *v1.BackfillRequest) { q.Generation = 5 }
+	long := metav1.NewTime(now.Add(-time.Hour))
+	saying := func(phase v1.RequestPhase, reason v1.Reason) func(*v1.BackfillRequest) {
+		return func(q *v1.BackfillRequest) {
+			backlog.SetPhase(&q.Status, phase, reason, "said before", 1, long)
+			if phase.Final() {
+				q.Status.CompletionTime = &long
+			}
+			q.Status.AttemptCount, q.Status.Job = 2, "job"
+		}
 	}
-	d := decide(&world{now: now, request: q})
-	if n := len(d.status.Attempts); n != 10 || d.status.AttemptCount != 12 || d.status.Attempts[0].JobUID != "job-3" || d.status.Attempts[9].JobUID != "job-12" {
-		t.Errorf("%d attempts, count %d: %+v", n, d.status.AttemptCount, d.status.Attempts)
+	for name, c := range map[string]struct {
+		request *v1.BackfillRequest
+		stream  *v1.Stream
+		class   *v1.StreamClass
+		follows bool
+	}{
+		"completed, set back":        {request("a", saying(v1.RequestCompleted, v1.ReasonRequestCompleted), anew), stream(), class(0), true},
+		"completed, no stream":       {request("a", saying(v1.RequestCompleted, v1.ReasonRequestCompleted), anew, unowned), nil, nil, true},
+		"cancelled, set back":        {request("a", saying(v1.RequestCancelled, v1.ReasonRequestCancelled), anew), stream(), class(0), true},
+		"cancelled, still completed": {request("a", completed, saying(v1.RequestCancelled, v1.ReasonRequestCancelled), anew), stream(), class(0), true},
+		"the operator's own":         {request("a", ours, saying(v1.RequestCompleted, v1.ReasonRequestCompleted), anew), stream(), class(0), true},
+		"failed":                     {request("a", saying(v1.RequestFailed, v1.ReasonRequestFailed), anew), stream(failed), class(0), true},
+		"paused":                     {request("a", saying(v1.RequestPaused, v1.ReasonStreamSuspended), anew), stream(suspended), class(0), true},
+		"granted":                    {request("a", saying(v1.RequestGranted, v1.ReasonGranted), anew), stream(), class(1), true},
+		"seen already":               {request("a", saying(v1.RequestCompleted, v1.ReasonRequestCompleted)), stream(), class(0), false},
+		"runs: its stream tells it":  {request("a", saying(v1.RequestRunning, v1.ReasonRequestRunning), anew), stream(serving("a")), class(0), false},
+		"signed: its stream tells it": {
+			request("a", completed, annotated(v1.AnnotationCompletedBy, "job"), saying(v1.RequestPaused, v1.ReasonStreamSuspended), anew),
+			stream(serving("a"), recordedSuccess), class(0), false,
+		},
+		"going with its stream": {request("a", saying(v1.RequestFailed, v1.ReasonRequestFailed), anew), stream(deleting), class(0), false},
+		"new":                   {request("a", aged(0), anew), stream(), class(0), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := &world{now: now, request: c.request, stream: c.stream, class: c.class}
+			want := *c.request.Status.DeepCopy()
+			want.ObservedGeneration = 5
+			for i := range want.Conditions {
+				want.Conditions[i].ObservedGeneration = 5
+			}
+			got := decide(w)
+			if !c.follows {
+				if got.does != nothing {
+					t.Errorf("told %+v", got.status)
+				}
+				return
+			}
+			if got.does != tell || !reflect.DeepEqual(got.status, want) {
+				t.Fatalf("\n got %+v\nwant %+v", got, want)
+			}
+			w.request.Status = got.status
+			if again := decide(w); again.does != nothing {
+				t.Errorf("told again: %+v", again)
+			}
+		})
+	}
+}
+
+// TestAnEndedRequestIsCleanedUpAllTheSame: what its user changes after the end puts off nothing.
+func TestAnEndedRequestIsCleanedUpAllTheSame(t *testing.T) {
+	anew := func(q *v1.BackfillRequest) { q.Generation = 5 }
+	w := &world{now: now, request: request("a", endedAt(v1.RequestCompleted, time.Minute), ttl(30), anew)}
+	if d := decide(w); d.does != remove {
+		t.Errorf("got %+v", d)
+	}
+	w.request = request("a", endedAt(v1.RequestCompleted, time.Minute), ttl(90), anew)
+	d := decide(w)
+	w.request.Status = d.status
+	if again := decide(w); d.does != tell || again.wake != 30*time.Second {
+		t.Errorf("got %+v, then %+v", d, again)
 	}
 }

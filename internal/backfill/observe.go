@@ -8,6 +8,8 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -30,6 +32,10 @@ type world struct {
 	requests []v1.BackfillRequest
 	// problem is what is wrong with the request's own template or payload.
 	problem *definition.Problem
+	// kindSince is when the kind Stream was added to the cluster, and with it this
+	// Arcane. Read only where a request may be from an earlier one; nil where that cannot
+	// be found out.
+	kindSince *metav1.Time
 }
 
 // observe reads the world of a request. It returns nil for one that is not
@@ -50,7 +56,7 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName) (_ *
 	if kept(w.request) {
 		return w, nil // nothing that happens to its stream concerns it any more
 	}
-	for _, read := range []func(context.Context, *world) error{r.readStream, r.readRequests, r.readProblem} {
+	for _, read := range []func(context.Context, *world) error{r.readStream, r.readRequests, r.readProblem, r.readProof, r.readKindSince} {
 		if err := read(ctx, w); err != nil {
 			return nil, err
 		}
@@ -82,6 +88,58 @@ func (r *Reconciler) readStream(ctx context.Context, w *world) error {
 		return fmt.Errorf("read the class: %w", err)
 	}
 	w.class = class
+	return nil
+}
+
+// readProof reads the stream from the API server where the cached one does not prove the
+// request's signature: the cache may be behind what the operator has written itself.
+//
+// To find no proof there is final for this version of the request, which was read before.
+// The operator signs a request only after the stream's status holds the success of its
+// job, and lets go of that record only after the request's status is final, the request is
+// gone, or the signature is no longer on it. So where the record is not there, either the
+// operator has not signed this version, or there is another version by now, and the API
+// server refuses the status that is written about this one.
+func (r *Reconciler) readProof(ctx context.Context, w *world) error {
+	q := w.request
+	if !q.Spec.Completed || signatureOf(q) == "" || q.Status.Phase.Final() || proven(w.stream, q) {
+		return nil
+	}
+	stream := &v1.Stream{}
+	err := r.Live.Get(ctx, types.NamespacedName{Namespace: q.Namespace, Name: q.Spec.StreamID}, stream)
+	switch {
+	case apierrors.IsNotFound(err):
+		stream = nil
+	case err != nil:
+		return fmt.Errorf("look for the job that has completed the request: %w", err)
+	}
+	w.stream = stream
+	return nil
+}
+
+// readKindSince reads when the kind Stream was added to the cluster. No user of requests
+// can write that, nor when a request was created. It is asked of the API server once, and
+// only where a request may be from an earlier Arcane. An operator of some namespaces has
+// no right to read kinds, and takes such a request for one that its user has cancelled.
+//
+// +kubebuilder:rbac:groups=apiextensions.k8s.io,resources=customresourcedefinitions,resourceNames=streams.streaming.sneaksanddata.com,verbs=get
+func (r *Reconciler) readKindSince(ctx context.Context, w *world) error {
+	if !former(w.request) {
+		return nil
+	}
+	if w.kindSince = r.kindSince.Load(); w.kindSince != nil {
+		return nil
+	}
+	kind := &metav1.PartialObjectMetadata{}
+	kind.SetGroupVersionKind(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})
+	switch err := r.Live.Get(ctx, types.NamespacedName{Name: "streams." + v1.GroupVersion.Group}, kind); {
+	case apierrors.IsForbidden(err):
+		return nil
+	case err != nil:
+		return fmt.Errorf("look when the kind Stream was added: %w", err)
+	}
+	w.kindSince = &kind.CreationTimestamp
+	r.kindSince.Store(w.kindSince)
 	return nil
 }
 

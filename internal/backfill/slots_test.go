@@ -52,7 +52,7 @@ func TestCandidates(t *testing.T) {
 		"the first after one that ended": {1, []*v1.Stream{stream(named("a"), serving("gone"), initialIs("1"))}, []*v1.BackfillRequest{request("1", of("a"), ours), request("2", of("a"))}, "1!"},
 		"the first after one that runs":  {1, []*v1.Stream{stream(named("a"), serving("2"), initialIs("1"))}, []*v1.BackfillRequest{request("1", of("a"), ours), request("2", of("a"), in(v1.RequestRunning))}, ""},
 		"behind the first":               {1, []*v1.Stream{stream(named("a"), initialIs("1"))}, []*v1.BackfillRequest{request("1", of("a")), request("2", of("a"))}, "1"},
-		"behind a gap's":                 {1, []*v1.Stream{stream(named("a"), gapIs("1"))}, []*v1.BackfillRequest{request("1", of("a"), forGap), request("2", of("a"))}, "1"},
+		"behind a gap's":                 {1, []*v1.Stream{stream(named("a"), gapIs("1"))}, []*v1.BackfillRequest{request("1", of("a"), old, forGap), request("2", of("a"))}, "1"},
 		"before the first":               {1, []*v1.Stream{stream(named("a"), initialIs("2"))}, []*v1.BackfillRequest{request("1", of("a")), request("2", of("a"))}, "1 2"},
 		"behind a first that has ended":  {1, []*v1.Stream{stream(named("a"), initialIs("1"))}, []*v1.BackfillRequest{request("1", of("a"), completed), request("2", of("a"))}, "2"},
 		"its success is recorded":        {1, []*v1.Stream{stream(named("a"), serving("1"), recordedSuccess)}, []*v1.BackfillRequest{request("1", of("a"), completed), request("2", of("a"))}, "2"},
@@ -90,7 +90,7 @@ func TestCandidates(t *testing.T) {
 				if found.claimed {
 					mark = "!"
 				}
-				got = append(got, found.request.Name+mark)
+				got = append(got, strings.TrimPrefix(string(found.request.UID), "uid-")+mark)
 			}
 			if strings.Join(got, " ") != c.want {
 				t.Errorf("got %v, want %q", got, c.want)

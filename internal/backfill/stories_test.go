@@ -82,10 +82,26 @@ var stories = []struct {
 		[]string{"Normal Cancelled Cancelled: spec.completed was set by its user."},
 	},
 	{
-		"completed, and the operator died before it said so",
-		[]client.Object{class(0), stream(streaming), request("a", completed, annotated(v1.AnnotationCompletedBy, "job"))},
+		"completed, and the stream is about to say so",
+		[]client.Object{class(0), stream(serving("a"), recordedSuccess), request("a", completed, annotated(v1.AnnotationCompletedBy, "job"))},
+		(*cluster).settle,
+		"a=/ owned", "", nil,
+	},
+	{
+		"completed by an earlier Arcane",
+		[]client.Object{class(0), stream(streaming), request("a", completed, unstamped, aged(3*time.Hour))},
 		(*cluster).settle,
 		"a=Completed/Completed owned", "tell a", nil,
+	},
+	{
+		"completed, and applied again by a manifest that says it has not",
+		[]client.Object{class(0), stream(streaming), request("a", completed, endedAt(v1.RequestCompleted, time.Minute))},
+		func(c *cluster) {
+			c.settle()
+			c.edit("a", func(q *v1.BackfillRequest) { q.Spec.Completed = false })
+			c.settle()
+		},
+		"a=Completed/ owned", "tell a", nil,
 	},
 	{
 		"two for one stream, the first ends",
@@ -146,6 +162,8 @@ var stories = []struct {
 		[]string{"Warning TemplateNotFound BackfillRequest a: spec.jobTemplateRef: there is no StreamingJobTemplate sales/mine; create it or name another"},
 	},
 }
+
+func unstamped(q *v1.BackfillRequest) { q.Annotations = nil }
 
 // copies of the objects a story begins with: a cluster changes what it is given.
 func copies(list []client.Object) []client.Object {

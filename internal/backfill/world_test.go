@@ -6,13 +6,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"sort"
 	"strings"
 	"testing"
 	"time"
 
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -56,16 +59,29 @@ type cluster struct {
 	// listed is told of each list from the cache, after it; looking of each look, before it.
 	listed  func(client.ObjectList)
 	looking func()
+	// getting is told of each object that is read from the API server, before it, and may refuse it.
+	getting func(client.Object) error
+	// cachedStream is what the cache says of the stream; nil: what the API server says.
+	cachedStream *v1.Stream
+}
+
+// kindStream is the definition of the kind Stream, which was added two hours ago.
+func kindStream() *apiextensionsv1.CustomResourceDefinition {
+	return &apiextensionsv1.CustomResourceDefinition{ObjectMeta: metav1.ObjectMeta{
+		Name: "streams." + v1.GroupVersion.Group, CreationTimestamp: ago(2 * time.Hour),
+	}}
 }
 
 func newCluster(t *testing.T, objects ...client.Object) *cluster {
 	t.Helper()
 	scheme := runtime.NewScheme()
-	if err := v1.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
+	for _, add := range []func(*runtime.Scheme) error{v1.AddToScheme, apiextensionsv1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			t.Fatal(err)
+		}
 	}
 	c := &cluster{t: t, clock: clocktesting.NewFakePassiveClock(now), events: events.NewFakeRecorder(1000)}
-	b := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithStatusSubresource(&v1.BackfillRequest{}, &v1.Stream{})
+	b := fake.NewClientBuilder().WithScheme(scheme).WithObjects(append(objects, kindStream())...).WithStatusSubresource(&v1.BackfillRequest{}, &v1.Stream{})
 	for _, i := range indexed {
 		b = b.WithIndex(i.object, i.field, i.values)
 	}
@@ -89,6 +105,13 @@ func newCluster(t *testing.T, objects ...client.Object) *cluster {
 				return cl.Delete(ctx, o, opts...)
 			})
 		},
+		Get: func(ctx context.Context, cl client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+			if s, ok := o.(*v1.Stream); ok && c.cachedStream != nil {
+				c.cachedStream.DeepCopyInto(s)
+				return nil
+			}
+			return cl.Get(ctx, key, o, opts...)
+		},
 		List: func(ctx context.Context, cl client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
 			err := cl.List(ctx, list, opts...)
 			if requests, ok := list.(*v1.BackfillRequestList); ok && c.stale != nil {
@@ -101,6 +124,14 @@ func newCluster(t *testing.T, objects ...client.Object) *cluster {
 		},
 	})
 	live := interceptor.NewClient(c.api, interceptor.Funcs{
+		Get: func(ctx context.Context, cl client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+			if c.getting != nil {
+				if err := c.getting(o); err != nil {
+					return err
+				}
+			}
+			return cl.Get(ctx, key, o, opts...)
+		},
 		List: func(ctx context.Context, cl client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
 			c.looks++
 			if c.looking != nil {
@@ -199,11 +230,15 @@ func (c *cluster) request(name string) *v1.BackfillRequest {
 func (c *cluster) edit(name string, edits ...func(*v1.BackfillRequest)) {
 	c.t.Helper()
 	q := c.request(name)
+	before := q.Status.DeepCopy()
 	for _, edit := range edits {
 		edit(q)
 	}
-	status := q.Status
 	q.Generation++
+	if !reflect.DeepEqual(before, &q.Status) {
+		q.Status.ObservedGeneration = q.Generation
+	}
+	status := q.Status
 	c.must(c.api.Update(c.t.Context(), q))
 	q.Status = status
 	c.must(c.api.Status().Update(c.t.Context(), q))

@@ -6,18 +6,47 @@ package backlog
 // This file tells the operator's own requests from their users', and those that come first.
 
 import (
+	"strconv"
+	"strings"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 )
 
-// MadeByUs tells the operator's own requests from those of users. The annotation alone
-// says nothing: a user's own may be a copy of one of ours. Only ours is controlled by its
-// stream; of a user's the stream is an owner and no more.
+// InitialName is the name of the request for a stream's initial backfill. It holds the
+// stream's UID, so that a stream that is created anew never finds the request of its
+// former life.
+func InitialName(stream string, uid types.UID) string {
+	digits := strings.ReplaceAll(string(uid), "-", "")
+	return stream + "-initial-" + digits[:min(8, len(digits))]
+}
+
+// GapName is the name of the request that a failure asks for. It holds the number of
+// the run that failed: no run of a stream, nor of a later one of its name, has the same.
+func GapName(stream string, run int64) string {
+	return stream + "-gap-" + strconv.FormatInt(run, 10)
+}
+
+// MadeByUs tells the operator's own requests from those of users. Whoever may write a
+// request may write its annotations and owners, and a user's own may be a copy of one of
+// ours. Its name never changes, so a request is the operator's only where it also has the
+// name that the operator derives from the stream that controls it.
 func MadeByUs(q *v1.BackfillRequest) bool {
-	_, says := q.Annotations[v1.AnnotationMadeBy]
 	by := metav1.GetControllerOf(q)
-	return says && by != nil && by.Kind == v1.KindStream
+	if by == nil || by.Kind != v1.KindStream || by.Name != q.Spec.StreamID {
+		return false
+	}
+	switch q.Annotations[v1.AnnotationMadeBy] {
+	case v1.RequestInitial:
+		return q.Name == InitialName(by.Name, by.UID)
+	case v1.RequestGap:
+		number, _ := strings.CutPrefix(q.Name, by.Name+"-gap-")
+		run, err := strconv.ParseInt(number, 10, 64)
+		return err == nil && q.Name == GapName(by.Name, run)
+	}
+	return false
 }
 
 // MadeFor tells whether the operator made a request for this very stream, for this reason.

@@ -83,8 +83,10 @@ func (w *world) initial() lifecycle.Initial {
 }
 
 // loose are live requests of ours whose UID is not the recorded one: made again
-// by a request to the API server that arrived late, after the decision. One that
-// the present failure asks for is not loose: it is about to be recorded.
+// by a request to the API server that arrived late, after the decision. They are ours by
+// their name too: a user's own that bears copies of our annotations and owner is served
+// like any user's. One that the present failure asks for is not loose: it is about to be
+// recorded.
 func (w *world) loose() []*v1.BackfillRequest {
 	var list []*v1.BackfillRequest
 	for i := range w.requests {

@@ -13,6 +13,7 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -121,6 +122,9 @@ func (s *store) change(o client.Object, edit func(client.Object)) {
 	current := s.byKind[kindOf(o)][o.GetName()]
 	next := copyOf(current)
 	edit(next)
+	if q, ok := next.(*v1.BackfillRequest); ok && !equality.Semantic.DeepEqual(q.Spec, current.(*v1.BackfillRequest).Spec) {
+		q.Generation++
+	}
 	s.put(kindOf(o), o.GetName(), next)
 }
 

@@ -5,8 +5,8 @@ package stream
 import (
 	"context"
 	"fmt"
-	"strings"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -17,7 +17,10 @@ import (
 )
 
 // createRequest leaves a request of our own behind. A live request that is there
-// already counts in its place.
+// already counts in its place. One that has the name of our own counts only where it is
+// exactly what this would have made and has not been begun: then it matters to nobody who
+// made it. Annotations and owners alone prove nothing, for whoever may create requests
+// writes them, and may have written that the backfill has ended.
 //
 // +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=backfillrequests,verbs=create
 func (p *pass) createRequest(ctx context.Context, name, reason string) error {
@@ -40,12 +43,37 @@ func (p *pass) createRequest(ctx context.Context, name, reason string) error {
 	if err := p.Live.Get(ctx, client.ObjectKeyFromObject(want), there); err != nil {
 		return fmt.Errorf("%w: %w", errObserveAgain, err)
 	}
-	if !backlog.MadeFor(p.stream, there, reason) {
-		p.obstacle = &obstacle{reason: v1.ReasonNameConflict, detail: "It is backfillrequest " + there.Name + "."}
+	if flaw := flawOf(p.stream, there, want, reason); flaw != "" {
+		p.obstacle = &obstacle{reason: v1.ReasonNameConflict, detail: fmt.Sprintf("It is backfillrequest %s, %s. Delete it: kubectl delete backfillrequest %s --namespace %s",
+			there.Name, flaw, there.Name, there.Namespace)}
 		return nil
 	}
 	p.requested = there.UID
 	return nil
+}
+
+// flawOf is why the request that has the name of ours cannot count in its place; empty
+// where it can. A wait may be on record: the operator that made it may have died before
+// the stream recorded it, and the next one reports on every request that is there. And its
+// user may have cancelled it meanwhile, which stays a cancellation; but one that was
+// created as ended has never asked for anything, and the API server tells them apart: only
+// a change of the spec makes a second generation.
+func flawOf(s *v1.Stream, there, want *v1.BackfillRequest, reason string) string {
+	asks := *there.Spec.DeepCopy()
+	asks.Completed = want.Spec.Completed
+	switch phase := there.Status.Phase; {
+	case !backlog.MadeFor(s, there, reason):
+		return "which the operator has not made"
+	case there.DeletionTimestamp != nil:
+		return "which is being deleted"
+	case ended(there) && there.Generation <= 1:
+		return "which was created as one that has ended"
+	case !equality.Semantic.DeepEqual(asks, want.Spec):
+		return "which asks for another backfill than the operator's"
+	case phase != "" && phase != v1.RequestQueued && phase != v1.RequestCancelled:
+		return "which is " + string(phase) + " before the stream recorded it"
+	}
+	return ""
 }
 
 // countOn lets a user's request count, once the stream is an owner of it. As long as
@@ -66,26 +94,20 @@ func (p *pass) countOn(ctx context.Context, q *v1.BackfillRequest) error {
 	return nil
 }
 
-// initialName holds the stream's UID, so that a stream that is created anew never
-// finds the request of its former life.
-func (w *world) initialName() string {
-	mark := strings.ReplaceAll(string(w.stream.UID), "-", "")
-	return fmt.Sprintf("%s-initial-%s", w.stream.Name, mark[:min(8, len(mark))])
-}
+func (w *world) initialName() string { return backlog.InitialName(w.stream.Name, w.stream.UID) }
 
-// gapName holds the number of the run that failed: no run of a stream, nor of a
-// later one of its name, has the same.
-func (w *world) gapName() string {
-	return fmt.Sprintf("%s-gap-%d", w.stream.Name, w.stream.Status.Failure.Run)
-}
+// gapName is the name of the request that the present failure asks for.
+func (w *world) gapName() string { return backlog.GapName(w.stream.Name, w.stream.Status.Failure.Run) }
 
+// ownRequest is a request of the operator's own. It bears the stamp that the defaulting
+// webhook puts on every request, so that it has it also where no webhook is served.
 func (w *world) ownRequest(name, reason string) *v1.BackfillRequest {
 	return &v1.BackfillRequest{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace:       w.stream.Namespace,
 			Name:            name,
 			Labels:          map[string]string{v1.LabelManagedBy: v1.ManagedBy},
-			Annotations:     map[string]string{v1.AnnotationMadeBy: reason},
+			Annotations:     map[string]string{v1.AnnotationMadeBy: reason, v1.AnnotationAdmitted: v1.Admitted},
 			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(w.stream, v1.GroupVersion.WithKind(v1.KindStream))},
 		},
 		Spec: v1.BackfillRequestSpec{StreamClass: w.stream.Spec.StreamClass, StreamID: w.stream.Name},

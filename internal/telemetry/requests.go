@@ -5,6 +5,7 @@ package telemetry
 
 import (
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/backlog"
 )
 
 // RequestTold counts what the status that was just written says beyond the one of the
@@ -42,8 +43,11 @@ func resultOf(s *v1.BackfillRequestStatus) Result {
 	return ""
 }
 
-// TriggerOf is why a request was made.
+// TriggerOf is why a request was made. A user's own may bear a copied annotation.
 func TriggerOf(q *v1.BackfillRequest) Trigger {
+	if !backlog.MadeByUs(q) {
+		return TriggerUser
+	}
 	switch q.Annotations[v1.AnnotationMadeBy] {
 	case v1.RequestInitial:
 		return TriggerInitial

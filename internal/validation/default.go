@@ -94,14 +94,21 @@ func DefaultTemplate(t *v1.StreamingJobTemplate) {
 }
 
 // DefaultRequest writes the stream's class where the request names none, and at
-// CREATE the stamp that tells our requests from those of an earlier Arcane.
-// stream is nil where it is not there.
-func DefaultRequest(q *v1.BackfillRequest, create bool, stream *v1.Stream) {
+// CREATE the stamp that tells our requests from those of an earlier Arcane. An update
+// that leaves the stamp out keeps it, as it keeps the UID: whoever replaces a request by
+// its own manifest has never heard of it. old is nil at CREATE and where it could not be
+// read; stream is nil where it is not there.
+func DefaultRequest(old, q *v1.BackfillRequest, create bool, stream *v1.Stream) {
 	if q.DeletionTimestamp != nil {
 		return
 	}
 	if create {
-		annotate(&q.Annotations, v1.AnnotationAdmitted, mark)
+		annotate(&q.Annotations, v1.AnnotationAdmitted, v1.Admitted)
+	} else if old != nil {
+		stamp, stamped := old.Annotations[v1.AnnotationAdmitted]
+		if _, kept := q.Annotations[v1.AnnotationAdmitted]; stamped && !kept {
+			annotate(&q.Annotations, v1.AnnotationAdmitted, stamp)
+		}
 	}
 	if q.Spec.StreamClass == "" && stream != nil {
 		q.Spec.StreamClass = stream.Spec.StreamClass

@@ -150,11 +150,40 @@ func TestDefaultRequest(t *testing.T) {
 				w.stream = nil
 			}
 			for range 2 {
-				DefaultRequest(w.request, c.create, w.stream)
+				DefaultRequest(nil, w.request, c.create, w.stream)
 				if !reflect.DeepEqual(w.request, want) {
 					t.Errorf("\n got %+v\nwant %+v", w.request, want)
 				}
 			}
 		})
+	}
+}
+
+// TestTheStampStays: a forged one is written over at CREATE, and an update that leaves it
+// out keeps it. Whoever changes it is refused; see TestUpdateRequest.
+func TestTheStampStays(t *testing.T) {
+	admitted := map[string]string{v1.AnnotationAdmitted: "true"}
+	for name, c := range map[string]struct {
+		create             bool
+		before, now, wants map[string]string
+	}{
+		"forged at CREATE":      {true, nil, map[string]string{v1.AnnotationAdmitted: ""}, admitted},
+		"left out":              {false, admitted, nil, admitted},
+		"left out of others":    {false, admitted, map[string]string{"team": "sales"}, map[string]string{v1.AnnotationAdmitted: "true", "team": "sales"}},
+		"changed":               {false, admitted, map[string]string{v1.AnnotationAdmitted: "no"}, map[string]string{v1.AnnotationAdmitted: "no"}},
+		"there was none":        {false, nil, nil, nil},
+		"there was none, added": {false, nil, admitted, admitted},
+	} {
+		w := good(t)
+		var old *v1.BackfillRequest
+		if !c.create {
+			old = w.request.DeepCopy()
+			old.Annotations = c.before
+		}
+		w.request.Annotations = c.now
+		DefaultRequest(old, w.request, c.create, w.stream)
+		if got := w.request.Annotations; !reflect.DeepEqual(got, c.wants) {
+			t.Errorf("%s: got %v, want %v", name, got, c.wants)
+		}
 	}
 }

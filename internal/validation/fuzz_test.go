@@ -157,9 +157,9 @@ func FuzzRequest(f *testing.F) {
 			return
 		}
 		original := q.DeepCopy()
-		DefaultRequest(q, create, w.stream)
+		DefaultRequest(nil, q, create, w.stream)
 		once := q.DeepCopy()
-		DefaultRequest(q, create, w.stream)
+		DefaultRequest(nil, q, create, w.stream)
 		if !reflect.DeepEqual(q, once) {
 			t.Errorf("defaulting twice is not defaulting once:\n%+v\n%+v", once, q)
 		}

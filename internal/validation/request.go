@@ -21,6 +21,7 @@ func Request(old, new *v1.BackfillRequest, around RequestSurroundings) (warnings
 	}
 	v := &verdict{kind: v1.KindBackfillRequest, object: new}
 	v.signed(old, new)
+	v.stamped(old, new)
 	v.completed(old, new)
 	if old != nil && !RequestChanged(old, new) {
 		return v.answer()
@@ -73,9 +74,9 @@ func backfillProblems(q *v1.BackfillRequest, around RequestSurroundings) []*defi
 	return all
 }
 
-// signed refuses the operator's signature from any other hand: a request that bears
-// it counts as served by that job, and not as cancelled. (The operator's own writes
-// are not judged.)
+// signed refuses the operator's signature from any other hand. The operator believes it
+// only where the stream's status proves it; here its user hears of it. (The operator's
+// own writes are not judged.)
 func (v *verdict) signed(old, new *v1.BackfillRequest) {
 	before := ""
 	if old != nil {
@@ -84,6 +85,19 @@ func (v *verdict) signed(old, new *v1.BackfillRequest) {
 	if now := new.Annotations[v1.AnnotationCompletedBy]; now != before {
 		v.refuse("metadata.annotations["+v1.AnnotationCompletedBy+"]", fmt.Sprintf(
 			"is the operator's alone to write, and was %q; leave it as it was, and cancel the request by spec.completed without it", before), true)
+	}
+}
+
+// stamped refuses to take away or to change the stamp that a request was created with: a
+// request without it may be taken for one that an earlier Arcane has completed. Where it
+// is merely left out, the default has put it back before.
+func (v *verdict) stamped(old, new *v1.BackfillRequest) {
+	if old == nil {
+		return
+	}
+	before, stamped := old.Annotations[v1.AnnotationAdmitted]
+	if now, kept := new.Annotations[v1.AnnotationAdmitted]; stamped && (!kept || now != before) {
+		v.refuse("metadata.annotations["+v1.AnnotationAdmitted+"]", fmt.Sprintf("is written when the request is created, and was %q; leave it as it was", before), true)
 	}
 }
 

@@ -77,6 +77,9 @@ func TestCreateRequest(t *testing.T) {
 	}
 }
 
+// stamped is a request as the defaulting webhook admits it.
+func stamped(w *world) { w.request.Annotations = map[string]string{v1.AnnotationAdmitted: "true"} }
+
 func TestUpdateRequest(t *testing.T) {
 	for name, c := range map[string]struct {
 		before func(w *world)
@@ -95,6 +98,18 @@ func TestUpdateRequest(t *testing.T) {
 			`metadata.annotations[streaming.sneaksanddata.com/completed-by]: Forbidden: is the operator's alone to write, and was "uid"; leave it as it was, and cancel the request by spec.completed without it`,
 		)},
 		"the signature left alone": {func(w *world) { w.request.Annotations = map[string]string{v1.AnnotationCompletedBy: "uid"} }, func(w *world) { w.request.Labels = map[string]string{"a": "b"} }, said{}},
+		"the stamp removed": {stamped, func(w *world) { w.request.Annotations = nil }, refused(
+			`metadata.annotations[streaming.sneaksanddata.com/admitted]: Forbidden: is written when the request is created, and was "true"; leave it as it was`,
+		)},
+		"the stamp removed, and completed in the same patch": {stamped, func(w *world) { w.request.Annotations, w.request.Spec.Completed = nil, true }, said{
+			warnings: []string{"spec.completed: setting it cancels this request, which cannot be undone"},
+			errs:     []string{`metadata.annotations[streaming.sneaksanddata.com/admitted]: Forbidden: is written when the request is created, and was "true"; leave it as it was`},
+		}},
+		"the stamp changed": {stamped, func(w *world) { w.request.Annotations[v1.AnnotationAdmitted] = "" }, refused(
+			`metadata.annotations[streaming.sneaksanddata.com/admitted]: Forbidden: is written when the request is created, and was "true"; leave it as it was`,
+		)},
+		"the stamp left alone":       {stamped, func(w *world) { w.request.Annotations["team"] = "sales" }, said{}},
+		"a stamp put on one without": {func(*world) {}, stamped, said{}},
 		"reopened": {func(w *world) { w.request.Spec.Completed, w.request.Status.Phase = true, v1.RequestCompleted }, func(w *world) { w.request.Spec.Completed = false }, warned(
 			"spec.completed: this request has ended (Completed), and changing the field changes nothing; create another BackfillRequest for another backfill",
 		)},

@@ -241,7 +241,7 @@ func runOf(cron *batchv1.CronJob) *batchv1.Job {
 // backfill checks the Job of a request, and tells whether the request was accepted.
 func backfill(d draw, s *v1.Stream, around validation.StreamSurroundings) bool {
 	q := d.request(s.Name)
-	validation.DefaultRequest(q, true, s)
+	validation.DefaultRequest(nil, q, true, s)
 	if !accepted(validation.Request(nil, q, validation.RequestSurroundings{Stream: s, Class: around.Class, Template: around.BackfillTemplate})) {
 		return false
 	}

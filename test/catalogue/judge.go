@@ -79,17 +79,20 @@ func (r room) put(o Object) error {
 		return err
 	}
 	object.SetUID(types.UID("uid of " + object.GetName()))
-	r.complete(object, true)
+	r.complete(nil, object)
 	r.objects[Name(o)] = object
 	return nil
 }
 
-func (r room) complete(object client.Object, create bool) {
+// complete writes the defaults; old is nil at CREATE.
+func (r room) complete(old, object client.Object) {
+	create := old == nil
 	switch o := object.(type) {
 	case *v1.Stream:
 		validation.DefaultStream(o, create, r.ofStream(o))
 	case *v1.BackfillRequest:
-		validation.DefaultRequest(o, create, get[*v1.Stream](r, v1.KindStream, o.Namespace, o.Spec.StreamID))
+		before, _ := old.(*v1.BackfillRequest)
+		validation.DefaultRequest(before, o, create, get[*v1.Stream](r, v1.KindStream, o.Namespace, o.Spec.StreamID))
 	case *v1.StreamingJobTemplate:
 		validation.DefaultTemplate(o)
 	}
@@ -123,7 +126,7 @@ func (r room) judge(old, object client.Object) ([]string, field.ErrorList) {
 	if old != nil {
 		object.SetUID(old.GetUID())
 	}
-	r.complete(object, old == nil)
+	r.complete(old, object)
 	switch o := object.(type) {
 	case *v1.Stream:
 		before, _ := old.(*v1.Stream)

@@ -32,7 +32,8 @@ import (
 // unseen are the rights that no request shows, each with the reason why it is granted.
 // One that a request does show has no business here.
 var unseen = map[string]string{
-	"update streams/finalizers.streaming.sneaksanddata.com": "the admission plugin OwnerReferencesPermissionEnforcement (on by default in OpenShift) asks for it where a Job is given its owner; it asks within the API server",
+	"get customresourcedefinitions.apiextensions.k8s.io streams.streaming.sneaksanddata.com": "the operator asks when the kind Stream was added, for a request that may be from an earlier Arcane: one that is completed and without the stamp, which the webhooks here put on each",
+	"update streams/finalizers.streaming.sneaksanddata.com":                                  "the admission plugin OwnerReferencesPermissionEnforcement (on by default in OpenShift) asks for it where a Job is given its owner; it asks within the API server",
 }
 
 // whole tells whether all specs run, not some that somebody has asked for.

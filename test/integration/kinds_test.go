@@ -195,7 +195,7 @@ var _ = Describe("kubectl get", func() {
 	It("shows requests, templates and classes in columns", func(ctx SpecContext) {
 		lines := get(ctx, "bfr")
 		Expect(cells(lines[0])).To(Equal([]string{"NAME", "CLASS", "STREAM", "PHASE", "COMPLETED", "ATTEMPTS", "AGE"}))
-		Expect(cells(lines[1])[:5]).To(Equal([]string{"again", w.Class, "off", "Queued", "false"}))
+		Expect(cells(lines[1])[:5]).To(Equal([]string{"again", w.Class, "off", "Queued", "False"}))
 		Expect(cells(get(ctx, "sjt")[1])[:2]).To(Equal([]string{story.Template, given.ScriptedImage}))
 		Expect(cells(get(ctx, "strc", w.Class)[1])[:3]).To(Equal([]string{w.Class, "Stream", "Ready"}))
 	})
@@ -224,7 +224,10 @@ var _ = Describe("kubectl get", func() {
 
 	It("waits for a request's completion", func(ctx SpecContext) {
 		w.Resume(ctx, "off")
+		kubectl(ctx, "wait", "--namespace", w.Namespace, "--for=condition=Ready", "--timeout=30s", "bfr/again")
+		// As existing clients do.
 		kubectl(ctx, "wait", "--namespace", w.Namespace, "--for=jsonpath={.spec.completed}=true", "--timeout=30s", "bfr/again")
+		Expect(cells(get(ctx, "bfr", "again")[1])[:6]).To(Equal([]string{"again", w.Class, "off", "Completed", "True", "1"}))
 		kubectl(ctx, "wait", "--namespace", w.Namespace, "--for=condition=Ready", "--timeout=30s", "strm/off")
 		w.AwaitPhase(ctx, "off", streamingv1.StreamRunning)
 	})

@@ -9,8 +9,9 @@ import (
 	streamingv1 "github.com/arcane-streaming/arcane-operator/api/v1"
 )
 
-// completion: a request becomes completed by the user, who cancels it, or by a job
-// that was started for it and whose success can be trusted.
+// completion: the operator completes a request by a job that was started for it and whose
+// success can be trusted, once. Its user may set the same fields to anything, at any
+// time; what the operator makes of that, its status says.
 func completion(w *world, c change) []Violation {
 	o, ok := c.Object.(*streamingv1.BackfillRequest)
 	if !ok || c.Deleted {
@@ -21,20 +22,34 @@ func completion(w *world, c change) []Violation {
 	if !ok {
 		return found
 	}
-	by := types.UID(o.Annotations[streamingv1.AnnotationCompletedBy])
-	signed := by != "" && before.Annotations[streamingv1.AnnotationCompletedBy] != string(by)
+	by := signatureOf(o)
+	signed := by != "" && signatureOf(before) != by
 	ended := o.Spec.Completed && !before.Spec.Completed
+	if signed && !ended && operatorSigned(o) {
+		found = append(found, broken(NoneFaked, c.RV, "request %s got its completed-by annotation apart from spec.completed", o.Name)...)
+	}
+	if o.Spec.Completed == before.Spec.Completed || !operatorWrote(o, "f:spec", "f:completed") {
+		return found
+	}
 	switch {
-	case signed && !ended:
-		return append(found, broken(NoneFaked, c.RV, "request %s got its completed-by annotation apart from spec.completed", o.Name)...)
-	case !o.Spec.Completed && before.Spec.Completed:
+	case !ended:
 		return append(found, broken(NoneFaked, c.RV, "request %s is no longer completed", o.Name)...)
-	case ended && by != "":
-		return append(found, completedBy(w, c, o, by)...)
-	case ended && operatorWrote(o, "f:spec", "f:completed"):
+	case before.Status.Phase.Final():
+		return append(found, broken(NoneFaked, c.RV, "request %s was completed by the operator after its end", o.Name)...)
+	case by == "":
 		return append(found, broken(NoneFaked, c.RV, "request %s was completed by the operator, which names no job", o.Name)...)
 	}
-	return found
+	return append(found, completedBy(w, c, o, by)...)
+}
+
+// signatureOf is the UID of the job that is said to have completed a request.
+func signatureOf(o *streamingv1.BackfillRequest) types.UID {
+	return types.UID(o.Annotations[streamingv1.AnnotationCompletedBy])
+}
+
+// operatorSigned tells whether the operator, and not a user, has written who completed a request.
+func operatorSigned(o *streamingv1.BackfillRequest) bool {
+	return operatorWrote(o, "f:metadata", "f:annotations", "f:"+streamingv1.AnnotationCompletedBy)
 }
 
 // completedBy holds the job that a request names to what makes a success its own.
@@ -74,13 +89,19 @@ func claimedPhase(w *world, c change, o *streamingv1.BackfillRequest) []Violatio
 	if before, ok := c.before.(*streamingv1.BackfillRequest); ok && before.Status.Phase == o.Status.Phase {
 		return nil
 	}
-	signed := o.Annotations[streamingv1.AnnotationCompletedBy] != ""
+	signed := signatureOf(o) != ""
+	var doubts []Violation
+	if signed {
+		doubts = completedBy(w, c, o, signatureOf(o))
+	}
 	switch {
 	case o.Status.Phase.Final() && !o.Spec.Completed:
 		return broken(NoneFaked, c.RV, "request %s has the phase %s and is not completed", o.Name, o.Status.Phase)
 	case o.Status.Phase == streamingv1.RequestCompleted && !signed && w.request(o.UID).wasLive:
 		return broken(NoneFaked, c.RV, "request %s was cancelled and has the phase Completed", o.Name)
-	case o.Status.Phase == streamingv1.RequestCancelled && signed:
+	case o.Status.Phase == streamingv1.RequestCompleted && !operatorSigned(o):
+		return doubts // the operator's own signature has been judged when it was written
+	case o.Status.Phase == streamingv1.RequestCancelled && operatorSigned(o) && len(doubts) == 0:
 		return broken(NoneFaked, c.RV, "request %s was completed and has the phase Cancelled", o.Name)
 	}
 	return nil
@@ -115,7 +136,7 @@ func repeated(w *world, c change) []Violation {
 		return nil
 	}
 	uid := types.UID(j.object.Annotations[streamingv1.AnnotationRequestUID])
-	if r := w.request(uid); r != nil && r.object.Spec.Completed && r.object.Annotations[streamingv1.AnnotationCompletedBy] != "" {
+	if r := w.request(uid); r != nil && r.completed() {
 		return broken(NoneRepeated, c.RV, "job %s was released for request %s, which was completed", j.object.Name, r.object.Name)
 	}
 	for _, former := range w.jobs {
@@ -125,6 +146,12 @@ func repeated(w *world, c change) []Violation {
 		}
 	}
 	return nil
+}
+
+// completed tells whether a request has been completed by a job. Its user may have set the
+// field back since: a manifest that is applied again does so.
+func (r *request) completed() bool {
+	return r.object.Status.Phase == streamingv1.RequestCompleted || r.object.Spec.Completed && operatorSigned(r.object)
 }
 
 // evident: what proves the success can still be read off the cluster.

@@ -119,6 +119,7 @@ func complete(r *streamingv1.BackfillRequest, by *batchv1.Job) {
 	r.Spec.Completed = true
 	if by != nil {
 		r.Annotations = map[string]string{streamingv1.AnnotationCompletedBy: string(by.UID)}
+		wrote(r, "", `{"f:spec":{"f:completed":{}},"f:metadata":{"f:annotations":{"f:`+streamingv1.AnnotationCompletedBy+`":{}}}}`)
 	}
 }
 
@@ -205,6 +206,18 @@ func TestALifeThatKeepsTheLaws(t *testing.T) {
 			c.request.Status.Phase = streamingv1.RequestCancelled
 			c.tape.put(c.request)
 			c.without("record", "complete", "tell")
+		}},
+		"the user forges a completion": {"succeed": func(c *cast) {
+			complete(c.request, c.backfill)
+			c.request.ManagedFields = nil
+			c.tape.put(c.request)
+			c.request.Status.Phase = streamingv1.RequestCancelled
+			c.tape.put(c.request)
+			c.without("record", "complete", "tell")
+		}},
+		"a manifest that says completed: false is applied again": {"stream": func(c *cast) {
+			c.request.ManagedFields, c.request.Spec.Completed = nil, false
+			c.tape.put(c.request)
 		}},
 		"an earlier Arcane's request": {"create": func(c *cast) {
 			old := aRequest()
@@ -443,6 +456,48 @@ var breaches = map[string]breach{
 		}},
 		[]want{{NoneFaked, "apart from spec.completed"}},
 	},
+	"a forged completion is believed": {
+		map[string]func(*cast){"succeed": func(c *cast) {
+			complete(c.request, nil)
+			c.request.Annotations = map[string]string{streamingv1.AnnotationCompletedBy: "forged"}
+			c.tape.put(c.request)
+			c.request.Status.Phase = streamingv1.RequestCompleted
+			c.tape.put(c.request)
+			c.without("record", "complete", "tell")
+		}},
+		[]want{{NoneFaked, "was completed by job forged, which nobody has seen"}},
+	},
+	"one that was never begun is completed": {
+		map[string]func(*cast){"claim": func(c *cast) {
+			complete(c.request, nil)
+			c.tape.put(c.request)
+			c.request.Status.Phase = streamingv1.RequestCompleted
+			c.tape.put(c.request)
+			c.without("run", "record", "complete", "tell")
+		}},
+		[]want{{NoneFaked, "was cancelled and has the phase Completed"}, {NoneRepeated, "job orders-b was released for request again, which was completed"}},
+	},
+	"completed again after its end": {
+		map[string]func(*cast){"stream": func(c *cast) {
+			c.request.ManagedFields, c.request.Spec.Completed = nil, false
+			c.tape.put(c.request)
+			complete(c.request, c.backfill)
+			c.tape.put(c.request)
+		}},
+		[]want{{NoneFaked, "was completed by the operator after its end"}},
+	},
+	"repeated after its end was set back": {
+		map[string]func(*cast){"stream": func(c *cast) {
+			c.request.ManagedFields, c.request.Spec.Completed = nil, false
+			c.tape.put(c.request)
+			c.backfill.Annotations = nil
+			again(c)
+		}},
+		[]want{
+			{NoneRepeated, "job orders-b2 was released for request again, which was completed"},
+			{NoneFaked, "was completed by the operator after its end"},
+		},
+	},
 	"no longer completed": {
 		map[string]func(*cast){"stop": func(c *cast) { c.request.Spec.Completed = false; c.tape.put(c.request) }},
 		[]want{{NoneFaked, "is no longer completed"}},
@@ -454,7 +509,7 @@ var breaches = map[string]breach{
 			c.without("tell")
 			c.request.Status.Phase = streamingv1.RequestRunning
 		}},
-		[]want{{NoneFaked, "has the phase Cancelled and is not completed"}},
+		[]want{{NoneFaked, "has the phase Cancelled and is not completed"}, {NoneFaked, "was completed by the operator after its end"}},
 	},
 	"a cancelled request is called Completed": {
 		map[string]func(*cast){"complete": func(c *cast) { complete(c.request, nil); c.tape.put(c.request); c.without("complete") }},

@@ -40,9 +40,9 @@ type stream struct {
 type request struct {
 	object *streamingv1.BackfillRequest
 	gone   bool
-	// wasLive: it was accepted before it ended, so its end must be accounted for.
+	// wasLive: it was seen before it was completed, so its end must be accounted for.
 	wasLive bool
-	// ours: the operator made it.
+	// ours: the operator created it. Annotations and owners prove nothing: its user may write them.
 	ours bool
 }
 
@@ -133,11 +133,8 @@ func (w *world) applyRequest(o *streamingv1.BackfillRequest, gone bool) client.O
 		before = r.object
 	}
 	r.object, r.gone = o, gone
-	_, ours := o.Annotations[streamingv1.AnnotationMadeBy]
-	r.ours = r.ours || ours
-	_, admitted := o.Annotations[streamingv1.AnnotationAdmitted]
-	begun := o.Status.Phase != "" && !o.Status.Phase.Final()
-	r.wasLive = r.wasLive || !o.Spec.Completed && (admitted || begun)
+	r.ours = r.ours || before == nil && operatorWrote(o, "f:spec", "f:streamId")
+	r.wasLive = r.wasLive || !o.Spec.Completed
 	return before
 }
 

@@ -14,8 +14,6 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -249,30 +247,36 @@ var _ = DescribeTableSubtree("Between git and the cluster", func(t tool) {
 		}
 	})
 
-	It("is the end of a request whose manifest says that it has not completed; applied again, it starts nothing", func(ctx SpecContext) {
-		// Not in the world's own namespace: a request that is no longer completed would offend the laws there.
-		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.Namespace + "-beside"}}
-		w.Create(ctx, namespace)
-		DeferCleanup(func(ctx context.Context) { Expect(stage.Client.Delete(ctx, namespace)).To(Succeed()) })
-		beside := *w
-		beside.Namespace = namespace.Name
-		beside.Create(ctx, given.Template(beside.Namespace, story.Template))
-		awaitKnown(ctx, &beside, given.Stream(beside.Namespace, "probe", beside.Class))
-		says := manifest(&beside, aRequestThatSaysMore)
-		t.put(ctx, manifest(&beside, aStream))
+	It("is the end of a request whose manifest says that it has not completed; applied again, it changes nothing", func(ctx SpecContext) {
+		says := manifest(w, aRequestThatSaysMore)
+		t.put(ctx, manifest(w, aStream))
 		t.put(ctx, says)
-		beside.AwaitCompleted(ctx, "once-more")
-		pod := beside.AwaitPod(ctx, "orders", streamingv1.ModeStream)
-		beside.AwaitPhase(ctx, "orders", streamingv1.StreamRunning)
+		ended := w.AwaitCompleted(ctx, "once-more")
+		pod := w.AwaitPod(ctx, "orders", streamingv1.ModeStream)
+		w.AwaitPhase(ctx, "orders", streamingv1.StreamRunning)
 		Expect(t.differences(ctx, says)).To(ConsistOf("spec.completed"))
 
 		Expect(t.put(ctx, says)).To(ContainSubstring("Warning: spec.completed"))
 		Expect(t.differences(ctx, says)).To(BeEmpty())
-		beside.AwaitQuiet(ctx)
-		request := beside.AwaitRequest(ctx, "once-more", streamingv1.RequestCompleted)
+		Expect(t.put(ctx, says)).NotTo(ContainSubstring("Warning"), "it has nothing to change any more")
+		w.AwaitQuiet(ctx)
+		request := w.AwaitRequest(ctx, "once-more", streamingv1.RequestCompleted)
 		Expect(request.Spec.Completed).To(BeFalse(), "and so it stays")
-		Expect(request.Status.AttemptCount).To(Equal(int32(1)))
-		Expect(beside.AwaitPod(ctx, "orders", streamingv1.ModeStream).UID).To(Equal(pod.UID))
+		Expect(request.Generation).To(Equal(ended.Generation+1), "by one change of the user's, and none of the operator's")
+		Expect(request.Status.ObservedGeneration).To(Equal(request.Generation))
+		said := ended.Status.DeepCopy()
+		said.ObservedGeneration = request.Generation
+		for i := range said.Conditions {
+			said.Conditions[i].ObservedGeneration = request.Generation
+		}
+		Expect(request.Status).To(Equal(*said), "what it says of the end is as it was")
+		Expect(w.AwaitPod(ctx, "orders", streamingv1.ModeStream).UID).To(Equal(pod.UID))
+
+		out, err := w.Kubectl(ctx, "wait", "--namespace="+w.Namespace, "--for=condition=Ready", "--timeout=30s", "backfillrequest/once-more")
+		Expect(err).NotTo(HaveOccurred(), out)
+		out, err = w.Kubectl(ctx, "get", "--namespace="+w.Namespace, "--no-headers", "backfillrequest/once-more")
+		Expect(err).NotTo(HaveOccurred(), out)
+		Expect(strings.Fields(out)[:6]).To(Equal([]string{"once-more", w.Class, "orders", "Completed", "True", "1"}))
 	})
 
 	It("is the suspension of a person, where the manifest names the field, and nowhere else", func(ctx SpecContext) {

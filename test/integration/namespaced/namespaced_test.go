@@ -43,14 +43,21 @@ func expectNothing(ctx context.Context, w *story.World, name string) {
 	Expect(events.Items).To(BeEmpty())
 }
 
-// expectWithin holds all that the operator has asked for so far to its rights, and to
-// its namespaces.
-func expectWithin(rights []law.Right) {
+// operatorAsked is what the operator has asked for since the last time.
+func operatorAsked() []law.Request {
 	GinkgoHelper()
 	all, err := asked.Next()
 	Expect(err).NotTo(HaveOccurred())
 	own := slices.DeleteFunc(all, func(r law.Request) bool { return !r.ByOperator() })
 	Expect(own).NotTo(BeEmpty())
+	return own
+}
+
+// expectWithin holds all that the operator has asked for so far to its rights, and to
+// its namespaces.
+func expectWithin(rights []law.Right) {
+	GinkgoHelper()
+	own := operatorAsked()
 	_, beyond := law.Compare(rights, own)
 	Expect(beyond).To(BeEmpty(), "forbidden, or let through by somebody else's rights")
 	Expect(own).NotTo(ContainElement(HaveField("Object.Namespace", elsewhere.Namespace)))
@@ -133,6 +140,14 @@ var _ = Describe("An operator of two namespaces", Ordered, func() {
 		teamA.AwaitQuiet(ctx)
 		expectNothing(ctx, elsewhere, "orders")
 		expectWithin(rights)
+
+		By("and to find out whether a request is from an earlier Arcane: it takes one that may be for cancelled")
+		teamA.Request(ctx, "old", "plain", func(q *streamingv1.BackfillRequest) { q.Spec.Completed = true })
+		teamA.AwaitRequest(ctx, "old", streamingv1.RequestCancelled)
+		teamA.AwaitQuiet(ctx)
+		_, beyond := law.Compare(rights, operatorAsked())
+		Expect(beyond).To(HaveEach(HaveField("Object.Resource", "customresourcedefinitions")))
+		Expect(beyond).To(HaveLen(1))
 	})
 
 	It("has kept the laws", func(ctx SpecContext) {
