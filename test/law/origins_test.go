@@ -82,11 +82,13 @@ func TestTheAuditLogTellsWhoseAJobIs(t *testing.T) {
 			c.streamer.Labels = nil
 			c.tape.put(c.streamer)
 			c.tape.asked("delete", "pods", "", c.streamer.Name)
+			c.without("stop", "suspend")
 		}}},
 		"a pod that has lost its owner is deleted": {at: map[string]func(*cast){"stop": func(c *cast) {
 			c.streamer.OwnerReferences = nil
 			c.tape.put(c.streamer)
 			c.tape.asked("delete", "pods", "", c.streamer.Name)
+			c.without("stop", "suspend")
 		}}},
 		"a forged pod is deleted that has a derived name": {at: map[string]func(*cast){"stop": func(c *cast) {
 			c.tape.put(aPod(derived+"-abcde", &batchv1.Job{}))
