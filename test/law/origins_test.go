@@ -94,6 +94,17 @@ func TestTheAuditLogTellsWhoseAJobIs(t *testing.T) {
 			c.tape.put(aPod(derived+"-abcde", &batchv1.Job{}))
 			c.tape.asked("delete", "pods", "", derived+"-abcde")
 		}}},
+		"a forged job's success is no reason not to run the backfill": {at: map[string]func(*cast){"create": func(c *cast) {
+			forged := twin(c.backfill, "nightly")
+			forged.Spec.Suspend = new(false)
+			c.tape.put(forged)
+			p := aPod("nightly-1", forged)
+			own(p, forged)
+			succeed(p, noon)
+			c.tape.put(p)
+			finish(forged, batchv1.JobComplete)
+			c.tape.put(forged)
+		}}},
 		"a stream records a forged job": {at: map[string]func(*cast){"stop": func(c *cast) {
 			forged := twin(c.streaming, derived)
 			c.tape.put(forged)
