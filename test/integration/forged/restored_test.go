@@ -131,6 +131,34 @@ var _ = Describe("Somebody who makes a stream the owner of what is theirs", func
 		})
 	}
 
+	for name, refs := range map[string]func(s, other *streamingv1.Stream) []metav1.OwnerReference{
+		"of nobody": func(_, _ *streamingv1.Stream) []metav1.OwnerReference { return nil },
+		"of another stream": func(_, other *streamingv1.Stream) []metav1.OwnerReference {
+			return []metav1.OwnerReference{ownerRef(other)}
+		},
+		"that it does not control": func(s, _ *streamingv1.Stream) []metav1.OwnerReference {
+			ref := ownerRef(s)
+			ref.Controller = nil
+			return []metav1.OwnerReference{ref}
+		},
+	} {
+		It("keeps a Job "+name+", although its name and all else are the stream's", func(ctx SpecContext) {
+			mallory := attacker(ctx, w, to("create", "batch", "jobs"))
+			other := w.Given(ctx, "invoices", given.Suspended)
+			s, job, pod := streaming(ctx, w, "orders")
+			theirs := forge(job, run(s, 5), controlledBy(refs(s, other)...), runAnnotation(s, 5))
+			Expect(mallory.Create(ctx, theirs)).To(Succeed())
+			w.AwaitQuiet(ctx)
+			w.RestartOperator(ctx)
+			suspend(ctx, w, "orders")
+			w.Resume(ctx, "orders")
+			awaitOnePod(ctx, w, "orders", pod)
+			w.AwaitQuiet(ctx)
+			expectUntouched(ctx, w, theirs)
+			expectNeverReleased(ctx, w, theirs)
+		})
+	}
+
 	It("keeps Jobs that have ended, however many there are", func(ctx SpecContext) {
 		mallory := attacker(ctx, w, to("create", "batch", "jobs"))
 		s, job, _ := streaming(ctx, w, "orders")

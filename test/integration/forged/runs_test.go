@@ -53,7 +53,7 @@ func forgeRuns(ctx context.Context, w *story.World, c client.Client, s *streamin
 }
 
 // runOf is the number that a pod's process sees.
-func runOf(ctx context.Context, w *story.World, p *corev1.Pod) int64 {
+func runOf(p *corev1.Pod) int64 {
 	GinkgoHelper()
 	for _, e := range p.Spec.Containers[0].Env {
 		if e.Name != streamingv1.EnvRun {
@@ -89,7 +89,7 @@ var _ = Describe("Somebody who may create Jobs and pods with a run number beyond
 		second := w.AwaitPod(ctx, "orders", streamingv1.ModeStream, first)
 		now := w.AwaitPhase(ctx, "orders", streamingv1.StreamRunning)
 		Expect(now.Status.Runs).To(Equal(s.Status.Runs + 1))
-		Expect(runOf(ctx, w, second)).To(Equal(runOf(ctx, w, first) + 1))
+		Expect(runOf(second)).To(Equal(runOf(first) + 1))
 		Expect(jobOf(ctx, w, "orders").Name).To(Equal(run(s, 1)))
 	})
 
@@ -100,7 +100,7 @@ var _ = Describe("Somebody who may create Jobs and pods with a run number beyond
 		w.AwaitCompleted(ctx, "again")
 		second := w.AwaitPod(ctx, "orders", streamingv1.ModeStream, first)
 		Expect(w.AwaitPhase(ctx, "orders", streamingv1.StreamRunning).Status.Runs).To(Equal(s.Status.Runs + 2))
-		Expect(runOf(ctx, w, second)).To(Equal(runOf(ctx, w, first) + 2))
+		Expect(runOf(second)).To(Equal(runOf(first) + 2))
 	})
 
 	It("changes nothing for the first run of a stream", func(ctx SpecContext) {
