@@ -118,7 +118,10 @@ var _ = Describe("Somebody who may create Jobs", func() {
 			})
 		}
 	}
+})
 
+// It waits the longest, so it begins first.
+var _ = Describe("Somebody who may create Jobs", SpecPriority(1), func() {
 	It("and takes many names in a row stops streams for as long as they are taken, at no cost to the API server", func(ctx SpecContext) {
 		const taken = 40
 		w := stage.Enter(ctx)
