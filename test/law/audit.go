@@ -15,20 +15,31 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // Request is one line of the audit log: who asked the API server for what.
 type Request struct {
-	Stage      string    `json:"stage"`
-	Verb       string    `json:"verb"`
-	URI        string    `json:"requestURI"`
-	User       User      `json:"user"`
-	UserAgent  string    `json:"userAgent"`
-	Object     ObjectRef `json:"objectRef"`
-	Response   Response  `json:"responseStatus"`
-	ReceivedAt time.Time `json:"requestReceivedTimestamp"`
+	Stage string `json:"stage"`
+	Verb  string `json:"verb"`
+	URI   string `json:"requestURI"`
+	User  User   `json:"user"`
+	// Impersonated is as whom, where the user acted as somebody else.
+	Impersonated User      `json:"impersonatedUser"`
+	UserAgent    string    `json:"userAgent"`
+	Object       ObjectRef `json:"objectRef"`
+	Response     Response  `json:"responseStatus"`
+	ReceivedAt   time.Time `json:"requestReceivedTimestamp"`
 	// Annotations are the API server's own notes.
 	Annotations map[string]string `json:"annotations"`
+	// Result is the object that a creation led to, where the audit policy keeps it.
+	Result Result `json:"responseObject"`
+}
+
+// Result is as much of a created object as shows who it is, and whose it was at first.
+type Result struct {
+	Metadata metav1.ObjectMeta `json:"metadata"`
 }
 
 // User is who asked, as whom.
@@ -55,8 +66,23 @@ func (r Request) String() string {
 	return fmt.Sprintf("%s %s %s (%d)", r.ReceivedAt.Format("15:04:05.000"), r.Verb, r.URI, r.Response.Code)
 }
 
-// ByOperator tells whether the operator asked.
-func (r Request) ByOperator() bool { return strings.HasPrefix(r.UserAgent, Operator) }
+// As is the user with whose rights the request was made.
+func (r Request) As() string {
+	if r.Impersonated.Name != "" {
+		return r.Impersonated.Name
+	}
+	return r.User.Name
+}
+
+// ByOperator tells whether the operator asked. Anybody may give any user agent, so
+// where somebody is impersonated it has to be the operator's service account.
+func (r Request) ByOperator() bool {
+	if !strings.HasPrefix(r.UserAgent, Operator) {
+		return false
+	}
+	as := r.Impersonated.Name
+	return as == "" || strings.HasPrefix(as, "system:serviceaccount:") && strings.HasSuffix(as, ":"+Operator)
+}
 
 // Tries tells whether the request was to store nothing, as the operator's webhooks
 // make them while somebody else's write waits: a dry run, or a question about rights.
@@ -141,7 +167,7 @@ func (w *world) refuseJob(r Request) (Law, string) {
 		return NotOurs, "a whole collection was deleted"
 	}
 	for _, j := range w.jobs {
-		if j.object.Name == r.Object.Name && j.ownerUID != "" {
+		if j.object.Name == r.Object.Name && (j.ownerUID != "" || r.Verb == "delete" && w.restored(j)) {
 			return "", ""
 		}
 	}
@@ -156,11 +182,22 @@ func (w *world) refusePod(r Request) (Law, string) {
 		if p.object.Name != r.Object.Name {
 			continue
 		}
-		if j := w.job(p.job); j != nil && j.ownerUID != "" && j.gone {
+		j := w.job(p.job)
+		switch own := j != nil && j.ownerUID != ""; {
+		case own && (j.gone || w.origins.known && p.stripped):
+			return "", ""
+		case !own && w.origins.known && w.derived(p.object.Name) != nil:
 			return "", ""
 		}
 	}
 	return NotOurs, "only pods of the operator's own jobs, when these are gone, may be deleted"
+}
+
+// restored tells whether a job that the operator did not create may be deleted all the
+// same: its name, which nobody can change, and its controller are one stream's.
+func (w *world) restored(j *job) bool {
+	s := w.derived(j.object.Name)
+	return w.origins.known && s != nil && j.claims == s.object.UID
 }
 
 // mayGo tells whether the operator may delete a request: one of its own, or one that

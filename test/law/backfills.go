@@ -140,7 +140,7 @@ func repeated(w *world, c change) []Violation {
 		return broken(NoneRepeated, c.RV, "job %s was released for request %s, which was completed", j.object.Name, r.object.Name)
 	}
 	for _, former := range w.jobs {
-		if former != j && serves(former, uid) && w.trusted(former) && (former.recorded || w.evident(former)) {
+		if former != j && former.ownerUID != "" && serves(former, uid) && w.trusted(former) && (former.recorded || w.evident(former)) {
 			return broken(NoneRepeated, c.RV, "job %s was released for a request that job %s had served with success",
 				j.object.Name, former.object.Name)
 		}

@@ -52,6 +52,9 @@ type History struct {
 	Versions []Version
 	// Requests that the API server logged; empty where there is no audit log.
 	Requests []Request
+	// Audited: there is an audit log, and it holds all creations. Then it says whose an
+	// object is; else the object itself does, by labels and owner references.
+	Audited bool
 }
 
 // Violation is one broken law.
@@ -71,13 +74,13 @@ func (v Violation) String() string {
 // rule looks at one change in the world that it led to.
 type rule func(*world, change) []Violation
 
-var rules = []rule{onePod, oneJob, release, completion, outcome, repeated, heldTTL, usersOwn, notOurs, suspended}
+var rules = []rule{onePod, oneJob, release, claimed, completion, outcome, repeated, heldTTL, usersOwn, notOurs, suspended}
 
 // Check returns every violation of the laws in the history, in order.
 func Check(h History) []Violation {
 	versions := slices.Clone(h.Versions)
 	slices.SortStableFunc(versions, func(a, b Version) int { return cmp.Compare(a.RV, b.RV) })
-	w := newWorld()
+	w := newWorld(originsOf(h))
 	var found []Violation
 	for _, v := range versions {
 		c := w.apply(v)

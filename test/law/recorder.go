@@ -138,7 +138,7 @@ func (r *Recorder) History(ctx context.Context) (History, error) {
 		if err != nil {
 			return History{}, err
 		}
-		h.Requests = requests
+		h.Requests, h.Audited = requests, true
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -27,6 +27,8 @@ type world struct {
 	// plugins are the StreamPlugins as they were last, and installed what any of them has ever recorded.
 	plugins   map[types.UID]*streamingv1.StreamPlugin
 	installed map[installation]bool
+	// origins say who created what.
+	origins origins
 }
 
 // installation is an object that a StreamPlugin has installed.
@@ -53,6 +55,8 @@ type job struct {
 	owner types.NamespacedName
 	// ownerUID of that stream.
 	ownerUID types.UID
+	// claims is the UID of the controller that it was created with, true or not.
+	claims types.UID
 	// released: it was unfinished and not suspended at some time.
 	released bool
 	// complete: it was Complete and had no deletionTimestamp before.
@@ -65,6 +69,9 @@ type pod struct {
 	object *corev1.Pod
 	gone   bool
 	job    types.UID
+	// born is its first version, and stripped tells that it has lost a part of what that said.
+	born     *corev1.Pod
+	stripped bool
 	// succeeded: it ended with success, undisturbed.
 	succeeded bool
 }
@@ -76,8 +83,8 @@ type change struct {
 	before client.Object
 }
 
-func newWorld() *world {
-	return &world{plugins: map[types.UID]*streamingv1.StreamPlugin{}, installed: map[installation]bool{}}
+func newWorld(from origins) *world {
+	return &world{plugins: map[types.UID]*streamingv1.StreamPlugin{}, installed: map[installation]bool{}, origins: from}
 }
 
 // apply moves the world on by one version.
@@ -133,7 +140,11 @@ func (w *world) applyRequest(o *streamingv1.BackfillRequest, gone bool) client.O
 		before = r.object
 	}
 	r.object, r.gone = o, gone
-	r.ours = r.ours || before == nil && operatorWrote(o, "f:spec", "f:streamId")
+	ours := before == nil && operatorWrote(o, "f:spec", "f:streamId")
+	if w.origins.known {
+		_, ours = w.origins.operator[o.UID]
+	}
+	r.ours = r.ours || ours
 	r.wasLive = r.wasLive || !o.Spec.Completed
 	return before
 }
@@ -149,7 +160,14 @@ func (w *world) applyJob(o *batchv1.Job, gone bool) client.Object {
 		before = j.object
 	}
 	j.object, j.gone = o, gone
-	if owner := metav1.GetControllerOf(o); owner != nil && ofStream(owner) {
+	owner := metav1.GetControllerOf(o)
+	if before == nil && owner != nil {
+		j.claims = owner.UID
+	}
+	if w.origins.known {
+		owner = w.origins.ownerOf(o.UID)
+	}
+	if owner != nil && ofStream(owner) {
 		// Kept when an orphaning delete of the stream takes the reference away.
 		j.owner, j.ownerUID = types.NamespacedName{Namespace: o.Namespace, Name: owner.Name}, owner.UID
 	} else if owner != nil && owner.Kind == "CronJob" {
@@ -186,10 +204,17 @@ func (w *world) applyPod(o *corev1.Pod, gone bool) client.Object {
 		before = p.object
 	}
 	p.object, p.gone = o, gone
-	// The label outlives an orphaning delete of the Job, the owner reference does not.
-	if uid := o.Labels[batchv1.ControllerUidLabel]; uid != "" {
+	p.strip(o)
+	owner := metav1.GetControllerOf(p.born)
+	switch uid := o.Labels[batchv1.ControllerUidLabel]; {
+	case w.origins.known:
+		// The Job controller creates a pod with its owner. What is patched later proves nothing.
+		if owner != nil && owner.Kind == "Job" {
+			p.job = owner.UID
+		}
+	case uid != "": // The label outlives an orphaning delete of the Job, the owner reference does not.
 		p.job = types.UID(uid)
-	} else if owner := metav1.GetControllerOf(o); owner != nil && owner.Kind == "Job" {
+	case owner != nil && owner.Kind == "Job":
 		p.job = owner.UID
 	}
 	p.succeeded = p.succeeded || !gone && undisturbed(o)

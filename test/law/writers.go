@@ -105,6 +105,22 @@ func release(w *world, c change) []Violation {
 	return found
 }
 
+// claimed: a stream records no job but one that the operator created for it, or that its
+// CronJob made.
+func claimed(w *world, c change) []Violation {
+	o, ok := c.Object.(*streamingv1.Stream)
+	if !ok || c.Deleted || o.Status.Job == nil {
+		return nil
+	}
+	if before, ok := c.before.(*streamingv1.Stream); ok && before.Status.Job != nil && before.Status.Job.UID == o.Status.Job.UID {
+		return nil
+	}
+	if j := w.job(o.Status.Job.UID); j != nil && j.ownerUID != o.UID {
+		return broken(OneWriter, c.RV, "stream %s/%s records job %s, which is not its own", o.Namespace, o.Name, j.object.Name)
+	}
+	return nil
+}
+
 func runOf(j *job) int64 {
 	number, err := strconv.ParseInt(j.object.Annotations[streamingv1.AnnotationRun], 10, 64)
 	if err != nil {

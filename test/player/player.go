@@ -20,12 +20,14 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	streamingv1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/test/given"
 )
 
 // Node is the name of the node that the player pretends to be.
 const Node = "player"
 
-// Player plays all pods of streams in a cluster.
+// Player plays all pods in a cluster that carry a stream's label when it first sees them,
+// or that run the scripted plugin's image.
 type Player struct {
 	cluster kubernetes.Interface
 	cancel  context.CancelFunc
@@ -45,9 +47,8 @@ func Start(ctx context.Context, cluster kubernetes.Interface) (*Player, error) {
 	// The player outlives the call that started it.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	p := &Player{cluster: cluster, cancel: cancel, actors: map[types.UID]*actor{}}
-	factory := informers.NewSharedInformerFactoryWithOptions(cluster, 0, informers.WithTweakListOptions(func(o *metav1.ListOptions) {
-		o.LabelSelector = streamingv1.LabelStreamID
-	}))
+	// Not by a label: a process goes on when somebody takes its pod's labels away.
+	factory := informers.NewSharedInformerFactory(cluster, 0)
 	informer := factory.Core().V1().Pods().Informer()
 	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(o any) { p.see(ctx, o) },
@@ -128,6 +129,9 @@ func (p *Player) see(ctx context.Context, o any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	a := p.actors[pod.UID]
+	if a == nil && !scripted(pod) {
+		return
+	}
 	if a == nil {
 		a = newActor(pod)
 		p.actors[pod.UID] = a
@@ -136,6 +140,10 @@ func (p *Player) see(ctx context.Context, o any) {
 	if pod.DeletionTimestamp != nil {
 		a.delete(pod)
 	}
+}
+
+func scripted(pod *corev1.Pod) bool {
+	return pod.Labels[streamingv1.LabelStreamID] != "" || pod.Spec.Containers[0].Image == given.ScriptedImage
 }
 
 func (p *Player) forget(o any) {

@@ -4,6 +4,8 @@ package story
 
 import (
 	"context"
+	"fmt"
+	"hash/crc32"
 	"time"
 
 	"github.com/onsi/ginkgo/v2"
@@ -11,10 +13,12 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	streamingv1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/test/given"
+	"github.com/arcane-streaming/arcane-operator/test/law"
 	"github.com/arcane-streaming/arcane-operator/test/scripted/script"
 )
 
@@ -80,11 +84,42 @@ func Scheduled(stage func() *Stage) {
 	})
 }
 
-// RunNow starts a run of a stream's schedule, as a user does by hand.
-func (w *World) RunNow(ctx context.Context, stream, name string) {
+// RunNow starts a run of a stream's schedule at the story's own moment. It plays the
+// CronJob controller, whose user creates the Job and lists it in the CronJob's status.
+// The name tells the runs of one CronJob apart.
+func (w *World) RunNow(ctx context.Context, stream, name string) *batchv1.Job {
 	ginkgo.GinkgoHelper()
-	_, err := w.Kubectl(ctx, "create", "job", "--namespace="+w.Namespace, "--from=cronjob/"+w.cron(ctx, stream).Name, name)
+	controller := w.As(law.CronJobController, "system:serviceaccounts", "system:serviceaccounts:kube-system")
+	cron := w.cron(ctx, stream)
+	const minutes = 10_000_000
+	job := &batchv1.Job{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: w.Namespace, Name: fmt.Sprintf("%s-%d", cron.Name, minutes+crc32.ChecksumIEEE([]byte(name))%minutes),
+			Labels: cron.Spec.JobTemplate.Labels, Annotations: cron.Spec.JobTemplate.Annotations,
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(cron, batchv1.SchemeGroupVersion.WithKind("CronJob"))},
+		},
+		Spec: *cron.Spec.JobTemplate.Spec.DeepCopy(),
+	}
+	gomega.Expect(controller.Create(ctx, job)).To(gomega.Succeed())
+	active := corev1.ObjectReference{APIVersion: "batch/v1", Kind: "Job", Namespace: job.Namespace, Name: job.Name, UID: job.UID}
+	w.Await(ctx, func(g gomega.Gomega) {
+		g.Expect(w.Client.Get(ctx, w.Key(cron.Name), cron)).To(gomega.Succeed())
+		cron.Status.Active = append(cron.Status.Active, active)
+		g.Expect(controller.Status().Update(ctx, cron)).To(gomega.Succeed())
+	})
+	return job
+}
+
+// As is a client that acts as another user.
+func (s *Stage) As(user string, groups ...string) client.Client {
+	ginkgo.GinkgoHelper()
+	cfg, err := s.Cluster.RESTConfig()
 	gomega.Expect(err).NotTo(gomega.HaveOccurred())
+	cfg = rest.CopyConfig(cfg)
+	cfg.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: append(groups, "system:authenticated")}
+	c, err := client.New(cfg, client.Options{Scheme: s.Client.Scheme()})
+	gomega.Expect(err).NotTo(gomega.HaveOccurred())
+	return c
 }
 
 func (w *World) crons(ctx context.Context) []batchv1.CronJob {

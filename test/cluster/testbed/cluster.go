@@ -84,8 +84,8 @@ func (c *Cluster) RESTConfig() (*rest.Config, error) {
 	return cfg, nil
 }
 
-// AuditLog is the path of the API server's audit log: one JSON event of level
-// Metadata per line, for every finished request but health checks. It is empty
+// AuditLog is the path of the API server's audit log: one JSON event per line, for every
+// finished request but health checks; see auditPolicy. It is empty
 // for an existing cluster.
 func (c *Cluster) AuditLog() string {
 	if c.external {

@@ -29,8 +29,9 @@ const (
 	serviceIP = "10.96.0.1"
 )
 
-// auditPolicy records who did what, not the bodies, once per request. Leases of the
-// cluster's own parts and health checks would only bury the rest.
+// auditPolicy records who did what, once per request, and the bodies only of creations
+// of what the operator creates: no other line shows the UID that a new object got. Leases
+// of the cluster's own parts and health checks would only bury the rest.
 const auditPolicy = `apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: ["RequestReceived"]
@@ -42,6 +43,12 @@ rules:
   resources: [{group: coordination.k8s.io, resources: [leases]}]
 - level: None
   users: ["system:apiserver"]
+- level: RequestResponse
+  omitManagedFields: true
+  verbs: [create]
+  resources:
+  - {group: batch, resources: [jobs, cronjobs]}
+  - {group: streaming.sneaksanddata.com, resources: [backfillrequests]}
 - level: Metadata
 `
 

@@ -119,7 +119,6 @@ var varying = []struct {
 	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`), "00000000-0000-0000-0000-000000000000"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`), "2026-01-01T00:00:00Z"},
 	{regexp.MustCompile(`orders-[a-z0-9]{12}(-\d+)?(-[a-z0-9]{5})?\b`), "orders-job"},
-	{regexp.MustCompile(`by-hand-[a-z0-9]{5}\b`), "by-hand-pod"},
 	{regexp.MustCompile(`(-initial|-gap)-[0-9a-f]+`), "$1-1"},
 	{regexp.MustCompile(`"run":\d+`), `"run":1`},
 	{regexp.MustCompile(`\b[0-9a-f]{16,64}\b`), "0000000000000000"},
