@@ -61,6 +61,7 @@ const (
 	ReasonJobStays             Reason = "JobDoesNotEnd"
 	ReasonCronJobStays         Reason = "CronJobDoesNotEnd"
 	ReasonForeignPod           Reason = "ForeignPod"
+	ReasonRunUnseen            Reason = "RunNotLabelled"
 	ReasonUnsettled            Reason = "Unsettled"
 	ReasonPodNotRunning        Reason = "PodNotRunning"
 	ReasonNoPod                Reason = "JobHasNoPod"

@@ -167,6 +167,11 @@ var ofStreams = []Explanation{
 		act("The message names the pod, its owner and the command that ends it; where it has nothing to do with the stream, take the labels arcane/stream-id and arcane/stream-kind off."),
 	},
 	{
+		ReasonRunUnseen, at(stalled),
+		"The CronJob has made a run that does not bear the stream's label; it is not let run.",
+		act("An admission policy or webhook takes the label arcane/stream-id off: let it leave out what bears it."),
+	},
+	{
 		ReasonUnsettled, at(stalled),
 		"What the API server says and what the operator's cache says have differed for longer than spec.startDeadlineSeconds of the class; nothing is changed meanwhile.",
 		look("The message says what is waited for."),

@@ -164,6 +164,7 @@ func (p *pass) createJob(ctx context.Context, in *jobspec.Input) error {
 		p.created = job
 		return p.checkCreated(ctx, wanted)
 	}
+	p.paused.pause(p.key(), p.now.Add(namesRecheck), *p.obstacle)
 	return nil
 }
 

@@ -94,6 +94,11 @@ func TestAPassTriesSoManyNames(t *testing.T) {
 		if result.RequeueAfter != namesRecheck || ready.Reason != string(v1.ReasonNameConflict) || !strings.Contains(ready.Message, "kubectl delete job "+last) {
 			t.Errorf("pass %d: again in %s, %s: %s", pass, result.RequeueAfter, ready.Reason, ready.Message)
 		}
+		before := len(c.writes)
+		if _, err = c.reconcile(); err != nil || len(c.writes) != before {
+			t.Errorf("pass %d: something woke the stream, and it tried more names: %v, %v", pass, c.writes[before:], err)
+		}
+		c.clock.SetTime(c.clock.Now().Add(namesRecheck))
 	}
 	c.settle()
 	if run := c.stream().Status.Job.Run; run != first+taken {

@@ -85,7 +85,7 @@ type Reconciler struct {
 // +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=streams/finalizers,verbs=update
 // +kubebuilder:rbac:groups=streaming.sneaksanddata.com,resources=backfillrequests,verbs=get;list;watch
 // +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;watch
-// +kubebuilder:rbac:groups="",resources=pods,verbs=list;watch
+// +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch
 func Register(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	if err := indexes(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
@@ -101,7 +101,7 @@ func Register(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		Named("stream").
 		For(&v1.Stream{}, builder.WithPredicates(streamChanged())).
 		Watches(&batchv1.Job{}, handler.EnqueueRequestsFromMapFunc(streamOfLabels), builder.WithPredicates(jobChanged())).
-		Watches(&batchv1.CronJob{}, handler.EnqueueRequestsFromMapFunc(streamOfLabels), builder.WithPredicates(specChanged())).
+		Watches(&batchv1.CronJob{}, handler.EnqueueRequestsFromMapFunc(streamOfLabels), builder.WithPredicates(cronJobChanged())).
 		Watches(&corev1.Pod{}, r.onPod(), builder.WithPredicates(podChanged())).
 		Watches(&v1.BackfillRequest{}, handler.EnqueueRequestsFromMapFunc(streamOfRequest), builder.WithPredicates(requestChanged())).
 		Watches(&v1.StreamClass{}, handler.EnqueueRequestsFromMapFunc(r.streamsOfClass), builder.WithPredicates(specChanged())).

@@ -34,7 +34,7 @@ type stall struct {
 // stalled looks for what the operator can only wait for, in the order in which it
 // has to be solved. It is no input of a decision: it changes what is told, not what is done.
 func (w *world) stalled() *stall {
-	for _, look := range []func() *stall{w.podThatStays, w.jobThatStays, w.podInTheWay, w.podThatDoesNotRun, w.crashLoop} {
+	for _, look := range []func() *stall{w.podThatStays, w.jobThatStays, w.podInTheWay, w.runUnseen, w.podThatDoesNotRun, w.crashLoop} {
 		if s := look(); s != nil {
 			return s
 		}
@@ -106,6 +106,23 @@ func (w *world) podInTheWay() *stall {
 			continue
 		}
 		return &stall{v1.ReasonForeignPod, "Nothing starts beside " + inTheWay(p)}
+	}
+	return nil
+}
+
+// runUnseen is a run that the CronJob has made and that the cache does not know: a policy
+// has taken the label away by which the cache selects.
+func (w *world) runUnseen() *stall {
+	if w.cron == nil || w.cron.Status.LastScheduleTime == nil {
+		return nil
+	}
+	for _, ref := range w.cron.Status.Active {
+		if slices.ContainsFunc(w.jobs, func(j batchv1.Job) bool { return j.UID == ref.UID }) ||
+			w.wakesAt(w.cron.Status.LastScheduleTime.Add(w.startDeadline())) {
+			continue
+		}
+		return &stall{v1.ReasonRunUnseen, fmt.Sprintf("CronJob %s has made job %s, which does not bear the label %s and is not let run. Let admission policies and webhooks leave out what bears it.",
+			w.cron.Name, ref.Name, v1.LabelStreamID)}
 	}
 	return nil
 }

@@ -180,6 +180,14 @@ func specChanged() predicate.Predicate {
 	return onUpdate(func(old, new client.Object) bool { return old.GetGeneration() != new.GetGeneration() })
 }
 
+// cronJobChanged lets a run that the CronJob has made wake its stream too: the run itself
+// may bear no label.
+func cronJobChanged() predicate.Predicate {
+	return onUpdate(func(old, new *batchv1.CronJob) bool {
+		return old.Generation != new.Generation || deletionBegan(old, new) || len(old.Status.Active) < len(new.Status.Active)
+	})
+}
+
 // jobChanged leaves out the counters that a running Job keeps changing.
 func jobChanged() predicate.Predicate {
 	return onUpdate(func(old, new *batchv1.Job) bool {

@@ -40,7 +40,8 @@ var _ = Describe("Somebody who may create pods", func() {
 	})
 
 	Describe("and gives one the name of a stream's pod", func() {
-		for name, labels := range map[string]map[string]string{"without a label": nil, "with its labels": labelsOf("orders", true)} {
+		// Without any label the operator cannot know of it: docs/admission.md says what holds.
+		for name, labels := range map[string]map[string]string{"with a label": {streamingv1.LabelStreamID: "other"}, "with its labels": labelsOf("orders", true)} {
 			It(name+", sees it deleted while the stream runs on", func(ctx SpecContext) {
 				s, _, pod := streaming(ctx, w, "orders")
 				forged := streamPod(w, run(s, 1)+"-abcde", labels)
@@ -80,7 +81,7 @@ var _ = Describe("Somebody who may create pods", func() {
 		It("sees it deleted before a backfill on request starts", func(ctx SpecContext) {
 			s, _, pod := streaming(ctx, w, "orders")
 			w.KillOperator(ctx)
-			forged := streamPod(w, run(s, 1)+"-abcde", nil)
+			forged := streamPod(w, run(s, 1)+"-abcde", map[string]string{streamingv1.LabelStreamID: "orders"})
 			Expect(mallory.Create(ctx, forged)).To(Succeed())
 			awaitRunning(ctx, w, forged)
 			w.Request(ctx, "again", "orders")
@@ -93,7 +94,7 @@ var _ = Describe("Somebody who may create pods", func() {
 		It("sees it deleted before a run of a schedule is let run", func(ctx SpecContext) {
 			s := scheduled(ctx, w)
 			w.KillOperator(ctx)
-			forged := streamPod(w, base(s)+"-29000000-abcde", nil)
+			forged := streamPod(w, base(s)+"-29000000-abcde", map[string]string{streamingv1.LabelStreamID: "orders"})
 			Expect(mallory.Create(ctx, forged)).To(Succeed())
 			awaitRunning(ctx, w, forged)
 			w.RunNow(ctx, "orders", "due")
@@ -284,18 +285,20 @@ var _ = Describe("Somebody who may patch pods and strips a stream's running one"
 	for _, strip := range []struct {
 		name    string
 		patches []string
-		// adopted: the Job controller may take the pod back before anybody sees that it was lost.
-		adopted bool
+		// kept: its Job still accounts for it, or takes it back before anybody sees that it was lost.
+		kept bool
+		// unseen: it bears no label of a stream, and an operator that was away cannot know of it.
+		unseen bool
 	}{
-		{name: "of the stream's name", patches: []string{label(streamingv1.LabelStreamID)}},
-		{name: "of another stream's name in its place", patches: []string{overwrite(streamingv1.LabelStreamID)}},
-		{name: "of the stream's kind", patches: []string{label(streamingv1.LabelStreamKind)}},
-		{name: "of its manager", patches: []string{label(streamingv1.LabelManagedBy)}},
+		{name: "of the stream's name", patches: []string{label(streamingv1.LabelStreamID)}, kept: true},
+		{name: "of another stream's name in its place", patches: []string{overwrite(streamingv1.LabelStreamID)}, kept: true},
+		{name: "of the stream's kind", patches: []string{label(streamingv1.LabelStreamKind)}, kept: true},
+		{name: "of its manager", patches: []string{label(streamingv1.LabelManagedBy)}, kept: true},
 		{name: "of its Job", patches: []string{label(batchv1.ControllerUidLabel), label(batchv1.JobNameLabel)}},
-		{name: "of all labels", patches: []string{remove("labels")}},
-		{name: "of its owner", patches: []string{remove("ownerReferences")}, adopted: true},
-		{name: "of all labels and its owner", patches: []string{remove("labels"), remove("ownerReferences")}},
-		{name: "of its manager and its owner", patches: []string{label(streamingv1.LabelManagedBy), remove("ownerReferences")}},
+		{name: "of all labels", patches: []string{remove("labels")}, unseen: true},
+		{name: "of its owner", patches: []string{remove("ownerReferences")}, kept: true},
+		{name: "of all labels and its owner", patches: []string{remove("labels"), remove("ownerReferences")}, unseen: true},
+		{name: "of its manager and its owner", patches: []string{label(streamingv1.LabelManagedBy), remove("ownerReferences")}, kept: true},
 	} {
 		text := "["
 		for i, p := range strip.patches {
@@ -311,7 +314,7 @@ var _ = Describe("Somebody who may patch pods and strips a stream's running one"
 			mallory := attacker(ctx, w, to("patch", "", "pods"))
 			_, _, pod := streaming(ctx, w, "orders")
 			patch(ctx, mallory, pod, text)
-			if !strip.adopted {
+			if !strip.kept {
 				awaitDeleted(ctx, w, pod)
 			}
 			w.AwaitQuiet(ctx)
@@ -323,10 +326,14 @@ var _ = Describe("Somebody who may patch pods and strips a stream's running one"
 			w := stage.Enter(ctx)
 			mallory := attacker(ctx, w, to("patch", "", "pods"))
 			_, _, pod := streaming(ctx, w, "orders", slowToStop)
-			w.KillOperator(ctx)
+			if !strip.unseen {
+				w.KillOperator(ctx)
+			}
 			patch(ctx, mallory, pod, text)
 			w.Suspend(ctx, "orders")
-			w.StartOperator(ctx)
+			if !strip.unseen {
+				w.StartOperator(ctx)
+			}
 			w.AwaitPhase(ctx, "orders", streamingv1.StreamSuspended)
 			Expect(living(ctx, w)).To(BeEmpty())
 			expectSuspendedAfter(ctx, w, "orders", pod)
