@@ -156,11 +156,11 @@ func (w *world) refusePod(r Request) (Law, string) {
 		if p.object.Name != r.Object.Name {
 			continue
 		}
-		if j := w.job(p.job); j != nil && j.ownerUID != "" && j.gone {
+		if j := w.job(p.job); j != nil && j.ownerUID != "" && (j.gone || p.lingered) {
 			return "", ""
 		}
 	}
-	return NotOurs, "only pods of the operator's own jobs, when these are gone, may be deleted"
+	return NotOurs, "only pods of the operator's own jobs, when these are gone or the plugin has ended beside a container that runs on, may be deleted"
 }
 
 // mayGo tells whether the operator may delete a request: one of its own, or one that
