@@ -268,7 +268,13 @@ func (w *World) failsAfterThree(ctx context.Context, name string) {
 	gomega.Expect(s.Status.Failure.Reason).To(gomega.Equal(string(streamingv1.ReasonCompletionUnproven)))
 	gomega.Expect(s.Status.Failure.Message).To(gomega.ContainSubstring(streamingv1.DefaultTerminationMessage))
 	r := w.AwaitRequest(ctx, w.TheRequest(ctx, name), streamingv1.RequestFailed)
-	gomega.Expect(r.Status.Attempts).To(gomega.HaveEach(gomega.HaveField("Result", streamingv1.AttemptUnproven)))
+	var results []streamingv1.AttemptResult
+	for _, attempt := range r.Status.Attempts {
+		results = append(results, attempt.Result)
+	}
+	gomega.Expect(results).To(gomega.Equal([]streamingv1.AttemptResult{
+		streamingv1.AttemptUnproven, streamingv1.AttemptUnproven, streamingv1.AttemptFailed,
+	}), "the third in a row is a failure")
 	gomega.Expect(w.Started(ctx, name)).To(gomega.HaveLen(3))
 }
 
