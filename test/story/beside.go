@@ -116,6 +116,9 @@ func streamsBeside() []Scene {
 func runsBeside() []Scene {
 	succeeds := func(ctx context.Context, w *World, name string) {
 		w.AwaitCondition(ctx, name, streamingv1.ConditionLastRunFailed, metav1.ConditionFalse, streamingv1.ReasonRunSucceeded)
+	}
+	thenTheNext := func(ctx context.Context, w *World, name string) {
+		succeeds(ctx, w, name)
 		w.RunNow(ctx, name, name+"-next")
 		w.Await(ctx, func(g gomega.Gomega) { g.Expect(w.Started(ctx, name)).To(gomega.HaveLen(2), "the next run comes") })
 		w.Exit(ctx, w.AwaitPod(ctx, name, streamingv1.ModeBackfill), 0)
@@ -139,7 +142,7 @@ func runsBeside() []Scene {
 		says string
 		end  func(ctx context.Context, w *World, name string)
 	}{
-		{0, "has succeeded, and the next one comes", succeeds},
+		{0, "has succeeded, and the next one comes", thenTheNext},
 		{20, "has failed", failsWith("20")},
 		{1, "has failed", failsWith("1")},
 		{143, "goes on in another pod", func(ctx context.Context, w *World, name string) {
