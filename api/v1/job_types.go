@@ -76,10 +76,10 @@ type JobRecord struct {
 	// containers ran on beside the main one. Nothing starts before it was seen gone.
 	// +optional
 	Lingers bool `json:"lingers,omitempty"`
-	// EndedPodUID is the UID of the pod whose main container had failed by itself before the
-	// operator deleted the pod.
+	// EndedPod is the pod whose main container had failed by itself before the operator
+	// deleted the pod, because other containers ran on.
 	// +optional
-	EndedPodUID types.UID `json:"endedPodUID,omitempty"`
+	EndedPod *EndedPod `json:"endedPod,omitempty"`
 }
 
 // CronJobRecord is the CronJob that the operator has made, as its own last write left it.
@@ -93,4 +93,18 @@ type CronJobRecord struct {
 	// Applied is a hash of what the operator sent in that write.
 	// +optional
 	Applied string `json:"applied,omitempty"`
+}
+
+// EndedPod is how the main container of a pod ended, noted before the pod was deleted.
+type EndedPod struct {
+	// UID of the pod.
+	UID types.UID `json:"uid"`
+	// Name of the pod.
+	Name string `json:"name"`
+	// ExitCode of the main container.
+	ExitCode int32 `json:"exitCode"`
+	// Message of the main container (its termination message); at most 1,024 characters.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
 }

@@ -87,7 +87,7 @@ func (w *world) disturbed(p *corev1.Pod) bool {
 	if targeted(p) {
 		return true
 	}
-	if p.DeletionTimestamp == nil || w.record != nil && p.UID == w.record.EndedPodUID {
+	if p.DeletionTimestamp == nil || w.record != nil && w.record.EndedPod != nil && p.UID == w.record.EndedPod.UID {
 		return false
 	}
 	if p.DeletionGracePeriodSeconds == nil || *p.DeletionGracePeriodSeconds == 0 {
@@ -156,7 +156,7 @@ const lingerAtMost = 10 * time.Second
 // where somebody deletes the pod.
 func (w *world) lingering() (*corev1.Pod, *corev1.ContainerStateTerminated) {
 	last := newest(w.pods, w.job.UID, func(*corev1.Pod) bool { return true })
-	if last == nil || !alive(last) || last.DeletionTimestamp != nil || targeted(last) || w.mainStatus(last) == nil {
+	if last == nil || !alive(last) || last.DeletionTimestamp != nil || targeted(last) || w.mainStatus(last) == nil || !runsOn(last) {
 		return nil, nil
 	}
 	end := w.mainEnd(last)
@@ -164,6 +164,12 @@ func (w *world) lingering() (*corev1.Pod, *corev1.ContainerStateTerminated) {
 		return nil, nil
 	}
 	return last, end
+}
+
+// runsOn tells whether a container of a pod runs. The kubelet tells of a container's end
+// before it calls a pod ended that has no other.
+func runsOn(p *corev1.Pod) bool {
+	return slices.ContainsFunc(p.Status.ContainerStatuses, func(c corev1.ContainerStatus) bool { return c.State.Running != nil })
 }
 
 // mainFailed is the pod whose main container has failed while others run on.
@@ -180,7 +186,24 @@ func (w *world) mainSucceeded() *corev1.Pod {
 	if p, end := w.lingering(); end != nil && end.ExitCode == 0 {
 		return p
 	}
-	return w.failedBeside()
+	if p := w.failedBeside(); p != nil {
+		return p
+	}
+	return w.markedAndLeaving()
+}
+
+// markedAndLeaving is the newest pod where its main container has given the mark of
+// completion and somebody takes the pod away: it may be gone before its Job says that it
+// has succeeded.
+func (w *world) markedAndLeaving() *corev1.Pod {
+	last := newest(w.pods, w.job.UID, func(*corev1.Pod) bool { return true })
+	if w.facts.Mode == v1.ModeStream || last == nil || last.DeletionTimestamp == nil && !targeted(last) {
+		return nil
+	}
+	if end := w.mainEnd(last); end == nil || end.ExitCode != 0 || !w.isMarked(end) {
+		return nil
+	}
+	return last
 }
 
 // failedBeside is the newest pod where it has failed only by a container beside the main
@@ -231,7 +254,7 @@ func (w *world) judgePod(j *batchv1.Job, p *corev1.Pod, end *corev1.ContainerSta
 	mark := completionOf(w.class)
 	gone := w.disturbed(p) || deletedBefore(p, succeededAt(j))
 	switch {
-	case mark != nil && mark.Mark == v1.MarkExitCode, mark != nil && isMarked(end.Message, mark):
+	case w.isMarked(end):
 		return believed, ""
 	case gone:
 		return doubted, ""
@@ -253,10 +276,14 @@ func completionOf(class *v1.StreamClass) *v1.Completion {
 	return class.Spec.Completion
 }
 
-// isMarked tells whether a termination message bears the mark.
-func isMarked(message string, mark *v1.Completion) bool {
+// isMarked tells whether an exit code 0 comes with the mark that the class declares.
+func (w *world) isMarked(end *corev1.ContainerStateTerminated) bool {
+	mark := completionOf(w.class)
+	if mark == nil || mark.Mark == v1.MarkExitCode {
+		return mark != nil
+	}
 	wanted := cmp.Or(mark.TerminationMessage, v1.DefaultTerminationMessage)
-	for line := range strings.Lines(message) {
+	for line := range strings.Lines(end.Message) {
 		if strings.TrimSpace(line) == wanted {
 			return true
 		}

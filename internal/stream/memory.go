@@ -41,7 +41,7 @@ var changes = map[lifecycle.Verb]func(*pass, *v1.StreamStatus){
 	lifecycle.RecordSuccess:     (*pass).recordSuccess,
 	lifecycle.RecordInterrupted: (*pass).letGo,
 	lifecycle.RecordPodEnd:      (*pass).recordPodEnd,
-	lifecycle.NotePod:           func(p *pass, s *v1.StreamStatus) { s.Job.EndedPodUID = p.mainFailed().UID },
+	lifecycle.NotePod:           (*pass).notePod,
 	lifecycle.RecordFailure:     (*pass).recordFailure,
 	lifecycle.RecordEnd:         (*pass).recordEnd,
 	lifecycle.ClaimRun:          (*pass).claimRun,
@@ -214,6 +214,14 @@ func (p *pass) recordSuccess(s *v1.StreamStatus) {
 	s.Job.Outcome, s.Job.Lingers = v1.OutcomeSucceeded, !finished(p.job)
 }
 
+// notePod keeps how the main container ended of a pod that is about to be deleted: it may
+// be gone before the Job controller has said that its job failed.
+func (p *pass) notePod(s *v1.StreamStatus) {
+	pod := p.mainFailed()
+	end := p.mainEnd(pod)
+	s.Job.EndedPod = &v1.EndedPod{UID: pod.UID, Name: pod.Name, ExitCode: end.ExitCode, Message: backlog.Truncate(oneLine(end.Message), 1024)}
+}
+
 // recordPodEnd carries out the end of a pod that ran well: the back-off begins anew.
 func (p *pass) recordPodEnd(s *v1.StreamStatus) {
 	p.letGo(s)
@@ -262,12 +270,12 @@ func (p *pass) failure() *v1.Failure {
 	if p.doubt != "" {
 		fits = func(pod *corev1.Pod) bool { return p.mainEnd(pod) != nil }
 	}
-	last := newest(p.pods, record.UID, fits)
-	if last == nil {
-		return f
+	exit := p.noted()
+	if last := newest(p.pods, record.UID, fits); last != nil {
+		f.Pod, exit = last.Name, exitOf(last, p.main)
+	} else if exit != nil {
+		f.Pod = record.EndedPod.Name
 	}
-	f.Pod = last.Name
-	exit := exitOf(last, p.main)
 	if exit == nil {
 		return f
 	}
@@ -282,6 +290,15 @@ func (p *pass) failure() *v1.Failure {
 		f.Reason, f.Message = string(v1.ReasonCompletionUnproven), backlog.Truncate(p.doubt, 1024)
 	}
 	return f
+}
+
+// noted is how the main container ended of the pod that the operator has deleted; nil
+// where it has deleted none.
+func (w *world) noted() *corev1.ContainerStateTerminated {
+	if w.record.EndedPod == nil {
+		return nil
+	}
+	return &corev1.ContainerStateTerminated{ExitCode: w.record.EndedPod.ExitCode, Message: w.record.EndedPod.Message}
 }
 
 // oneLine is a plugin's last words as a part of a sentence: kubectl would cut a table's

@@ -264,7 +264,10 @@ func (m *model) judgeWrite(before, after client.Object) {
 	if after == nil {
 		m.say("    %T %s is gone", before, before.GetName())
 	} else {
-		m.say("    wrote %T %s rv=%s", after, after.GetName(), after.GetResourceVersion()); if st, ok := after.(*v1.Stream); ok && st.Status.LastDecision != nil { m.say("      %s job=%+v", st.Status.LastDecision.Rule, st.Status.Job) }
+		m.say("    wrote %T %s rv=%s", after, after.GetName(), after.GetResourceVersion())
+		if st, ok := after.(*v1.Stream); ok && st.Status.LastDecision != nil {
+			m.say("      %s job=%+v", st.Status.LastDecision.Rule, st.Status.Job)
+		}
 	}
 	if m.byOperator {
 		m.judgeOperator(before, after)

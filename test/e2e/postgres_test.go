@@ -6,9 +6,13 @@ package e2e_test
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	streamingv1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/test/install"
@@ -51,6 +55,20 @@ var _ = Describe("On a node with the postgres plugin, a stream of a table", func
 		w.AwaitPhase(ctx, stream.Name, streamingv1.StreamRunning)
 	}
 
+	// marks are the termination messages of pods of a mode that have succeeded.
+	marks := func(ctx context.Context, backfill bool) []string {
+		GinkgoHelper()
+		messages := map[types.UID]string{}
+		for _, v := range w.History(ctx).Versions {
+			p, ok := v.Object.(*corev1.Pod)
+			if !ok || p.Labels[streamingv1.LabelBackfilling] != fmt.Sprint(backfill) || p.Status.Phase != corev1.PodSucceeded {
+				continue
+			}
+			messages[p.UID] = p.Status.ContainerStatuses[0].State.Terminated.Message
+		}
+		return slices.Collect(maps.Values(messages))
+	}
+
 	BeforeEach(func(ctx SpecContext) {
 		w = stage().Enter(ctx)
 		var err error
@@ -79,12 +97,14 @@ var _ = Describe("On a node with the postgres plugin, a stream of a table", func
 		write(ctx)
 		expectEqual(ctx)
 		Expect(w.Modes(ctx, stream.Name)).To(Equal([]streamingv1.Mode{streamingv1.ModeBackfill, streamingv1.ModeStream}))
+		Expect(marks(ctx, true)).To(Equal([]string{streamingv1.DefaultTerminationMessage}), "its class declares that this marks a completion")
 	})
 
 	It("stops when I suspend it, and catches up when I resume it", func(ctx SpecContext) {
 		awaitRunning(ctx)
 		w.Suspend(ctx, stream.Name)
 		w.AwaitPhase(ctx, stream.Name, streamingv1.StreamSuspended)
+		Expect(marks(ctx, false)).To(Equal([]string{""}), "a streaming job has nothing to complete")
 		write(ctx)
 		w.RestartOperator(ctx)
 		w.AwaitQuiet(ctx)

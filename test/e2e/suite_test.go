@@ -102,4 +102,7 @@ var _ = Describe("On a node with the scripted plugin", func() {
 	story.Interrupted(stage)
 	story.Removed(stage)
 	story.Killed(stage)
+	story.Unproven(stage, story.SideBySide)
+	story.Beside(stage, story.SideBySide)
+	story.Crashed(stage, story.SideBySide)
 })

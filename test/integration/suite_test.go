@@ -50,4 +50,7 @@ var _ = Describe("On a control plane with played pods", func() {
 	story.Interrupted(stage)
 	story.Removed(stage)
 	story.Killed(stage)
+	story.Unproven(stage, story.OneByOne)
+	story.Beside(stage, story.OneByOne)
+	story.Crashed(stage, story.OneByOne)
 })

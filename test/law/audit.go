@@ -184,20 +184,25 @@ func (w *world) refusePod(r Request) (Law, string) {
 		}
 		j := w.job(p.job)
 		switch own := j != nil && j.ownerUID != ""; {
-		case own && (j.gone || w.origins.known && p.stripped):
+		case own && (j.gone || p.lingered || w.origins.known && p.stripped):
 			return "", ""
 		case !own && w.origins.known && w.derived(p.object.Name) != nil:
 			return "", ""
 		}
 	}
-	return NotOurs, "only pods of the operator's own jobs, when these are gone, may be deleted"
+	return NotOurs, "only pods of the operator's own jobs, when these are gone or the plugin has ended beside a container that runs on, may be deleted"
 }
 
 // restored tells whether a job that the operator did not create may be deleted all the
-// same: its name, which nobody can change, and its controller are one stream's.
+// same: its name, which nobody can change, is a stream's, and its controller is that
+// stream, or the CronJob that the operator has made for it.
 func (w *world) restored(j *job) bool {
 	s := w.derived(j.object.Name)
-	return w.origins.known && s != nil && j.claims == s.object.UID
+	if !w.origins.known || s == nil {
+		return false
+	}
+	cron := w.origins.operator[j.claims]
+	return j.claims == s.object.UID || cron != nil && cron.UID == s.object.UID
 }
 
 // mayGo tells whether the operator may delete a request: one of its own, or one that

@@ -3,6 +3,8 @@
 package law
 
 import (
+	"slices"
+
 	batchv1 "k8s.io/api/batch/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -81,7 +83,7 @@ func (w *world) distrust(j *job) string {
 	if !j.complete {
 		return "it was never Complete before it was deleted"
 	}
-	return "no pod of it has succeeded undisturbed"
+	return "no pod of it has done its work undisturbed"
 }
 
 // claimedPhase: the status of a request may not say more than its spec proves.
@@ -140,7 +142,8 @@ func repeated(w *world, c change) []Violation {
 		return broken(NoneRepeated, c.RV, "job %s was released for request %s, which was completed", j.object.Name, r.object.Name)
 	}
 	for _, former := range w.jobs {
-		if former != j && former.ownerUID != "" && serves(former, uid) && w.trusted(former) && (former.recorded || w.evident(former)) {
+		// Where nothing proved the success to the operator, the user has set that right since.
+		if former != j && former.ownerUID != "" && serves(former, uid) && w.proved(former) != nil && !former.unproven && (former.recorded || w.evident(former)) {
 			return broken(NoneRepeated, c.RV, "job %s was released for a request that job %s had served with success",
 				j.object.Name, former.object.Name)
 		}
@@ -156,8 +159,32 @@ func (r *request) completed() bool {
 
 // evident: what proves the success can still be read off the cluster.
 func (w *world) evident(j *job) bool {
-	p := w.succeededPod(j)
+	p := w.proved(j)
 	return !j.gone && p != nil && !p.gone
+}
+
+// doubted: a completion that is marked may not be called unproven.
+func doubted(w *world, c change) []Violation {
+	o, ok := c.Object.(*streamingv1.BackfillRequest)
+	if !ok || c.Deleted {
+		return nil
+	}
+	before, _ := c.before.(*streamingv1.BackfillRequest)
+	var found []Violation
+	for _, attempt := range o.Status.Attempts {
+		if attempt.Result != streamingv1.AttemptUnproven || before != nil && slices.Contains(before.Status.Attempts, attempt) {
+			continue
+		}
+		j := w.job(attempt.JobUID)
+		if j == nil {
+			continue
+		}
+		if p := w.podOf(j, func(p *pod) bool { return p.marked }); p != nil {
+			found = append(found, broken(NoneRepeated, c.RV, "request %s calls job %s unproven, whose pod %s is marked as complete",
+				o.Name, j.object.Name, p.object.Name)...)
+		}
+	}
+	return found
 }
 
 // heldTTL: nothing deletes a job before its outcome is on record.

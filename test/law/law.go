@@ -74,7 +74,7 @@ func (v Violation) String() string {
 // rule looks at one change in the world that it led to.
 type rule func(*world, change) []Violation
 
-var rules = []rule{onePod, oneJob, release, claimed, completion, outcome, repeated, heldTTL, usersOwn, notOurs, suspended}
+var rules = []rule{onePod, oneJob, release, claimed, completion, outcome, repeated, doubted, heldTTL, usersOwn, notOurs, suspended}
 
 // Check returns every violation of the laws in the history, in order.
 func Check(h History) []Violation {

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	streamingv1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/test/scripted/script"
 )
 
 var noon = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
@@ -103,6 +104,27 @@ func succeed(p *corev1.Pod, at time.Time) {
 	p.Status.ContainerStatuses = []corev1.ContainerStatus{{
 		State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{FinishedAt: metav1.NewTime(at)}},
 	}}
+}
+
+// leave gives a pod's container a termination message.
+func leave(p *corev1.Pod, message string) {
+	p.Status.ContainerStatuses[0].State.Terminated.Message = message
+}
+
+var stillRunning = corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(noon)}}
+
+func ended(code int32) corev1.ContainerState {
+	return corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code, FinishedAt: metav1.NewTime(noon)}}
+}
+
+// beside gives a running pod two containers, the second of which is the plugin's.
+func beside(p *corev1.Pod, plugin, other corev1.ContainerState) {
+	p.Spec.Containers = []corev1.Container{{Name: "helper"}, {Name: "plugin"}}
+	p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "helper", State: other}, {Name: "plugin", State: plugin}}
+}
+
+func unproven(r *streamingv1.BackfillRequest, j *batchv1.Job) {
+	r.Status.Attempts = append(r.Status.Attempts, streamingv1.Attempt{JobUID: j.UID, Result: streamingv1.AttemptUnproven})
 }
 
 func deleting(o client.Object, asked time.Time, grace int64) {
@@ -250,6 +272,41 @@ func TestALifeThatKeepsTheLaws(t *testing.T) {
 			c.tape.drop(c.backfill)
 			c.without("record", "complete", "tell")
 		}, "stream": again},
+		"a completion beside a container that never ends": {"succeed": func(c *cast) {
+			beside(c.worker, ended(0), stillRunning)
+			c.tape.put(c.worker)
+			c.tape.asked("delete", "pods", "", c.worker.Name)
+			c.without("succeed", "finish")
+		}, "stream": func(c *cast) {
+			c.tape.drop(c.worker)
+			c.tape.drop(c.backfill)
+		}},
+		"a marked completion of a pod that is deleted": {"succeed": func(c *cast) {
+			deleting(c.worker, noon.Add(-time.Second), 30)
+			succeed(c.worker, noon)
+			leave(c.worker, "bye\n"+streamingv1.DefaultTerminationMessage)
+			c.tape.put(c.worker)
+			c.without("succeed")
+		}},
+		"an unproven attempt is run again": {"record": func(c *cast) {
+			unproven(c.request, c.backfill)
+			c.tape.put(c.request)
+			c.without("record", "complete", "tell")
+		}, "stream": again},
+		"an unproven completion fails the stream and is run again": {"record": func(c *cast) {
+			c.stream.Status.Failure = &streamingv1.Failure{JobUID: c.backfill.UID, Reason: string(streamingv1.ReasonCompletionUnproven)}
+			c.tape.put(c.stream)
+			c.stream.Status.Failure = nil
+			c.without("record", "complete", "tell")
+		}, "stream": again},
+		"a pod whose plugin failed beside a container that never ends is deleted": {"succeed": func(c *cast) {
+			beside(c.worker, ended(20), stillRunning)
+			c.tape.put(c.worker)
+			c.tape.asked("delete", "pods", "", c.worker.Name)
+			c.worker.Status.Phase = corev1.PodFailed
+			c.tape.put(c.worker)
+			c.without("succeed", "finish", "record", "complete", "tell", "stream", "stop", "suspend")
+		}},
 		"a foreign job": {"create": func(c *cast) {
 			foreign := &batchv1.Job{ObjectMeta: object("foreign")}
 			c.tape.put(foreign)
@@ -415,21 +472,89 @@ var breaches = map[string]breach{
 	},
 	"completed by a pod that was told to end": {
 		map[string]func(*cast){"succeed": func(c *cast) { deleting(c.worker, noon.Add(-time.Second), 30) }},
-		[]want{{NoneFaked, "stream orders holds the success"}, {NoneFaked, "no pod of it has succeeded undisturbed"}},
+		[]want{{NoneFaked, "stream orders holds the success"}, {NoneFaked, "no pod of it has done its work undisturbed"}},
 	},
 	"completed by a pod that was told to end in the very second": {
 		map[string]func(*cast){"succeed": func(c *cast) { deleting(c.worker, noon, 30) }},
-		[]want{{NoneFaked, "stream orders holds the success"}, {NoneFaked, "no pod of it has succeeded undisturbed"}},
+		[]want{{NoneFaked, "stream orders holds the success"}, {NoneFaked, "no pod of it has done its work undisturbed"}},
 	},
 	"completed by a pod whose deletion has no grace left": {
 		map[string]func(*cast){"succeed": func(c *cast) { deleting(c.worker, noon.Add(time.Second), 0) }},
-		[]want{{NoneFaked, "stream orders holds the success"}, {NoneFaked, "no pod of it has succeeded undisturbed"}},
+		[]want{{NoneFaked, "stream orders holds the success"}, {NoneFaked, "no pod of it has done its work undisturbed"}},
 	},
 	"completed by a pod that was evicted": {
 		map[string]func(*cast){"succeed": func(c *cast) {
 			c.worker.Status.Conditions = []corev1.PodCondition{{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue}}
 		}},
-		[]want{{NoneFaked, "stream orders holds the success"}, {NoneFaked, "no pod of it has succeeded undisturbed"}},
+		[]want{{NoneFaked, "stream orders holds the success"}, {NoneFaked, "no pod of it has done its work undisturbed"}},
+	},
+	"completed by a pod that the kubelet ended": {
+		map[string]func(*cast){"succeed": func(c *cast) {
+			succeed(c.worker, noon)
+			leave(c.worker, "bye\n"+script.CutShort)
+			c.tape.put(c.worker)
+			c.without("succeed")
+		}},
+		[]want{{NoneFaked, "stream orders holds the success"}, {NoneFaked, "no pod of it has done its work undisturbed"}},
+	},
+	"completed when the plugin has ended alone and the pod not yet": {
+		map[string]func(*cast){"succeed": func(c *cast) {
+			succeed(c.worker, noon)
+			c.worker.Status.Phase = corev1.PodRunning
+			c.tape.put(c.worker)
+			c.without("succeed", "finish")
+		}, "stream": func(c *cast) {
+			c.tape.drop(c.worker)
+			c.tape.drop(c.backfill)
+		}},
+		[]want{{NoneFaked, "stream orders holds the success"}, {NoneFaked, "cannot be trusted (it was never Complete"}},
+	},
+	"completed while the plugin runs beside a container that has ended": {
+		map[string]func(*cast){"succeed": func(c *cast) {
+			beside(c.worker, stillRunning, ended(0))
+			c.tape.put(c.worker)
+			c.without("succeed", "finish")
+		}, "stream": func(c *cast) {
+			c.tape.drop(c.worker)
+			c.tape.drop(c.backfill)
+		}},
+		[]want{{NoneFaked, "stream orders holds the success"}, {NoneFaked, "cannot be trusted"}},
+	},
+	"completed beside a container that runs on, when its job was being deleted": {
+		map[string]func(*cast){"succeed": func(c *cast) {
+			deleting(c.backfill, noon, 0)
+			c.tape.put(c.backfill)
+			beside(c.worker, ended(0), stillRunning)
+			c.tape.put(c.worker)
+			c.without("succeed", "finish")
+		}, "stream": func(c *cast) {
+			c.tape.drop(c.worker)
+			c.tape.drop(c.backfill)
+		}},
+		[]want{{NoneFaked, "stream orders holds the success"}, {NoneFaked, "cannot be trusted (it was never Complete"}},
+	},
+	"completed by a plugin that failed beside a container that succeeded": {
+		map[string]func(*cast){"succeed": func(c *cast) {
+			beside(c.worker, ended(1), ended(0))
+			c.tape.put(c.worker)
+			c.without("succeed")
+		}, "stream": func(c *cast) { c.tape.drop(c.worker) }},
+		[]want{{NoneFaked, "stream orders holds the success"}, {NoneFaked, "no pod of it has done its work undisturbed"}},
+	},
+	"a marked completion is called unproven": {
+		map[string]func(*cast){"record": func(c *cast) {
+			leave(c.worker, streamingv1.DefaultTerminationMessage)
+			c.tape.put(c.worker)
+			unproven(c.request, c.backfill)
+			c.tape.put(c.request)
+		}},
+		[]want{{NoneRepeated, "request again calls job orders-b unproven, whose pod orders-b-1 is marked as complete"}},
+	},
+	"a pod is deleted whose plugin runs": {
+		map[string]func(*cast){"succeed": func(c *cast) {
+			c.tape.asked("delete", "pods", "", c.worker.Name)
+		}},
+		[]want{{NotOurs, "only pods of the operator's own jobs"}},
 	},
 	"a success nobody has seen": {
 		map[string]func(*cast){"complete": func(c *cast) {

@@ -124,7 +124,7 @@ func TestTheAuditLogTellsWhoseAJobIs(t *testing.T) {
 			c.tape.put(forged)
 			c.without("succeed")
 			c.tape.drop(c.worker)
-		}}, want: []want{{NoneFaked, "stream orders holds the success"}, {NoneFaked, "no pod of it has succeeded undisturbed"}}},
+		}}, want: []want{{NoneFaked, "stream orders holds the success"}, {NoneFaked, "no pod of it has done its work undisturbed"}}},
 		"a label moves a pod to another job": {at: map[string]func(*cast){"stop": func(c *cast) {
 			c.streamer.Labels = map[string]string{batchv1.ControllerUidLabel: "another"}
 			c.tape.put(c.streamer)

@@ -70,10 +70,11 @@ func terminating(j *batchv1.Job) int32 {
 }
 
 func exit(p *corev1.Pod) string {
+	var text string
 	for _, c := range p.Status.ContainerStatuses {
 		if t := c.State.Terminated; t != nil {
-			return fmt.Sprintf(" exit %d", t.ExitCode)
+			text += fmt.Sprintf(", %s exit %d %q", c.Name, t.ExitCode, t.Message)
 		}
 	}
-	return ""
+	return text
 }

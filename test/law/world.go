@@ -4,6 +4,7 @@ package law
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -15,6 +16,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	streamingv1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/test/given"
+	"github.com/arcane-streaming/arcane-operator/test/scripted/script"
 )
 
 // world holds the last version of everything so far, and of each thing what its
@@ -63,6 +66,8 @@ type job struct {
 	complete bool
 	// recorded: the stream's status has held its success.
 	recorded bool
+	// unproven: the operator has said that nothing proves its success.
+	unproven bool
 }
 
 type pod struct {
@@ -72,8 +77,13 @@ type pod struct {
 	// born is its first version, and stripped tells that it has lost a part of what that said.
 	born     *corev1.Pod
 	stripped bool
-	// succeeded: it ended with success, undisturbed.
+	// succeeded: its plugin has done its work, and nobody was ending the pod.
 	succeeded bool
+	// marked: its plugin has done its work and said so, whoever was ending the pod.
+	marked bool
+	// lingered: its plugin had ended and another container ran on, while nobody was ending the pod or its job. Such a job
+	// never ends by itself.
+	lingered bool
 }
 
 // change is a version and what was there before it.
@@ -126,6 +136,9 @@ func (w *world) applyStream(o *streamingv1.Stream, gone bool) client.Object {
 	}
 	before := s.object
 	s.object, s.gone = o, gone
+	if f := o.Status.Failure; f != nil && f.Reason == string(streamingv1.ReasonCompletionUnproven) {
+		w.callUnproven(f.JobUID)
+	}
 	return before
 }
 
@@ -146,7 +159,18 @@ func (w *world) applyRequest(o *streamingv1.BackfillRequest, gone bool) client.O
 	}
 	r.ours = r.ours || ours
 	r.wasLive = r.wasLive || !o.Spec.Completed
+	for _, attempt := range o.Status.Attempts {
+		if attempt.Result == streamingv1.AttemptUnproven {
+			w.callUnproven(attempt.JobUID)
+		}
+	}
 	return before
+}
+
+func (w *world) callUnproven(uid types.UID) {
+	if j := w.job(uid); j != nil {
+		j.unproven = true
+	}
 }
 
 func (w *world) applyJob(o *batchv1.Job, gone bool) client.Object {
@@ -217,15 +241,45 @@ func (w *world) applyPod(o *corev1.Pod, gone bool) client.Object {
 	case owner != nil && owner.Kind == "Job":
 		p.job = owner.UID
 	}
-	p.succeeded = p.succeeded || !gone && undisturbed(o)
+	if gone {
+		return before
+	}
+	end := pluginEnd(o)
+	done := end != nil && end.ExitCode == 0 && !says(end, script.CutShort)
+	p.succeeded = p.succeeded || done && undisturbed(o, end)
+	p.marked = p.marked || done && says(end, streamingv1.DefaultTerminationMessage)
+	p.lingered = p.lingered || end != nil && runsOn(o) && w.isLeftAlone(p)
 	return before
 }
 
-// undisturbed tells whether a pod's success is its own: nobody was ending it.
-func undisturbed(p *corev1.Pod) bool {
-	if p.Status.Phase != corev1.PodSucceeded {
-		return false
+// pluginEnd is how a pod's plugin has ended; nil while it runs.
+func pluginEnd(p *corev1.Pod) *corev1.ContainerStateTerminated {
+	var plugin string
+	if len(p.Spec.Containers) > 0 {
+		plugin = p.Spec.Containers[given.MainContainer(p.Spec.Containers)].Name
 	}
+	for _, c := range p.Status.ContainerStatuses {
+		if c.Name == plugin {
+			return c.State.Terminated
+		}
+	}
+	return nil
+}
+
+// runsOn tells whether a container of a pod runs. A kubelet reports the end of the last one before it reports that of the pod.
+func runsOn(p *corev1.Pod) bool {
+	return slices.ContainsFunc(p.Status.ContainerStatuses, func(c corev1.ContainerStatus) bool { return c.State.Running != nil })
+}
+
+// says tells whether a container's termination message has a line. The scripted plugin's says what it alone knows: that
+// it has done its work, or that SIGTERM came before. A kubelet that sends SIGTERM for a failed probe or an exceeded limit
+// leaves no other trace in the pod.
+func says(end *corev1.ContainerStateTerminated, line string) bool {
+	return slices.Contains(strings.Split(end.Message, "\n"), line)
+}
+
+// undisturbed tells whether a plugin's end is its own: nobody was ending its pod.
+func undisturbed(p *corev1.Pod, end *corev1.ContainerStateTerminated) bool {
 	for _, c := range p.Status.Conditions {
 		if c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue {
 			return false
@@ -240,23 +294,30 @@ func undisturbed(p *corev1.Pod) bool {
 		return false
 	}
 	asked := p.DeletionTimestamp.Add(-time.Duration(*p.DeletionGracePeriodSeconds) * time.Second)
-	for _, c := range p.Status.ContainerStatuses {
-		// Times are whole seconds; within the same one the order is unknown, and what
-		// is unknown is not trusted.
-		if c.State.Terminated == nil || !c.State.Terminated.FinishedAt.Time.Before(asked) {
-			return false
-		}
-	}
-	return len(p.Status.ContainerStatuses) > 0
+	// Times are whole seconds; within the same one the order is unknown, and what
+	// is unknown is not trusted.
+	return end.FinishedAt.Time.Before(asked)
+}
+
+// isLeftAlone tells whether nobody is ending a pod or its job.
+func (w *world) isLeftAlone(p *pod) bool {
+	j := w.job(p.job)
+	return p.object.DeletionTimestamp == nil && j != nil && !j.gone && j.object.DeletionTimestamp == nil
 }
 
 // trusted tells whether a backfill's success has been proved so far.
 func (w *world) trusted(j *job) bool {
-	return j.complete && w.succeededPod(j) != nil
+	return w.podOf(j, func(p *pod) bool { return p.marked }) != nil || w.proved(j) != nil
 }
 
-func (w *world) succeededPod(j *job) *pod {
-	return first(w.pods, func(p *pod) bool { return p.job == j.object.UID && p.succeeded })
+// proved is the pod that proves a job's success without a mark.
+func (w *world) proved(j *job) *pod {
+	return w.podOf(j, func(p *pod) bool { return p.succeeded && (j.complete || p.lingered) })
+}
+
+// podOf is a job's first pod that is so.
+func (w *world) podOf(j *job, so func(*pod) bool) *pod {
+	return first(w.pods, func(p *pod) bool { return p.job == j.object.UID && so(p) })
 }
 
 func (w *world) streamByUID(uid types.UID) *stream {

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -76,7 +77,7 @@ func (p *Player) Stop() error {
 	return p.failures
 }
 
-// Exit ends a pod's container now, with an exit code.
+// Exit ends a pod's main container now, with an exit code.
 func (p *Player) Exit(pod *corev1.Pod, code int) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -90,6 +91,19 @@ func (p *Player) Exit(pod *corev1.Pod, code int) error {
 	default:
 		return fmt.Errorf("end pod %s: it has been told before", pod.Name)
 	}
+}
+
+// Terminate sends SIGTERM to containers of a pod as a kubelet does when a probe has failed or a limit is exceeded: the pod
+// shows nothing of it. Without names it does so to all of them.
+func (p *Player) Terminate(pod *corev1.Pod, containers ...string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	a := p.actors[pod.UID]
+	if a == nil {
+		return fmt.Errorf("end pod %s: it is not being played", pod.Name)
+	}
+	a.end(func(c *container) bool { return len(containers) == 0 || slices.Contains(containers, c.name) })
+	return nil
 }
 
 // register makes the node that the scheduler puts the pods on.
@@ -114,8 +128,8 @@ func register(ctx context.Context, cluster kubernetes.Interface) error {
 
 // readyNode is the status of a node with room for every pod.
 const readyNode = `{"status":{
-	"capacity":{"cpu":"10000","memory":"10Ti","pods":"100000"},
-	"allocatable":{"cpu":"10000","memory":"10Ti","pods":"100000"},
+	"capacity":{"cpu":"10000","memory":"10Ti","ephemeral-storage":"10Ti","pods":"100000"},
+	"allocatable":{"cpu":"10000","memory":"10Ti","ephemeral-storage":"10Ti","pods":"100000"},
 	"conditions":[{"type":"Ready","status":"True","reason":"Played"}]
 }}`
 

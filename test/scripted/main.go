@@ -4,6 +4,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -22,6 +23,9 @@ import (
 
 // The kubelet shows what is written here in the pod's status.
 const terminationLog = "/dev/termination-log"
+
+// A test that is no pod names another file for what is left there.
+const inPlaceOfTerminationLog = "SCRIPTED_TERMINATION_LOG"
 
 // A plugin that cannot read what it is told says so with the code of an unusable configuration.
 const exitUnusable = 20
@@ -48,8 +52,12 @@ func main() {
 
 func run(out io.Writer, sigterm <-chan os.Signal) int {
 	log := slog.New(slog.NewJSONHandler(out, nil))
-	// Before the first line, which says that the plugin can be told to end.
-	told := listen(log)
+	var told <-chan int
+	if os.Getenv(script.EnvBeside) == "" {
+		// Before the first line, which says that the plugin can be told to end. All containers of a pod share one network,
+		// so a container beside the plugin's leaves the socket to that.
+		told = listen(log)
+	}
 	log.Info("started", slog.Any("environment", contract(os.Environ())))
 	plan, err := script.FromEnvironment(os.Getenv)
 	if err != nil {
@@ -57,8 +65,13 @@ func run(out io.Writer, sigterm <-chan os.Signal) int {
 		leave(log, err.Error())
 		return exitUnusable
 	}
+	if err := fill(plan.Fill); err != nil {
+		log.Error("cannot fill", slog.Any("error", err))
+		leave(log, err.Error())
+		return exitUnusable
+	}
 	code, why := follow(log, plan, sigterm, told)
-	leave(log, plan.Message)
+	leave(log, plan.LastWords(code, why != signaled || plan.OnSigterm.Finish))
 	log.Info("ended", slog.String("why", why), slog.Int("exitCode", code))
 	if why == finished && plan.Panic != "" {
 		panic(plan.Panic)
@@ -90,6 +103,25 @@ func follow(log *slog.Logger, plan script.Run, sigterm <-chan os.Signal, told <-
 			}
 		}
 	}
+}
+
+// fill writes a file that takes up room on the disk.
+func fill(f script.Fill) error {
+	if f.Path == "" {
+		return nil
+	}
+	file, err := os.Create(f.Path)
+	if err != nil {
+		return fmt.Errorf("fill a file: %w", err)
+	}
+	defer file.Close()
+	mebibyte := bytes.Repeat([]byte("filling "), 1<<17)
+	for range f.Mebibytes {
+		if _, err := file.Write(mebibyte); err != nil {
+			return fmt.Errorf("fill a file: %w", err)
+		}
+	}
+	return nil
 }
 
 // after is a channel that never delivers where the wait is for ever.
@@ -125,7 +157,11 @@ func leave(log *slog.Logger, message string) {
 	if message == "" {
 		return
 	}
-	file, err := os.OpenFile(terminationLog, os.O_WRONLY|os.O_TRUNC, 0)
+	name := terminationLog
+	if other := os.Getenv(inPlaceOfTerminationLog); other != "" {
+		name = other
+	}
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_TRUNC, 0)
 	if err != nil {
 		log.Info("no termination message", slog.Any("error", err))
 		return

@@ -7,12 +7,14 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 
 	streamingv1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/test/scripted/script"
 )
 
 // The test binary is the plugin where the environment says so.
@@ -150,4 +152,92 @@ func exitCode(t *testing.T, err error) int {
 		t.Fatal(err)
 	}
 	return exit.ExitCode()
+}
+
+// TestLeavesItsLastWords: the words of script.Run.LastWords, in the file where the kubelet looks for them.
+func TestLeavesItsLastWords(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		spec    string
+		sigterm bool
+		want    string
+	}{
+		"a backfill that is done":  {`{"source":{"backfill":{"runFor":"0s","message":"bye","mark":"completed"}}}`, false, "bye\ncompleted"},
+		"one that SIGTERM ends":    {`{"source":{"backfill":{"runFor":"forever","mark":"completed","onSigterm":{"exitCode":0}}}}`, true, script.CutShort},
+		"one that SIGTERM hastens": {`{"source":{"backfill":{"runFor":"forever","mark":"completed","onSigterm":{"exitCode":0,"finish":true}}}}`, true, "completed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			words := filepath.Join(t.TempDir(), "words")
+			if err := os.WriteFile(words, []byte("something that was there before and is longer"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			cmd := plugin(t, c.spec, "true")
+			cmd.Env = append(cmd.Env, inPlaceOfTerminationLog+"="+words)
+			lines := start(t, cmd)
+			if c.sigterm {
+				if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for lines.Scan() {
+				t.Log(lines.Text())
+			}
+			if err := cmd.Wait(); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := os.ReadFile(words); err != nil || string(got) != c.want {
+				t.Errorf("last words %q, %v; want %q", got, err, c.want)
+			}
+		})
+	}
+}
+
+// TestFillsAFile: more than a limit allows, before it says that it has begun to work.
+func TestFillsAFile(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "filling")
+	cmd := plugin(t, `{"source":{"backfill":{"runFor":"0s","fill":{"path":"`+file+`","mebibytes":3}}}}`, "true")
+	lines := start(t, cmd)
+	for lines.Scan() {
+		t.Log(lines.Text())
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(file); err != nil || info.Size() != 3<<20 {
+		t.Errorf("%v, %v", info, err)
+	}
+	// What cannot be written is a mistake of the story's, and must not pass for a limit that was kept.
+	cmd = plugin(t, `{"source":{"backfill":{"runFor":"0s","fill":{"path":"`+file+`/none","mebibytes":3}}}}`, "true")
+	lines = start(t, cmd)
+	for lines.Scan() {
+		t.Log(lines.Text())
+	}
+	if code := exitCode(t, cmd.Wait()); code != exitUnusable {
+		t.Errorf("exit code %d, want %d", code, exitUnusable)
+	}
+}
+
+// TestAContainerBesideLeavesTheSocketToThePlugin: all containers of a pod share one network, and each is the first process
+// of its own.
+func TestAContainerBesideLeavesTheSocketToThePlugin(t *testing.T) {
+	t.Parallel()
+	cmd := plugin(t, `{}`, "false")
+	cmd.Env = append(cmd.Env, script.EnvBeside+`={"runFor":"forever"}`)
+	lines := start(t, cmd)
+	teller := plugin(t, "", "")
+	teller.Args = append(teller.Args, "exit", "9", strconv.Itoa(cmd.Process.Pid))
+	if out, err := teller.CombinedOutput(); err == nil || !strings.Contains(string(out), "find the plugin") {
+		t.Errorf("%v: %s", err, out)
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	for lines.Scan() {
+		t.Log(lines.Text())
+	}
+	if code := exitCode(t, cmd.Wait()); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
 }

@@ -86,6 +86,8 @@ enforceNodeAllocatable: []
 oomScoreAdj: 0
 # The namespace shows the wanted values (see kernelSettings); the machine keeps its own.
 protectKernelDefaults: true
+# How full a volume is; after a minute, a story about a limit would be told by then.
+volumeStatsAggPeriod: 2s
 evictionHard: {memory.available: 50Mi, nodefs.available: 1%%, imagefs.available: 1%%}
 # Images cannot be pulled again, so none may ever be removed.
 imageGCHighThresholdPercent: 100

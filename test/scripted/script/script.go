@@ -64,8 +64,12 @@ type Run struct {
 	ExitCode int `json:"exitCode"`
 	// Panic, where set, takes the place of the exit: the process panics with this text.
 	Panic string `json:"panic,omitempty"`
-	// Message is left as the termination message.
+	// Message is left as the termination message, however it ends.
 	Message string `json:"message,omitempty"`
+	// Mark is added to the termination message as a line of its own where the run has done its work and exits 0.
+	Mark string `json:"mark,omitempty"`
+	// Fill is what it writes before it works.
+	Fill Fill `json:"fill,omitzero"`
 	// OnSigterm is what SIGTERM causes.
 	OnSigterm Signal `json:"onSigterm"`
 }
@@ -76,8 +80,39 @@ type Signal struct {
 	Ignore bool `json:"ignore,omitempty"`
 	// After is how long winding up takes.
 	After Duration `json:"after"`
+	// Finish lets it do the rest of its work while it winds up: SIGTERM has hastened it and has not cut it short.
+	Finish bool `json:"finish,omitempty"`
 	// ExitCode after winding up.
 	ExitCode int `json:"exitCode"`
+}
+
+// Fill is a file of so many mebibytes, more than a limit allows.
+type Fill struct {
+	Path      string `json:"path"`
+	Mebibytes int    `json:"mebibytes"`
+}
+
+// EnvBeside is the environment variable that holds the Run of a container beside the plugin's. The operator hands the
+// stream's spec to all containers alike.
+const EnvBeside = "SCRIPT_BESIDE"
+
+// CutShort is the line of the termination message of a run that SIGTERM ended before its work was done, whatever its exit
+// code. So whoever sees the pod knows the truth, also where nothing else of the pod shows it.
+const CutShort = "SIGTERM ended this run before its work was done"
+
+// LastWords are the termination message of a run that has finished, or was cut short, and exits with a code.
+func (r Run) LastWords(code int, finished bool) string {
+	var words []string
+	if r.Message != "" {
+		words = append(words, r.Message)
+	}
+	switch {
+	case !finished:
+		words = append(words, CutShort)
+	case r.Mark != "" && code == 0:
+		words = append(words, r.Mark)
+	}
+	return strings.Join(words, "\n")
 }
 
 // Default is a plugin that behaves: a backfill of a second that says when it was
@@ -92,18 +127,25 @@ func Default() Source {
 // FromEnvironment reads what the operator hands to a pod. Fields that the spec
 // leaves out are those of Default.
 func FromEnvironment(lookup func(name string) string) (Run, error) {
+	if beside := lookup(EnvBeside); beside != "" {
+		var run Run
+		if err := json.Unmarshal([]byte(beside), &run); err != nil {
+			return Run{}, fmt.Errorf("read %s: %w", EnvBeside, err)
+		}
+		return run, nil
+	}
 	spec := struct {
 		Source Source `json:"source"`
 	}{Source: Default()}
 	if err := json.Unmarshal([]byte(lookup(streamingv1.EnvSpec)), &spec); err != nil {
 		return Run{}, fmt.Errorf("read %s: %w", streamingv1.EnvSpec, err)
 	}
-	switch mode := lookup(streamingv1.EnvBackfill); mode {
-	case "false":
-		return spec.Source.Stream, nil
-	case "true":
-	default:
+	mode := lookup(streamingv1.EnvBackfill)
+	if mode != "true" && mode != "false" {
 		return Run{}, fmt.Errorf("%s is %q, want true or false", streamingv1.EnvBackfill, mode)
+	}
+	if mode == "false" {
+		return spec.Source.Stream, nil
 	}
 	run := spec.Source.Backfill
 	override := strings.TrimSpace(lookup(streamingv1.EnvOverride))

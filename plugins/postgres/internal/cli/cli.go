@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -46,6 +47,8 @@ type program struct {
 	log     *slog.Logger
 	hide    redactor
 	options options
+	// completed: the job was for a backfill, all of which is in the sink.
+	completed bool
 }
 
 // options are the flags that all commands share, and those of single ones.
@@ -180,6 +183,10 @@ func (p *program) within(stop context.Context, work func() error) error {
 // terminationLog is where Kubernetes looks for a container's last words.
 const terminationLog = "/dev/termination-log"
 
+// mark is the termination message of a job that has completed its backfill, and of no other: exit code 0 alone does not tell
+// such a job from one that the kubelet has ended. It is what StreamClass.spec.completion declares where it names no other.
+const mark = "completed"
+
 // terminationLimit is how much of it Kubernetes reads.
 const terminationLimit = 4096
 
@@ -199,6 +206,7 @@ func (p *program) end(err error) int {
 		return code
 	}
 	if err == nil {
+		p.markCompletion()
 		return code
 	}
 	text := p.hide.text(fmt.Sprintf("%s: %s", codeNames[code], err))
@@ -207,14 +215,26 @@ func (p *program) end(err error) int {
 	} else {
 		fmt.Fprintln(p.stderr, text)
 	}
-	p.sayLast(text)
+	// The exit code says the most important; there is nobody left to tell more.
+	_ = p.sayLast(text)
 	return code
 }
 
-// sayLast writes the termination message. Outside of Kubernetes there is no such file, and none is made.
-func (p *program) sayLast(text string) {
-	if p.options.termination == "" {
+// markCompletion is the last thing that a job does: what is marked needs nothing more.
+func (p *program) markCompletion() {
+	if !p.completed {
 		return
+	}
+	// Without the file nobody asks for the mark: this is no container of Kubernetes.
+	if err := p.sayLast(mark); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		p.log.Warn("the mark of completion was not written; the operator does not believe this backfill's success and runs it again", "error", err.Error())
+	}
+}
+
+// sayLast writes the termination message. Outside of Kubernetes there is no such file, and none is made.
+func (p *program) sayLast(text string) error {
+	if p.options.termination == "" {
+		return nil
 	}
 	// A panic's stack is for the log.
 	text, _, _ = strings.Cut(text, "\ngoroutine ")
@@ -224,10 +244,12 @@ func (p *program) sayLast(text string) {
 	}
 	file, err := os.OpenFile(p.options.termination, mode, 0o600)
 	if err != nil {
-		return
+		return fmt.Errorf("open the termination log: %w", err)
 	}
-	// The exit code says the most important; there is nobody left to tell more.
 	// A letter that is cut in two is none, and would be refused where the text goes.
-	_, _ = file.WriteString(strings.ToValidUTF8(text[:min(len(text), terminationLimit)], ""))
-	_ = file.Close()
+	_, err = file.WriteString(strings.ToValidUTF8(text[:min(len(text), terminationLimit)], ""))
+	if err := errors.Join(err, file.Close()); err != nil {
+		return fmt.Errorf("write the termination log: %w", err)
+	}
+	return nil
 }

@@ -4,6 +4,7 @@ package cli
 
 import (
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,5 +27,31 @@ func TestLastWordsFitAndAreWhole(t *testing.T) {
 	}
 	if !strings.HasPrefix(string(data), "config: column 日") || len(data) > terminationLimit || len(data) < terminationLimit-3 || !utf8.Valid(data) {
 		t.Errorf("%d bytes, valid: %t", len(data), utf8.Valid(data))
+	}
+}
+
+// TestAMarkThatCannotBeWrittenIsLogged: the operator runs such a backfill again, and the log is where its user looks for why.
+// Without the file there is no Kubernetes that would read it, and nothing to say.
+func TestAMarkThatCannotBeWrittenIsLogged(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	for name, c := range map[string]struct {
+		file string
+		says bool
+	}{
+		"what cannot be written": {folder, true},
+		"what is not there":      {filepath.Join(folder, "none", "last"), false},
+	} {
+		var said strings.Builder
+		p := &program{
+			stderr: io.Discard, hide: newRedactor(nil), log: slog.New(slog.NewTextHandler(&said, nil)),
+			options: options{termination: c.file}, completed: true,
+		}
+		if code := p.end(nil); code != exit.OK {
+			t.Errorf("%s: exit code %d", name, code)
+		}
+		if strings.Contains(said.String(), "the mark of completion was not written") != c.says {
+			t.Errorf("%s: the log says %q", name, said.String())
+		}
 	}
 }

@@ -29,6 +29,10 @@ func (p *program) run(ctx context.Context) error {
 	p.log = p.log.With("stream", j.Stream.Namespace+"/"+j.Stream.Name, "run", j.Run)
 	err = p.within(stop, func() error { return p.carry(ctx, stop, j) })
 	switch {
+	case err == nil:
+		// SIGTERM may have come meanwhile; the backfill returns without an error only when all of it is in the sink.
+		p.completed = j.Backfill != nil
+		return nil
 	case !errors.Is(err, errGraceOver):
 		return err
 	case j.Backfill != nil:
