@@ -54,7 +54,7 @@ func (r *Reconciler) readCron(ctx context.Context, w *world) error {
 // adopts a Job that it finds under the name, and others may have written that one. Of
 // another content it is never let run, whatever owner it names.
 func (w *world) waits(j *batchv1.Job) bool {
-	if !w.isRun(j) || !suspended(j) || j.DeletionTimestamp != nil || w.stream.Spec.Suspended || w.definition.Schedule == "" ||
+	if !w.isRun(j) || !w.bearsLabels(j) || !suspended(j) || j.DeletionTimestamp != nil || w.stream.Spec.Suspended || w.definition.Schedule == "" ||
 		!jobspec.IsMadeBy(j, w.cron) {
 		return false
 	}

@@ -88,6 +88,7 @@ func (r *Reconciler) readDeparted(ctx context.Context, w *world) error {
 			continue
 		}
 		w.pods = append(w.pods, *p)
+		w.wakesAt(w.now.Add(lookAgainAtMost)) // no watch tells of its end
 	}
 	return nil
 }

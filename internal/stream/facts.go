@@ -29,7 +29,9 @@ func (r *Reconciler) fold(ctx context.Context, w *world) error {
 	f.RestartAsked = w.definition.RestartedAt != "" && w.definition.RestartedAt != w.stream.Status.ObservedRestartedAt
 	f.Initial = w.initial()
 	f.LooseRequest = f.Initial == lifecycle.Decided && len(w.loose()) > 0
-	f.Others = w.others()
+	if f.Others = w.others(); f.Others != lifecycle.Nobody {
+		w.wakesAt(w.now.Add(lookAgainAtMost)) // what has lost its labels wakes nobody when it goes
+	}
 	f.Restarts = w.restarts()
 	f.Cron = w.cronState()
 	var err error

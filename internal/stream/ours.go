@@ -38,10 +38,15 @@ func (w *world) isRun(j *batchv1.Job) bool {
 	return ref != nil && ref.Kind == "CronJob" && w.cron != nil && ref.UID == w.cron.UID
 }
 
+// bearsLabels tells whether an object bears the labels by which its changes wake the stream.
+func (w *world) bearsLabels(o metav1.Object) bool {
+	return o.GetLabels()[v1.LabelStreamKind] == v1.KindStream && o.GetLabels()[v1.LabelStreamID] == w.stream.Name
+}
+
 // mayGo tells whether an unrecorded Job may be deleted: it was made by us, or by somebody
 // who has given it a name and a controller that only our own Jobs have.
 func (w *world) mayGo(j *batchv1.Job) bool {
-	return jobspec.IsJobOf(j.Name, w.stream.Name, w.stream.UID, v1.KindStream) && (ownedBy(j, w.stream.UID) || w.isRun(j))
+	return jobspec.IsJobOf(j.Name, w.stream.Name, w.stream.UID, v1.KindStream) && (ownedBy(j, w.stream.UID) || w.isRun(j) && w.bearsLabels(j))
 }
 
 // ofFormer tells whether an object belongs to a stream that had this name before:
@@ -74,7 +79,7 @@ func (w *world) claimOf(p *corev1.Pod) claim {
 		return namedAfter
 	case by != nil && by.Kind != "Job":
 		return noClaim // labels that were copied to another controller's pod
-	case p.Labels[v1.LabelStreamKind] == v1.KindStream && p.Labels[v1.LabelStreamID] == w.stream.Name:
+	case w.bearsLabels(p):
 		return labelled
 	}
 	return noClaim

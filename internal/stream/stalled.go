@@ -55,11 +55,11 @@ func (w *world) startDeadline() time.Duration {
 func (w *world) podThatStays() *stall {
 	for i := range w.pods {
 		p := &w.pods[i]
-		if p.DeletionTimestamp == nil || w.claimOf(p) == noClaim && !w.isAccounted(p) || !alive(p) && len(foreignFinalizers(p)) == 0 ||
+		if p.DeletionTimestamp == nil || w.claimOf(p) == noClaim && !w.isAccounted(p) || !alive(p) && len(holders(p)) == 0 ||
 			w.wakesAt(p.DeletionTimestamp.Add(w.startDeadline())) {
 			continue
 		}
-		if len(foreignFinalizers(p)) > 0 {
+		if len(holders(p)) > 0 {
 			return &stall{v1.ReasonPodStays, fmt.Sprintf("Pod %s is %s", p.Name, onItsWayOut("pod", p))}
 		}
 		return &stall{v1.ReasonPodStays, fmt.Sprintf("Pod %s on node %q should have ended at %s and may still be writing, so nothing else starts. "+
@@ -110,15 +110,18 @@ func (w *world) podInTheWay() *stall {
 	return nil
 }
 
-// runUnseen is a run that the CronJob has made and that the cache does not know: a policy
-// has taken the label away by which the cache selects.
+// runUnseen is a run that the CronJob has made and that does not bear the stream's labels:
+// a policy has taken them away, or has written over them. What happens to it would wake nobody.
 func (w *world) runUnseen() *stall {
-	if w.cron == nil || w.cron.Status.LastScheduleTime == nil {
+	if w.cron == nil {
 		return nil
 	}
+	made := w.cron.CreationTimestamp.Time
+	if w.cron.Status.LastScheduleTime != nil {
+		made = w.cron.Status.LastScheduleTime.Time
+	}
 	for _, ref := range w.cron.Status.Active {
-		if slices.ContainsFunc(w.jobs, func(j batchv1.Job) bool { return j.UID == ref.UID }) ||
-			w.wakesAt(w.cron.Status.LastScheduleTime.Add(w.startDeadline())) {
+		if slices.ContainsFunc(w.jobs, func(j batchv1.Job) bool { return j.UID == ref.UID && w.bearsLabels(&j) }) || w.wakesAt(made.Add(w.startDeadline())) {
 			continue
 		}
 		return &stall{v1.ReasonRunUnseen, fmt.Sprintf("CronJob %s has made job %s, which does not bear the label %s and is not let run. Let admission policies and webhooks leave out what bears it.",
@@ -140,7 +143,7 @@ func inTheWay(p *corev1.Pod) string {
 // onItsWayOut says since when an object is being deleted, and what keeps it.
 func onItsWayOut(kind string, o metav1.Object) string {
 	text := "being deleted since " + o.GetDeletionTimestamp().UTC().Format(time.RFC3339)
-	held := foreignFinalizers(o)
+	held := holders(o)
 	if len(held) == 0 {
 		return text + "; what it owns has to go first: kubectl describe " + kind + " " + o.GetName() + " -n " + o.GetNamespace()
 	}
@@ -148,10 +151,14 @@ func onItsWayOut(kind string, o metav1.Object) string {
 		text, strings.Join(held, ", "), kind, o.GetName(), o.GetNamespace(), slices.Index(o.GetFinalizers(), held[0]))
 }
 
-// foreignFinalizers are those that Kubernetes does not take away by itself.
-func foreignFinalizers(o metav1.Object) []string {
+// holders are the finalizers that Kubernetes does not take away by itself. The Job
+// controller's goes from a pod that has ended as soon as it is counted: one that is there
+// for long is of a pod that has lost the labels by which its Job counts it.
+func holders(o metav1.Object) []string {
+	p, isPod := o.(*corev1.Pod)
 	return slices.DeleteFunc(slices.Clone(o.GetFinalizers()), func(f string) bool {
-		return f == metav1.FinalizerDeleteDependents || f == metav1.FinalizerOrphanDependents || f == batchv1.JobTrackingFinalizer
+		return f == metav1.FinalizerDeleteDependents || f == metav1.FinalizerOrphanDependents ||
+			f == batchv1.JobTrackingFinalizer && (!isPod || alive(p))
 	})
 }
 

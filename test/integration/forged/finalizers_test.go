@@ -144,7 +144,7 @@ var _ = Describe("Somebody's finalizer", func() {
 		streaming(ctx, w, "orders")
 		s := suspend(ctx, w, "orders")
 		w.KillOperator(ctx)
-		forged := streamPod(w, run(s, 1)+"-abcde", nil)
+		forged := streamPod(w, run(s, 1)+"-abcde", map[string]string{streamingv1.LabelStreamID: "orders"})
 		forged.Finalizers = []string{finalizer}
 		Expect(attacker(ctx, w, to("create", "", "pods")).Create(ctx, forged)).To(Succeed())
 		awaitRunning(ctx, w, forged)

@@ -12,6 +12,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -289,13 +290,15 @@ var _ = Describe("Somebody who may patch pods and strips a stream's running one"
 		kept bool
 		// unseen: it bears no label of a stream, and an operator that was away cannot know of it.
 		unseen bool
+		// stuck: the Job counts its pods by their labels, and waits for the end of this one for ever once it is deleted.
+		stuck bool
 	}{
 		{name: "of the stream's name", patches: []string{label(streamingv1.LabelStreamID)}, kept: true},
 		{name: "of another stream's name in its place", patches: []string{overwrite(streamingv1.LabelStreamID)}, kept: true},
 		{name: "of the stream's kind", patches: []string{label(streamingv1.LabelStreamKind)}, kept: true},
 		{name: "of its manager", patches: []string{label(streamingv1.LabelManagedBy)}, kept: true},
-		{name: "of its Job", patches: []string{label(batchv1.ControllerUidLabel), label(batchv1.JobNameLabel)}},
-		{name: "of all labels", patches: []string{remove("labels")}, unseen: true},
+		{name: "of its Job", patches: []string{label(batchv1.ControllerUidLabel), label(batchv1.JobNameLabel)}, stuck: true},
+		{name: "of all labels", patches: []string{remove("labels")}, unseen: true, stuck: true},
 		{name: "of its owner", patches: []string{remove("ownerReferences")}, kept: true},
 		{name: "of all labels and its owner", patches: []string{remove("labels"), remove("ownerReferences")}, unseen: true},
 		{name: "of its manager and its owner", patches: []string{label(streamingv1.LabelManagedBy), remove("ownerReferences")}, kept: true},
@@ -325,6 +328,7 @@ var _ = Describe("Somebody who may patch pods and strips a stream's running one"
 		It(strip.name+", does not see the stream suspended while it lives", func(ctx SpecContext) {
 			w := stage.Enter(ctx)
 			mallory := attacker(ctx, w, to("patch", "", "pods"))
+			impatient(ctx, w)
 			_, _, pod := streaming(ctx, w, "orders", slowToStop)
 			if !strip.unseen {
 				w.KillOperator(ctx)
@@ -333,6 +337,14 @@ var _ = Describe("Somebody who may patch pods and strips a stream's running one"
 			w.Suspend(ctx, "orders")
 			if !strip.unseen {
 				w.StartOperator(ctx)
+			}
+			if strip.stuck {
+				w.Await(ctx, func(g Gomega) {
+					stalled := meta.FindStatusCondition(w.Stream(ctx, "orders").Status.Conditions, streamingv1.ConditionStalled)
+					g.Expect(stalled.Status).To(Equal(metav1.ConditionTrue))
+					g.Expect(stalled.Message).To(And(ContainSubstring(pod.Name[:len(pod.Name)-6]), ContainSubstring("kubectl")))
+				})
+				patch(ctx, w.Client, pod, `[{"op":"remove","path":"/metadata/finalizers"}]`)
 			}
 			w.AwaitPhase(ctx, "orders", streamingv1.StreamSuspended)
 			Expect(living(ctx, w)).To(BeEmpty())

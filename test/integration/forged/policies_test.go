@@ -174,6 +174,7 @@ var _ = Describe("A policy of the cluster that leaves Jobs without their stream'
 
 	It("is named by a stream with a schedule whose run is due, which lets nothing run", func(ctx SpecContext) {
 		w := stage.Enter(ctx)
+		impatient(ctx, w)
 		scheduled(ctx, w)
 		enforce(ctx, w, relabel{streamingv1.LabelStreamID, "platform"}, "jobs")
 		due := w.RunNow(ctx, "orders", "due")
