@@ -65,6 +65,10 @@ func (p *pass) outcome(before *v1.StreamStatus) (outcome telemetry.Outcome, aske
 		return telemetry.Failed, asked
 	case lifecycle.Interrupted:
 		return telemetry.Interrupted, asked
+	case lifecycle.Active:
+		if p.decision.Reason == v1.ReasonPodEnded {
+			return telemetry.Failed, asked // its Job ends as failed, with the exit code's class
+		}
 	default:
 	}
 	// A stop takes the stream out of its phase, and its reason stands in the history.

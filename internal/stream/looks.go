@@ -76,7 +76,10 @@ func (p *pass) lookGone(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if job != nil {
+	switch {
+	case job != nil && finished(job) && p.record.Outcome != "":
+		return nil // it stays for its log
+	case job != nil:
 		return fmt.Errorf("%w: job %s is still there", errObserveAgain, job.Name)
 	}
 	// By the stream's label and not by the Job's: with that one a pod leaves the cache, which is noticed.

@@ -55,6 +55,8 @@ type cluster struct {
 	// counters of all operators, nil where nobody counts.
 	counters *telemetry.Counters
 
+	// probes: the pods' main containers have a liveness probe.
+	probes bool
 	// admit is what a policy makes of what is created; nil where there is none.
 	admit func(client.Object)
 
@@ -351,6 +353,9 @@ func (c *cluster) run() *corev1.Pod {
 			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(j, batchv1.SchemeGroupVersion.WithKind("Job"))},
 		},
 		Status: corev1.PodStatus{Phase: corev1.PodRunning},
+	}
+	if c.probes {
+		probed(pod)
 	}
 	c.must(c.api.Create(c.t.Context(), pod))
 	return pod
