@@ -193,7 +193,7 @@ var ofStreams = []Explanation{
 	},
 	{ReasonNameConflict, at(warned, uninstalled), "An object that is not ours has a name that the stream, or the stream plugin, needs; it is left alone.", act("Rename or delete it.")},
 	{ReasonRestartRequested, at(told), "A restart was asked for by the annotation streaming.sneaksanddata.com/restartedAt.", nothingToDo},
-	{ReasonJobRefused, at(warned), "The API server refused the job that was built from the template.", act("Correct what it says; it is tried again every minute.")},
+	{ReasonJobRefused, at(warned), "The API server refused the job that was built from the template, or a policy changed what the operator needs of it.", act("Correct what it says; it is tried again every minute.")},
 	{ReasonRequestRefused, at(warned), "The API server refused the backfill request that the stream needs.", act("Correct what it says, a quota or a policy for instance; it is tried again every minute.")},
 	{ReasonAccepted, at(accepted), "The definition can be turned into a job.", nothingToDo},
 	{

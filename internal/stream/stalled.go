@@ -147,8 +147,9 @@ func onItsWayOut(kind string, o metav1.Object) string {
 	if len(held) == 0 {
 		return text + "; what it owns has to go first: kubectl describe " + kind + " " + o.GetName() + " -n " + o.GetNamespace()
 	}
-	return fmt.Sprintf("%s, and held by the finalizer %s. Have it removed by whoever set it; where nobody will: kubectl patch %s %s -n %s --type=json -p '[{\"op\":\"remove\",\"path\":\"/metadata/finalizers/%d\"}]'",
-		text, strings.Join(held, ", "), kind, o.GetName(), o.GetNamespace(), slices.Index(o.GetFinalizers(), held[0]))
+	at := fmt.Sprintf("/metadata/finalizers/%d", slices.Index(o.GetFinalizers(), held[0]))
+	return fmt.Sprintf("%s, and held by the finalizer %s. Have it removed by whoever set it; where nobody will: kubectl patch %s %s -n %s --type=json -p '[{\"op\":\"test\",\"path\":\"%s\",\"value\":%q},{\"op\":\"remove\",\"path\":\"%s\"}]'",
+		text, strings.Join(held, ", "), kind, o.GetName(), o.GetNamespace(), at, held[0], at)
 }
 
 // holders are the finalizers that Kubernetes does not take away by itself. The Job

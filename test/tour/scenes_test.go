@@ -386,9 +386,9 @@ var _ = Describe("What is wrong, changes or goes", func() {
 		foreign := given.Job(w.Namespace, jobspec.Name(s.Name, s.UID, v1.KindStream, s.CreationTimestamp.Unix()+1))
 		w.Create(ctx, foreign)
 		w.Create(ctx, given.Template(w.Namespace, story.Template))
-		w.AwaitCondition(ctx, "customers", v1.ConditionReady, metav1.ConditionFalse, v1.ReasonNameConflict)
-		w.note("somebody else has a job of the name that the stream customers needs")
-		w.look(ctx, streamWide)
+		w.AwaitPhase(ctx, "customers", v1.StreamRunning)
+		w.note("somebody else has a job of the name that the stream customers needed: it takes the next")
+		w.look(ctx, streamWide, "get jobs")
 	})
 	scenario(25, "a class that is deleted", func(ctx SpecContext, w *shown) {
 		w.streaming(ctx)
