@@ -58,10 +58,11 @@ func (w *world) waits(j *batchv1.Job) bool {
 		!jobspec.IsMadeBy(j, w.cron) {
 		return false
 	}
-	return w.problem != nil || w.cron.Annotations[v1.AnnotationConfigurationHash] == jobspec.Hash(w.streaming) && w.isAsApplied()
+	return w.problem != nil || w.cron.Annotations[v1.AnnotationConfigurationHash] == jobspec.Hash(w.streaming)
 }
 
-// due is the oldest run that waits to be let run.
+// due is the oldest run that waits to be let run. It is asked for only where the CronJob
+// is as we left it: a run of another content than ours waits for nothing then.
 func (w *world) due() *batchv1.Job {
 	var list []*batchv1.Job
 	for i := range w.jobs {
