@@ -309,7 +309,7 @@ func succeededAt(j *batchv1.Job) metav1.Time {
 // about seems to have come before it. When the success was seen is told by the control
 // plane, and the success was there by then.
 func deletedBefore(p *corev1.Pod, seen metav1.Time) bool {
-	return p.DeletionTimestamp != nil && !(seen.Time.Before(askedAt(p)) && !seen.IsZero())
+	return p.DeletionTimestamp != nil && (seen.IsZero() || !seen.Time.Before(askedAt(p)))
 }
 
 // containerOf is the container that all rules of a policy about exit codes are about; empty

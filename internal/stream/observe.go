@@ -110,16 +110,24 @@ func (r *Reconciler) readJobs(ctx context.Context, w *world) (err error) {
 	w.jobs, err = listed(w, func(by client.MatchingFields) ([]batchv1.Job, error) {
 		var jobs batchv1.JobList
 		err := r.Client.List(ctx, &jobs, client.InNamespace(w.stream.Namespace), by, &client.ListOptions{DisableReadYourWritesConsistency: true})
-		return jobs.Items, err
+		return jobs.Items, doing(err, "list the jobs")
 	})
 	if err != nil {
-		return fmt.Errorf("list the jobs: %w", err)
+		return err
 	}
 	if w.record == nil {
 		return nil
 	}
 	w.job, err = r.recorded(ctx, w.stream.Namespace, w.record)
 	return err
+}
+
+// doing says what met an error, if there is one.
+func doing(err error, what string) error {
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
 }
 
 // listed finds all that bears the stream's labels, and all that is named after it. To
@@ -169,10 +177,10 @@ func (r *Reconciler) readPods(ctx context.Context, w *world) (err error) {
 	w.pods, err = listed(w, func(by client.MatchingFields) ([]corev1.Pod, error) {
 		var pods corev1.PodList
 		err := r.Client.List(ctx, &pods, client.InNamespace(w.stream.Namespace), by, &client.ListOptions{DisableReadYourWritesConsistency: true})
-		return pods.Items, err
+		return pods.Items, doing(err, "list the pods")
 	})
 	if err != nil {
-		return fmt.Errorf("list the pods: %w", err)
+		return err
 	}
 	return r.readDeparted(ctx, w)
 }
