@@ -5,7 +5,7 @@ package model
 
 import (
 	"fmt"
-	"slices"
+	"maps"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -205,28 +205,32 @@ func (w *world) forgedRequest(s *v1.Stream) []happening {
 
 // strips take labels and the owner off a pod. Its Job lets go of a pod that lacks its labels.
 func (w *world) strips(p *corev1.Pod) []happening {
-	strip := func(what string, owner bool, labels func(string) bool) happening {
+	patch := func(what string, edit func(*corev1.Pod)) happening {
 		return happening{"attacker: strips " + what + " of pod", p.Name, func() {
 			change(w.store, p, func(next *corev1.Pod) {
-				left := map[string]string{}
-				for k, v := range next.Labels {
-					if !labels(k) {
-						left[k] = v
-					}
-				}
-				if next.Labels = left; owner {
-					next.OwnerReferences = nil
-				}
+				next.OwnerReferences = nil
+				edit(next)
 			})
 			for _, o := range w.ops {
 				w.noteLost(o)
 			}
 		}}
 	}
-	ofJob := []string{batchv1.ControllerUidLabel, batchv1.JobNameLabel}
+	without := func(labels ...string) func(*corev1.Pod) {
+		return func(next *corev1.Pod) {
+			next.Labels = maps.Clone(next.Labels)
+			for _, l := range labels {
+				delete(next.Labels, l)
+			}
+		}
+	}
 	return []happening{
-		strip("the owner", true, func(string) bool { return false }),
-		strip("the labels of its job", true, func(l string) bool { return slices.Contains(ofJob, l) }),
-		strip("all labels", true, func(string) bool { return true }),
+		patch("the owner", without()),
+		patch("the labels of its job", without(batchv1.ControllerUidLabel, batchv1.JobNameLabel)),
+		patch("the labels of its job, and the stream's name,", func(next *corev1.Pod) {
+			without(batchv1.ControllerUidLabel, batchv1.JobNameLabel)(next)
+			next.Labels[v1.LabelStreamID] = "nobody"
+		}),
+		patch("all labels", func(next *corev1.Pod) { next.Labels = nil }),
 	}
 }

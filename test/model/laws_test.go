@@ -512,7 +512,7 @@ func (w *world) judgePod(was, is *corev1.Pod) {
 	case !w.isNamedAfter(was, ""):
 		w.fail("I7: the operator deleted pod %s, which is not ours", was.Name)
 	case ref == nil || !w.there(*ref):
-	case exitOf(was, mainContainer) == 0 || stateOf(was, beside).Running == nil:
+	case exitOf(was, mainContainer) == 0 || stateOf(was, beside) == (corev1.ContainerState{}):
 		w.fail("I4: the operator deleted pod %s, whose job exists, and whose main container has not failed", was.Name)
 	}
 }
