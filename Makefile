@@ -65,7 +65,7 @@ test: ## Unit tests, proofs, integration over a real API server and Job controll
 	cd test/gitops && $(GOTEST) -count=1 ./...
 
 .PHONY: mutants
-mutants: ## Ten known bugs switched in, and each rule of admission switched off, one at a time: a test must notice each
+mutants: ## Twenty known bugs switched in, and each rule of admission switched off, one at a time: a test must notice each
 	go run ./test/mutants
 	go run ./test/mutants -rules
 

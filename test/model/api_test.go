@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/jobspec"
 	"github.com/arcane-streaming/arcane-operator/test/jsontree"
 )
 
@@ -41,8 +42,12 @@ type store struct {
 	rv     int
 	uids   int
 	byKind [kinds]objects
+	// cached is byKind as an operator's caches select and keep it.
+	cached [kinds]objects
 	// admission: the webhooks are there.
 	admission bool
+	// policy: somebody's admission policy writes over a common label of what is created.
+	policy bool
 	// by is the operator whose request is being carried out; nil for everybody else.
 	by *operator
 	// wrote is told of every write, after it.
@@ -52,7 +57,7 @@ type store struct {
 func newStore(c clock.PassiveClock) *store {
 	s := &store{clock: c}
 	for k := range s.byKind {
-		s.byKind[k] = objects{}
+		s.byKind[k], s.cached[k] = objects{}, objects{}
 	}
 	return s
 }
@@ -87,6 +92,9 @@ func (s *store) put(k kind, name string, next client.Object) {
 		next.SetResourceVersion(strconv.Itoa(s.rv))
 	}
 	s.byKind[k] = s.byKind[k].with(name, next)
+	if kept := keptOf(next); kept != nil || s.cached[k][name] != nil {
+		s.cached[k] = s.cached[k].with(name, kept)
+	}
 	s.wrote(k, name, before, next)
 }
 
@@ -103,9 +111,48 @@ func (s *store) create(o client.Object) error {
 	if s.admission {
 		admit(o)
 	}
+	s.overwrite(o)
 	s.put(k, o.GetName(), copyOf(o))
 	o.SetResourceVersion(strconv.Itoa(s.rv))
 	return nil
+}
+
+// overwrite lets a policy put its own value into a label that others use as well.
+func (s *store) overwrite(o client.Object) {
+	switch o.(type) {
+	case *batchv1.Job, *batchv1.CronJob, *corev1.Pod:
+		if s.policy {
+			o.SetLabels(mapWith(o.GetLabels(), v1.LabelManagedBy, "platform"))
+		}
+	}
+}
+
+// keptOf is what a cache keeps of an object; nil where it does not select it.
+func keptOf(o client.Object) client.Object {
+	switch o := o.(type) {
+	case *batchv1.Job:
+		if o.Labels[v1.LabelStreamID] == "" {
+			return nil
+		}
+		if ref := metav1.GetControllerOf(o); ref != nil && ref.Kind == "CronJob" && held(o) {
+			return o
+		}
+		kept := *o
+		kept.Spec.Template = corev1.PodTemplateSpec{}
+		return &kept
+	case *batchv1.CronJob:
+		if o.Labels[v1.LabelStreamID] == "" {
+			return nil
+		}
+	case *corev1.Pod:
+		if o.Labels[v1.LabelStreamID] == "" {
+			return nil
+		}
+		kept := *o
+		kept.Spec = jobspec.Kept(&o.Spec)
+		return &kept
+	}
+	return o
 }
 
 // admit does what the CREATE webhooks do.
@@ -199,6 +246,7 @@ func (s *store) update(o *batchv1.CronJob) error {
 		o.Spec.DeepCopyInto(&next.Spec)
 		next.Generation++
 	}
+	s.overwrite(next)
 	if !bytes.Equal(jsontree.Encoded(current), jsontree.Encoded(next)) {
 		s.put(crons, o.Name, next)
 	}
@@ -282,8 +330,6 @@ func get[T client.Object](s *store, k kind, name string) T {
 func alive(p *corev1.Pod) bool {
 	return p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed
 }
-
-func jobOf(p *corev1.Pod) types.UID { return types.UID(p.Labels[batchv1.ControllerUidLabel]) }
 
 func finished(j *batchv1.Job) bool { return endOf(j) != nil }
 

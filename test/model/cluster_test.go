@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/jobspec"
 )
 
 // cluster lists what Kubernetes may do; fair leaves out what goes wrong.
@@ -57,6 +58,8 @@ func (w *world) there(ref metav1.OwnerReference) bool {
 	case "Job":
 		j := get[*batchv1.Job](w.store, jobs, ref.Name)
 		return j != nil && j.UID == ref.UID
+	case "ReplicaSet":
+		return true // somebody's own, which lives as long as the world
 	}
 	return false
 }
@@ -84,13 +87,26 @@ func (w *world) jobController(j *batchv1.Job) []happening {
 			return []happening{{"job controller: counts pod", p.Name, func() { w.count(j, p) }}}
 		}
 	}
-	if finished(j) || len(living) > 0 {
+	if finished(j) {
+		return nil
+	}
+	if j.DeletionTimestamp == nil {
+		for _, p := range w.pods() {
+			if metav1.GetControllerOf(p) == nil && p.DeletionTimestamp == nil && p.Labels[batchv1.ControllerUidLabel] == string(j.UID) {
+				return []happening{{"job controller: takes back pod", p.Name, func() { w.adopt(j, p) }}}
+			}
+		}
+	}
+	target := conditionOf(j, batchv1.JobFailureTarget)
+	if due, is := deadlineOf(j); is && !w.clock.now.Before(due) && target == nil && conditionOf(j, batchv1.JobSuccessCriteriaMet) == nil {
+		return w.pastDeadline(j, living)
+	}
+	if len(living) > 0 {
 		return nil
 	}
 	end := func(kind batchv1.JobConditionType, reason string) []happening {
 		return []happening{{"job controller: " + string(kind), j.Name, func() { w.endJob(j, kind, reason) }}}
 	}
-	target := conditionOf(j, batchv1.JobFailureTarget)
 	switch {
 	case conditionOf(j, batchv1.JobSuccessCriteriaMet) != nil:
 		return end(batchv1.JobComplete, "CompletionsReached")
@@ -100,6 +116,35 @@ func (w *world) jobController(j *batchv1.Job) []happening {
 		return nil
 	}
 	return []happening{{"job controller: starts a pod of", j.Name, func() { w.startPod(j) }}}
+}
+
+// deadlineOf is when a Job's activeDeadlineSeconds are over, if it has any and is at work.
+func deadlineOf(j *batchv1.Job) (time.Time, bool) {
+	if j.Spec.ActiveDeadlineSeconds == nil || j.Status.StartTime == nil || held(j) || finished(j) {
+		return time.Time{}, false
+	}
+	return j.Status.StartTime.Add(time.Duration(*j.Spec.ActiveDeadlineSeconds) * time.Second), true
+}
+
+// pastDeadline deletes the pods of a Job, and then says in the Job why.
+func (w *world) pastDeadline(j *batchv1.Job, living []*corev1.Pod) []happening {
+	for _, p := range living {
+		if p.DeletionTimestamp == nil {
+			return []happening{{"job controller: the deadline is over, deletes pod", p.Name, func() { w.removePod(p, graceOf(p)) }}}
+		}
+	}
+	return []happening{{"job controller: the deadline is over of", j.Name, func() {
+		change(w.store, j, func(next *batchv1.Job) {
+			w.condition(next, batchv1.JobFailureTarget, batchv1.JobReasonDeadlineExceeded)
+		})
+	}}}
+}
+
+// adopt makes a Job the controller of a pod that bears its labels.
+func (w *world) adopt(j *batchv1.Job, p *corev1.Pod) {
+	change(w.store, p, func(next *corev1.Pod) {
+		next.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(j, batchv1.SchemeGroupVersion.WithKind("Job"))}
+	})
 }
 
 func conditionOf(j *batchv1.Job, kind batchv1.JobConditionType) *batchv1.JobCondition {
@@ -115,7 +160,7 @@ func conditionOf(j *batchv1.Job, kind batchv1.JobConditionType) *batchv1.JobCond
 func (w *world) count(j *batchv1.Job, p *corev1.Pod) {
 	change(w.store, j, func(next *batchv1.Job) {
 		switch action := verdict(j, p); {
-		case finished(next):
+		case finished(next), conditionOf(next, batchv1.JobFailureTarget) != nil, conditionOf(next, batchv1.JobSuccessCriteriaMet) != nil:
 		case p.Status.Phase == corev1.PodSucceeded:
 			next.Status.Succeeded++
 			w.condition(next, batchv1.JobSuccessCriteriaMet, "CompletionsReached")
@@ -148,7 +193,7 @@ func verdict(j *batchv1.Job, p *corev1.Pod) batchv1.PodFailurePolicyAction {
 		return batchv1.PodFailurePolicyActionCount
 	}
 	for _, r := range j.Spec.PodFailurePolicy.Rules {
-		if r.OnExitCodes != nil && slices.Contains(r.OnExitCodes.Values, exitOf(p)) {
+		if r.OnExitCodes != nil && slices.Contains(r.OnExitCodes.Values, exitOf(p, ptr.Deref(r.OnExitCodes.ContainerName, mainContainer))) {
 			return r.Action
 		}
 		for _, c := range r.OnPodConditions {
@@ -160,12 +205,30 @@ func verdict(j *batchv1.Job, p *corev1.Pod) batchv1.PodFailurePolicyAction {
 	return batchv1.PodFailurePolicyActionCount
 }
 
-// exitOf is the exit code of a pod; 0 for one that never ran.
-func exitOf(p *corev1.Pod) int32 {
-	if len(p.Status.ContainerStatuses) == 0 || p.Status.ContainerStatuses[0].State.Terminated == nil {
-		return 0
+// The containers of a pod.
+const (
+	mainContainer = "main"
+	// beside is what some pods have beside their main container: it ends by itself only
+	// where something goes wrong.
+	beside = "beside"
+)
+
+// stateOf is the state of a pod's container; empty for one that never ran.
+func stateOf(p *corev1.Pod, container string) corev1.ContainerState {
+	for i := range p.Status.ContainerStatuses {
+		if c := &p.Status.ContainerStatuses[i]; c.Name == container {
+			return c.State
+		}
 	}
-	return p.Status.ContainerStatuses[0].State.Terminated.ExitCode
+	return corev1.ContainerState{}
+}
+
+// exitOf is the exit code of a pod's container; 0 for one that never ran.
+func exitOf(p *corev1.Pod, container string) int32 {
+	if end := stateOf(p, container).Terminated; end != nil {
+		return end.ExitCode
+	}
+	return 0
 }
 
 func (w *world) endJob(j *batchv1.Job, kind batchv1.JobConditionType, reason string) {
@@ -180,13 +243,16 @@ func (w *world) startPod(j *batchv1.Job) {
 	for k, v := range j.Spec.Template.Labels {
 		labels[k] = v
 	}
+	w.maker = j
 	must(w.create(&corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: namespace, Name: fmt.Sprintf("%s-%d", j.Name, w.uids), Labels: labels, Finalizers: []string{batchv1.JobTrackingFinalizer},
 			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(j, batchv1.SchemeGroupVersion.WithKind("Job"))},
 		},
+		Spec:   *j.Spec.Template.Spec.DeepCopy(),
 		Status: corev1.PodStatus{Phase: corev1.PodPending},
 	}))
+	w.maker = nil
 }
 
 // collectJob is the garbage collector's work on a Job: what its owner leaves
@@ -278,29 +344,61 @@ func (w *world) kubelet(p *corev1.Pod, fair bool) []happening {
 	case p.Status.Phase == corev1.PodPending && !deleted:
 		return w.pendingPod(p, fair)
 	}
-	ends := func(what string, code int32, earned bool) happening {
-		return happening{what, p.Name, func() { w.endPod(p, code, earned) }}
+	list := w.besideOf(p, fair)
+	if stateOf(p, mainContainer).Terminated != nil {
+		return list
+	}
+	ends := func(what string, code int32, earned bool) {
+		list = append(list, happening{what, p.Name, func() { w.endPod(p, code, earned) }})
 	}
 	backfills := p.Labels[v1.LabelBackfilling] == "true"
-	var list []happening
 	if deleted {
-		list = append(list, ends("kubelet: SIGTERM, exit 143 of pod", 143, false))
+		ends("kubelet: SIGTERM, exit 143 of pod", 143, false)
 		if !fair {
-			list = append(list, ends("kubelet: SIGTERM, exit 0 of pod", 0, false), ends("kubelet: SIGKILL of pod", 137, false))
+			ends("kubelet: SIGKILL of pod", 137, false)
+			if !w.honest {
+				ends("kubelet: SIGTERM, exit 0 of pod", 0, false)
+			}
 		}
 	}
 	if p.Status.Phase == corev1.PodPending {
 		return list
 	}
 	if backfills && (!deleted || !fair) {
-		list = append(list, ends("plugin: has done its work, pod", 0, true))
+		ends("plugin: has done its work, pod", 0, true)
+	}
+	if fair {
+		return list
+	}
+	ends("plugin: exit 1 of pod", 1, false)
+	ends("plugin: exit 2 of pod", 2, false)
+	ends("plugin: has a gap, pod", exitGap, false)
+	ends("plugin: is hopeless, pod", exitHopeless, false)
+	if !backfills {
+		ends("plugin: exit 0 of pod", 0, false)
+	}
+	if len(jobspec.Killers(&p.Spec, mainContainer)) > 0 {
+		list = append(list, happening{"node: kills without a trace pod", p.Name, func() { w.kill(p) }})
+	}
+	return list
+}
+
+// besideOf is what becomes of a container beside the main one. It ends with its pod; by
+// itself only where something goes wrong.
+func (w *world) besideOf(p *corev1.Pod, fair bool) []happening {
+	if stateOf(p, beside).Running == nil {
+		return nil
+	}
+	var list []happening
+	ends := func(what string, code int32) {
+		list = append(list, happening{what, p.Name, func() { w.endContainer(p, beside, code, "") }})
+	}
+	if p.DeletionTimestamp != nil && stateOf(p, mainContainer).Terminated != nil {
+		ends("kubelet: SIGTERM ends what is beside in pod", 143)
 	}
 	if !fair {
-		list = append(list, ends("plugin: exit 3 of pod", 3, false), ends("plugin: exit 2 of pod", 2, false),
-			ends("plugin: has a gap, pod", exitGap, false), ends("plugin: is hopeless, pod", exitHopeless, false))
-		if !backfills {
-			list = append(list, ends("plugin: exit 0 of pod", 0, false))
-		}
+		ends("beside: ends in pod", 0)
+		ends("beside: fails in pod", 1)
 	}
 	return list
 }
@@ -325,7 +423,7 @@ func (w *world) pendingPod(p *corev1.Pod, fair bool) []happening {
 				next.Spec.NodeName = "node"
 				next.Status.StartTime = ptr.To(metav1.NewTime(w.clock.Now()))
 				next.Status.Conditions = nil
-				next.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "main", State: corev1.ContainerState{Waiting: waits("ImagePullBackOff")}}}
+				next.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: mainContainer, State: corev1.ContainerState{Waiting: waits("ImagePullBackOff")}}}
 			})
 		}})
 }
@@ -334,30 +432,75 @@ func (w *world) runPod(p *corev1.Pod) {
 	change(w.store, p, func(next *corev1.Pod) {
 		now := metav1.NewTime(w.clock.Now())
 		next.Spec.NodeName = "node"
-		next.Status.Phase, next.Status.StartTime, next.Status.Conditions = corev1.PodRunning, &now, nil
-		next.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "main", State: corev1.ContainerState{
-			Running: &corev1.ContainerStateRunning{StartedAt: now},
-		}}}
+		next.Status.Phase, next.Status.StartTime, next.Status.Conditions, next.Status.ContainerStatuses = corev1.PodRunning, &now, nil, nil
+		for i := range p.Spec.Containers {
+			next.Status.ContainerStatuses = append(next.Status.ContainerStatuses, corev1.ContainerStatus{
+				Name: p.Spec.Containers[i].Name, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: now}},
+			})
+		}
 	})
 }
 
+// endPod lets a pod's main container end, and with it what is beside it, where somebody deletes the pod.
 func (w *world) endPod(p *corev1.Pod, exitCode int32, earned bool) {
+	message := ""
 	if earned {
-		w.truth.earned[jobOf(p)] = true
+		w.truth.earned[w.truth.jobOf[p.UID]] = true
+		message = "on the last line:\n" + v1.DefaultTerminationMessage + "\n"
 	}
+	if p.DeletionTimestamp != nil && stateOf(p, beside).Running != nil {
+		p = w.endContainer(p, beside, 143, "")
+	}
+	w.endContainer(p, mainContainer, exitCode, message)
+}
+
+// kill is a limit or a probe of the pod's own: the kubelet ends the containers and leaves
+// no trace of it where they exit 0.
+func (w *world) kill(p *corev1.Pod) {
+	code := int32(0)
+	if w.honest {
+		code = 143
+	}
+	if stateOf(p, beside).Running != nil {
+		p = w.endContainer(p, beside, 0, "")
+	}
+	w.endContainer(p, mainContainer, code, "")
+}
+
+// endContainer ends a container, and its pod where it is the last.
+func (w *world) endContainer(p *corev1.Pod, container string, exitCode int32, message string) *corev1.Pod {
 	change(w.store, p, func(next *corev1.Pod) {
-		next.Status.Phase = corev1.PodSucceeded
-		if exitCode != 0 {
-			next.Status.Phase = corev1.PodFailed
+		if len(next.Status.ContainerStatuses) == 0 || container == mainContainer && stateOf(next, mainContainer) == (corev1.ContainerState{}) {
+			next.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: mainContainer}}
 		}
-		next.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "main", State: corev1.ContainerState{
-			Terminated: &corev1.ContainerStateTerminated{ExitCode: exitCode, FinishedAt: metav1.NewTime(w.clock.Now())},
-		}}}
+		next.Status.ContainerStatuses = slices.Clone(next.Status.ContainerStatuses)
+		runs, failed := false, false
+		for i := range next.Status.ContainerStatuses {
+			c := &next.Status.ContainerStatuses[i]
+			if c.Name == container {
+				end := &corev1.ContainerStateTerminated{ExitCode: exitCode, Message: message, FinishedAt: metav1.NewTime(w.clock.Now())}
+				if c.State.Running != nil {
+					end.StartedAt = c.State.Running.StartedAt
+				}
+				c.State = corev1.ContainerState{Terminated: end}
+			}
+			runs = runs || c.State.Running != nil
+			failed = failed || c.State.Terminated != nil && c.State.Terminated.ExitCode != 0
+		}
+		switch {
+		case runs:
+		case failed:
+			next.Status.Phase = corev1.PodFailed
+		default:
+			next.Status.Phase = corev1.PodSucceeded
+		}
 	})
+	return get[*corev1.Pod](w.store, pods, p.Name)
 }
 
 // evict is a drain, a taint or a preemption: Kubernetes says so, and deletes the pod.
 func (w *world) evict(p *corev1.Pod) {
+	w.truth.taken[p.UID] = true
 	change(w.store, p, func(next *corev1.Pod) {
 		next.Status.Conditions = append(slices.Clone(next.Status.Conditions), corev1.PodCondition{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue})
 	})

@@ -41,6 +41,7 @@ func (w *world) schedule() []happening {
 
 func (w *world) makeRun(c *batchv1.CronJob) {
 	t := c.Spec.JobTemplate
+	w.maker = c
 	must(w.create(&batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: namespace, Name: fmt.Sprintf("%s-%d", c.Name, 29000000+w.uids), Labels: t.Labels, Annotations: t.Annotations,
@@ -48,6 +49,7 @@ func (w *world) makeRun(c *batchv1.CronJob) {
 		},
 		Spec: *t.Spec.DeepCopy(),
 	}))
+	w.maker = nil
 }
 
 // collectCron is the CronJob controller's history limit, and the garbage collector's work.
@@ -94,31 +96,22 @@ func (w *world) oldRuns(c *batchv1.CronJob, ended []*batchv1.Job) []happening {
 	return nil
 }
 
-// streamOfJob is the stream that a Job is made for: its owner, or the owner of the
-// CronJob that made it; empty for the Job of somebody else.
-func (w *world) streamOfJob(j *batchv1.Job) (uid string) {
-	ref := metav1.GetControllerOf(j)
-	if ref == nil || ref.Kind != "CronJob" {
-		return string(ownerOf(j))
-	}
-	c := get[*batchv1.CronJob](w.store, crons, ref.Name)
-	if c == nil || c.UID != ref.UID {
-		return ""
-	}
-	return string(ownerOf(c))
-}
-
-// judgeCron allows the operator to write the CronJobs of streams alone.
+// judgeCron allows the operator to write the CronJobs that it has made, and to take away
+// what others made under the name of one.
 func (w *world) judgeCron(was, is *batchv1.CronJob) {
 	if w.by == nil {
 		return
 	}
-	for _, c := range []*batchv1.CronJob{was, is} {
-		if c != nil && ownerOf(c) == "" {
-			w.fail("I7: the operator touched cronjob %s, which is not ours", c.Name)
-		}
+	switch {
+	case was == nil:
+		w.truth.streamOf[is.UID] = ownerOf(is)
+	case w.truth.streamOf[was.UID] != "":
+	case is != nil && is.DeletionTimestamp == nil:
+		w.fail("I7: the operator changed cronjob %s, which it has not made", was.Name)
+	case ownerOf(was) == "":
+		w.fail("I7: the operator deleted cronjob %s, which is not ours", was.Name)
 	}
-	if is != nil && !ptr.Deref(is.Spec.JobTemplate.Spec.Suspend, false) {
+	if is != nil && is.DeletionTimestamp == nil && !ptr.Deref(is.Spec.JobTemplate.Spec.Suspend, false) {
 		w.fail("cronjob %s makes runs that nobody holds", is.Name)
 	}
 }
@@ -127,7 +120,7 @@ func (w *world) judgeCron(was, is *batchv1.CronJob) {
 func (w *world) judgeSchedule(s *v1.Stream) {
 	atWork := 0
 	for _, c := range w.crons() {
-		if ownerOf(c) == s.UID && !ptr.Deref(c.Spec.Suspend, false) {
+		if w.truth.streamOf[c.UID] == s.UID && !ptr.Deref(c.Spec.Suspend, false) {
 			atWork++
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -16,17 +18,28 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/jobspec"
 	"github.com/arcane-streaming/arcane-operator/test/jsontree"
 )
 
-// truth is what really happened, which no operator can see.
+// truth is what really happened, which no operator can see: who made what, whatever
+// labels, names and owners say.
 type truth struct {
 	// earned are the Jobs whose backfill really did its work.
 	earned map[types.UID]bool
-	// streamOf is the stream that a Job was made for.
+	// streamOf is the stream that an operator made a Job or a CronJob for, or that a
+	// CronJob of an operator's made a Job for. Others have made what is not in it.
 	streamOf map[types.UID]types.UID
-	// foreign are the Jobs with a name of ours that others made.
-	foreign map[types.UID]bool
+	// jobOf is the Job that a pod was made for.
+	jobOf map[types.UID]types.UID
+	// lost are live pods of ours that some operator cannot know of any more.
+	lost map[types.UID]bool
+	// named are the names of all streams that there have been.
+	named map[types.UID]string
+	// taken are pods that others than an operator deleted or evicted, and the Jobs that they were made for.
+	taken map[types.UID]bool
+	// signed are the requests that an operator completed.
+	signed map[types.UID]bool
 	// recorded are the requests whose success is in a stream's status.
 	recorded map[types.UID]bool
 	// cancelled are the requests whose user set completed.
@@ -48,7 +61,8 @@ type truth struct {
 
 func newTruth() truth {
 	return truth{
-		earned: map[types.UID]bool{}, streamOf: map[types.UID]types.UID{}, foreign: map[types.UID]bool{}, recorded: map[types.UID]bool{},
+		earned: map[types.UID]bool{}, streamOf: map[types.UID]types.UID{}, jobOf: map[types.UID]types.UID{}, lost: map[types.UID]bool{},
+		named: map[types.UID]string{}, taken: map[types.UID]bool{}, signed: map[types.UID]bool{}, recorded: map[types.UID]bool{},
 		cancelled: map[types.UID]bool{}, running: map[types.UID]bool{}, released: map[types.UID]int64{},
 		ran: map[types.UID]bool{}, made: map[types.UID]int{}, going: map[types.UID]int{},
 	}
@@ -90,6 +104,7 @@ func (w *world) judgeStream(was, is *v1.Stream) {
 	if w.by == nil {
 		switch {
 		case was == nil:
+			w.truth.named[is.UID] = is.Name
 			w.truth.running[is.UID] = !is.Spec.Suspended && is.Spec.Schedule == nil && (is.Spec.Backfill == nil || is.Spec.Backfill.Initial != v1.InitialDisabled)
 		case (is == nil || is.DeletionTimestamp != nil) && w.truth.going[was.UID] == 0:
 			w.truth.going[was.UID] = w.rv
@@ -104,6 +119,10 @@ func (w *world) judgeStream(was, is *v1.Stream) {
 	if is.Status.Runs < was.Status.Runs {
 		w.fail("run numbers went down")
 	}
+	if is.Status.Runs > w.clock.now.Add(48*time.Hour).Unix() {
+		w.fail("a run number that others chose was believed: %d", is.Status.Runs)
+	}
+	w.judgeReplacement(was, is)
 	if is.Status.InitialBackfill == v1.InitialWaived && was.Status.InitialBackfill == "" {
 		if w.truth.running[is.UID] && is.Spec.Schedule == nil {
 			w.fail("scenario 1: a stream that was created to backfill first gave it up")
@@ -130,9 +149,39 @@ func (w *world) judgeStream(was, is *v1.Stream) {
 		w.fail("I8: phase Suspended of a stream that is not")
 	}
 	for _, p := range w.pods() {
-		if alive(p) && w.truth.streamOf[jobOf(p)] == is.UID {
+		if alive(p) && w.writes(p) == is.UID {
 			w.fail("I8: Suspended while pod %s is alive", p.Name)
 		}
+	}
+}
+
+// writes is the stream that a pod was made for; empty for one of somebody else's, and for
+// one that no operator can know of any more.
+func (w *world) writes(p *corev1.Pod) types.UID {
+	if w.truth.lost[p.UID] {
+		return ""
+	}
+	return w.truth.streamOf[w.truth.jobOf[p.UID]]
+}
+
+// noteLost notes the pods that an operator cannot know of: they bear no label by which a
+// cache selects, and it has never seen them with one. docs/admission.md says so.
+func (w *world) noteLost(o *operator) {
+	for _, p := range w.pods() {
+		if alive(p) && p.Labels[v1.LabelStreamID] == "" && !o.knows[p.UID] {
+			w.truth.lost[p.UID] = true
+		}
+	}
+}
+
+// judgeReplacement allows a job to be replaced as disrupted only where somebody took a pod of it away.
+func (w *world) judgeReplacement(was, is *v1.Stream) {
+	now, before := is.Status.LastDecision, was.Status.LastDecision
+	if now == nil || now.Reason != string(v1.ReasonDisrupted) || before != nil && *before == *now {
+		return
+	}
+	if j := was.Status.Job; j != nil && !w.truth.taken[j.UID] {
+		w.fail("job %s was replaced as disrupted, and nobody took a pod of it away", j.Name)
 	}
 }
 
@@ -165,6 +214,8 @@ func (w *world) judgeRetry(was, is *v1.Stream) {
 		most = *is.Spec.Restart.MaxRestarts
 	}
 	switch r := is.Status.Restarts; {
+	case f.Reason == string(v1.ReasonCompletionUnproven):
+		w.fail("job %s exited 0 unproven, and was retried", f.Job)
 	case code == exitHopeless, !gap && !onFailure:
 		w.fail("scenario 9: a failure with exit code %d that waits for its user was retried", code)
 	case r == nil || r.Retries > most:
@@ -206,8 +257,10 @@ func (w *world) judgeRequest(was, is *v1.BackfillRequest) {
 		switch {
 		case !is.Spec.Completed:
 			w.fail("I2: request %s ended as %s without being completed or cancelled", is.Name, is.Status.Phase)
-		case is.Status.Phase == v1.RequestCancelled && job != "", is.Status.Phase == v1.RequestCompleted && job == "" && w.admission:
-			w.fail("I2: request %s ended as %s, completed by %q", is.Name, is.Status.Phase, job)
+		case is.Status.Phase == v1.RequestCompleted && (!w.truth.signed[is.UID] || !w.truth.earned[job]):
+			w.fail("I2: request %s ended as Completed, signed by %q, which no job of ours has done", is.Name, job)
+		case is.Status.Phase == v1.RequestCancelled && w.truth.signed[is.UID] && w.isRecorded(is):
+			w.fail("I2: request %s ended as Cancelled, and the success of its job is recorded", is.Name)
 		}
 	}
 	if was.Status.Phase.Final() && is.Status.Phase != was.Status.Phase {
@@ -215,10 +268,18 @@ func (w *world) judgeRequest(was, is *v1.BackfillRequest) {
 	}
 }
 
+// isRecorded tells whether a stream's status holds the success of a request's job.
+func (w *world) isRecorded(q *v1.BackfillRequest) bool {
+	return slices.ContainsFunc(w.streams(), func(s *v1.Stream) bool {
+		return s.Status.Job != nil && s.Status.Job.RequestUID == q.UID && s.Status.Job.Outcome == v1.OutcomeSucceeded
+	})
+}
+
 // judgeEdit allows the operator to complete a request, and to become its owner.
 func (w *world) judgeEdit(was, is *v1.BackfillRequest) {
 	job := types.UID(is.Annotations[v1.AnnotationCompletedBy])
 	if is.Spec.Completed && !was.Spec.Completed {
+		w.truth.signed[is.UID] = true
 		if job == "" || !w.truth.earned[job] {
 			w.fail("I2: request %s was completed by a job that had not done its work", is.Name)
 		}
@@ -326,16 +387,11 @@ func runOf(j *batchv1.Job) int64 {
 
 func (w *world) judgeJob(was, is *batchv1.Job) {
 	switch {
-	case was == nil && w.streamOfJob(is) == "":
-		w.truth.foreign[is.UID] = true
 	case was == nil:
-		w.truth.streamOf[is.UID] = types.UID(w.streamOfJob(is))
-		if !held(is) {
-			w.fail("job %s was created running", is.Name)
-		}
+		w.judgeNewJob(is)
 	case w.by == nil:
-	case w.truth.foreign[was.UID]:
-		w.fail("I7: the operator touched job %s, which is not ours", was.Name)
+	case w.truth.streamOf[was.UID] == "":
+		w.judgeForeign(was, is)
 	case is == nil, was.DeletionTimestamp == nil && is.DeletionTimestamp != nil:
 		w.judgeEvidence(was, "deleted")
 	case held(was) && !held(is):
@@ -343,6 +399,44 @@ func (w *world) judgeJob(was, is *batchv1.Job) {
 	case is.Spec.TTLSecondsAfterFinished != nil && was.Spec.TTLSecondsAfterFinished == nil:
 		w.judgeEvidence(was, "given its TTL")
 	}
+}
+
+// judgeNewJob notes who made a Job.
+func (w *world) judgeNewJob(j *batchv1.Job) {
+	switch {
+	case w.by != nil:
+		w.truth.streamOf[j.UID] = ownerOf(j)
+	case w.maker != nil:
+		w.truth.streamOf[j.UID] = w.truth.streamOf[w.maker.GetUID()]
+	}
+	if w.truth.streamOf[j.UID] != "" && !held(j) {
+		w.fail("job %s was created running", j.Name)
+	}
+}
+
+// judgeForeign allows the operator to take a Job away that others made where only a Job
+// of ours could be: it has a name and a controller of the stream's. It never lets one run.
+func (w *world) judgeForeign(was, is *batchv1.Job) {
+	ref := metav1.GetControllerOf(was)
+	ours := ref != nil && w.isNamedAfter(was, ref.UID)
+	switch {
+	case !ours:
+		w.fail("I7: the operator touched job %s, which is not ours", was.Name)
+	case is != nil && is.DeletionTimestamp == nil && !finished(was):
+		w.fail("I7: the operator changed job %s, which others have made", was.Name)
+	}
+}
+
+// isNamedAfter tells whether an object's name is derived from a stream that there has
+// been, of which it may say that it is the owner.
+func (w *world) isNamedAfter(o client.Object, owner types.UID) bool {
+	for uid, name := range w.truth.named {
+		if strings.Contains(o.GetName(), "-"+jobspec.Mark(name, uid, v1.KindStream)+"-") &&
+			(owner == "" || owner == uid || w.truth.streamOf[owner] == uid) {
+			return true
+		}
+	}
+	return false
 }
 
 // recordOf finds the stream that a Job is of, if it still exists.
@@ -378,8 +472,11 @@ func (w *world) judgeRelease(j *batchv1.Job) {
 	if s.Status.Job == nil || s.Status.Job.UID != j.UID {
 		w.fail("job %s was released and is not recorded", j.Name)
 	}
-	run := s.Status.Runs
-	if run <= w.truth.released[s.UID] || s.Status.Job != nil && s.Status.Job.Run != run {
+	run := int64(0)
+	if s.Status.Job != nil {
+		run = s.Status.Job.Run
+	}
+	if run <= w.truth.released[s.UID] || run > s.Status.Runs {
 		w.fail("job %s of run %d was released after run %d", j.Name, run, w.truth.released[s.UID])
 	}
 	w.truth.released[s.UID] = run
@@ -394,18 +491,29 @@ func (w *world) judgeRelease(j *batchv1.Job) {
 	}
 }
 
-// judgePod allows the operator to delete the pods of its own Jobs that no longer exist.
+// judgePod allows the operator to delete the pods of its own Jobs that no longer exist,
+// and one whose main container has failed while others run on.
 func (w *world) judgePod(was, is *corev1.Pod) {
+	if was == nil && w.maker != nil {
+		w.truth.jobOf[is.UID] = w.maker.GetUID()
+	}
 	if w.by == nil {
+		if is != nil && (is.DeletionTimestamp != nil || w.truth.taken[is.UID]) {
+			w.truth.taken[is.UID], w.truth.taken[w.truth.jobOf[is.UID]] = true, true
+		}
 		return
 	}
 	if was == nil || is != nil && is.DeletionTimestamp == nil {
 		w.fail("I4: the operator wrote a pod")
 		return
 	}
-	j := get[*batchv1.Job](w.store, jobs, was.Labels[batchv1.JobNameLabel])
-	if w.truth.streamOf[jobOf(was)] == "" || j != nil && j.UID == jobOf(was) {
-		w.fail("I4: the operator deleted pod %s, whose job exists or is not ours", was.Name)
+	ref := metav1.GetControllerOf(was)
+	switch {
+	case !w.isNamedAfter(was, ""):
+		w.fail("I7: the operator deleted pod %s, which is not ours", was.Name)
+	case ref == nil || !w.there(*ref):
+	case exitOf(was, mainContainer) == 0 || stateOf(was, beside) == (corev1.ContainerState{}):
+		w.fail("I4: the operator deleted pod %s, whose job exists, and whose main container has not failed", was.Name)
 	}
 }
 
@@ -417,7 +525,7 @@ func (w *world) judgeWorld() {
 		if !alive(p) {
 			continue
 		}
-		of, job := w.truth.streamOf[jobOf(p)], jobOf(p)
+		of, job := w.writes(p), w.truth.jobOf[p.UID]
 		if other, ok := writers[of]; ok && of != "" && other != job {
 			w.fail("I1: pods of two jobs of one stream are alive")
 		}

@@ -28,11 +28,16 @@ func newModel(t *rapid.T, s *stage) *model {
 	m := &model{world: newWorld(s), t: t}
 	m.two = rapid.Bool().Draw(t, "two operators")
 	m.admission = rapid.Bool().Draw(t, "webhooks")
+	m.policy = rapid.Bool().Draw(t, "policy")
+	if m.honest = rapid.Bool().Draw(t, "honest plugin"); rapid.Bool().Draw(t, "marks") {
+		m.completion = m.marks()
+	}
 	m.slow = 1
 	if rapid.Bool().Draw(t, "several steps in a second") {
 		m.slow = 4
 	}
 	must(m.create(newClass(func(s *v1.StreamClassSpec) {
+		s.Completion = m.completion
 		if rapid.Bool().Draw(t, "limited") {
 			s.Backfill = &v1.ClassBackfill{MaxConcurrent: ptr.To[int32](1)}
 		}
@@ -72,10 +77,7 @@ func (m *model) faulty() []happening  { return m.cluster(false) }
 
 // rarely is what happens less often.
 func (m *model) rarely() []happening {
-	if rapid.Bool().Draw(m.t, "admin") {
-		return m.administrators()
-	}
-	return m.meddlers()
+	return []func() []happening{m.administrators, m.meddlers, m.attackers}[rapid.IntRange(0, 2).Draw(m.t, "rarely")]()
 }
 
 // time lists how the clock may jump.
@@ -127,6 +129,11 @@ func (m *model) operators() []happening {
 				list = append(list,
 					happening{o.name + " lags behind in", kind(k).String(), func() { c.lags = true }},
 					happening{o.name + " will miss one of the", kind(k).String(), func() { c.missing = true }})
+			}
+		}
+		for _, k := range o.works {
+			if k.running {
+				list = append(list, happening{o.name + " " + o.names[k.number] + " loses the reply to: " + k.next.verb, k.next.name, func() { k.step(permission{send: true, crash: true}) }})
 			}
 		}
 		k := o.works[0]

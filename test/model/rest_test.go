@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -18,7 +19,7 @@ import (
 func (w *world) rest(operatorsFirst bool) {
 	w.rests = len(w.log)
 	w.calm()
-	w.heal()
+	w.restore()
 	w.settle(operatorsFirst)
 	if w.broken == "" {
 		w.judgeEnd()
@@ -66,6 +67,9 @@ func (w *world) settle(operatorsFirst bool) {
 			w.happen(may[0])
 			continue
 		}
+		if w.obey() {
+			continue
+		}
 		if next, ok := w.next(); ok {
 			w.happen(happening{"time passes until", next.String(), func() { w.clock.now = next }})
 			continue
@@ -89,6 +93,9 @@ func (w *world) next() (time.Time, bool) {
 		}
 	}
 	for _, j := range w.jobs() {
+		if due, is := deadlineOf(j); is {
+			note(due)
+		}
 		if end, ttl := endOf(j), j.Spec.TTLSecondsAfterFinished; end != nil && ttl != nil {
 			note(end.LastTransitionTime.Add(time.Duration(*ttl) * time.Second))
 		}
@@ -121,6 +128,11 @@ func (w *world) judgeStreamsEnd(s *v1.Stream) {
 		want, phase = nil, v1.StreamFailed
 	case s.Spec.Schedule != nil:
 		want, phase = nil, v1.StreamScheduled
+	}
+	for _, p := range w.pods() {
+		if w.writes(p) == s.UID && p.Status.Phase == corev1.PodRunning && stateOf(p, mainContainer).Terminated != nil {
+			w.fail("at rest: the main container of pod %s has ended, and others run on beside it", p.Name)
+		}
 	}
 	if !slices.Equal(running, want) || s.Status.Phase != phase || s.Status.ObservedGeneration != s.Generation {
 		w.fail("at rest: stream %s of generation %d (seen: %d) is %s with jobs %v; want %s with %v",

@@ -3,6 +3,8 @@ package model
 // This file holds the stories: the acceptance scenarios, as far as a cluster in memory can tell them.
 
 import (
+	"time"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/ptr"
 
@@ -46,6 +48,14 @@ var stories = []struct {
 	{"8 an exit code that is ignored", []scene{
 		running, {func(t *tale) { t.codes = []int32{2, 143, 2} }, func(t *tale) bool { return len(t.codes) == 0 && isStreaming(t) }},
 	}, "orders=Running(backfilling=false held=false)" + initial},
+	{"8 a pod that ran well ends in a way that is ignored", []scene{
+		running,
+		{func(t *tale) { t.clock.advance(time.Hour); t.codes = []int32{2} }, func(t *tale) bool { return len(t.codes) == 0 && t.streaming() == nil }},
+		{func(*tale) {}, isStreaming},
+	}, "orders=Running(backfilling=false held=false)" + initial},
+	{"8 a pod that ran well fails", []scene{
+		running, {func(t *tale) { t.clock.advance(time.Hour); t.codes = []int32{1, 1} }, is(v1.StreamFailed)},
+	}, "orders=Failed" + initial},
 	{"9 failed, and the job is deleted", []scene{
 		running, {func(t *tale) { t.codes = []int32{3, 3} }, is(v1.StreamFailed)}, {func(t *tale) {
 			for _, j := range t.jobs() {

@@ -5,15 +5,17 @@ package model
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
-	"github.com/arcane-streaming/arcane-operator/internal/jobspec"
 )
 
 // names are the streams that may exist.
@@ -163,9 +165,36 @@ func (w *world) onRequest(q *v1.BackfillRequest) []happening {
 			}})
 		}
 		edit("cancels", func(q *v1.BackfillRequest) { q.Spec.Completed = true })
+		if !w.admission {
+			edit("forges a completion", func(q *v1.BackfillRequest) {
+				q.Spec.Completed = true
+				q.Annotations = mapWith(q.Annotations, v1.AnnotationCompletedBy, w.anyJob())
+			})
+		}
 		edit("edits the payload", func(q *v1.BackfillRequest) { q.Spec.Payload = raw(w.edits) })
 	}
 	return list
+}
+
+// anyJob is the UID of a Job that is there, the best that a forger of a completion can name.
+func (w *world) anyJob() string {
+	for _, j := range w.jobs() {
+		return string(j.UID)
+	}
+	return "nobody"
+}
+
+// marks is by what a class may say that a completion is marked.
+func (w *world) marks() *v1.Completion {
+	if w.honest {
+		return &v1.Completion{Mark: v1.MarkExitCode}
+	}
+	return &v1.Completion{Mark: v1.MarkTerminationMessage}
+}
+
+// newClass is a class as the administrator makes it in this world.
+func (w *world) newClass() *v1.StreamClass {
+	return newClass(func(s *v1.StreamClassSpec) { s.Completion = w.completion })
 }
 
 // administrators list what may happen to class and templates.
@@ -173,7 +202,7 @@ func (w *world) administrators() []happening {
 	var list []happening
 	c := get[*v1.StreamClass](w.store, classes, className)
 	if c == nil {
-		list = append(list, happening{"admin: creates the class", className, func() { must(w.create(newClass())) }})
+		list = append(list, happening{"admin: creates the class", className, func() { must(w.create(w.newClass())) }})
 	} else {
 		edit := func(what string, f func(*v1.StreamClassSpec)) happening {
 			return happening{"admin: " + what, className, func() {
@@ -188,7 +217,14 @@ func (w *world) administrators() []happening {
 			edit("limits backfills to one", func(s *v1.StreamClassSpec) { s.Backfill = &v1.ClassBackfill{MaxConcurrent: ptr.To[int32](1)} }),
 			edit("limits backfills to two", func(s *v1.StreamClassSpec) { s.Backfill = &v1.ClassBackfill{MaxConcurrent: ptr.To[int32](2)} }),
 			edit("limits no backfills", func(s *v1.StreamClassSpec) { s.Backfill = nil }),
-			edit("toggles the class's template of backfills", func(s *v1.StreamClassSpec) { s.BackfillJobTemplateRef = other(s.BackfillJobTemplateRef) }))
+			edit("toggles the class's template of backfills", func(s *v1.StreamClassSpec) { s.BackfillJobTemplateRef = other(s.BackfillJobTemplateRef) }),
+			edit("toggles what marks a completion", func(s *v1.StreamClassSpec) {
+				if s.Completion != nil {
+					s.Completion = nil
+					return
+				}
+				s.Completion = w.marks()
+			}))
 	}
 	for _, n := range []string{"std", "big"} {
 		list = append(list, w.onTemplate(n)...)
@@ -213,7 +249,30 @@ func (w *world) onTemplate(name string) []happening {
 	return []happening{
 		{"admin: deletes template", name, func() { w.put(templates, name, nil) }},
 		edit("edits the image", func(s *batchv1.JobSpec) {
-			s.Template.Spec.Containers = []corev1.Container{{Name: "main", Image: fmt.Sprintf("plugin:%d", w.edits)}}
+			s.Template.Spec.Containers = slices.Clone(s.Template.Spec.Containers)
+			s.Template.Spec.Containers[0].Image = fmt.Sprintf("plugin:%d", w.edits)
+		}),
+		edit("toggles a container beside the main one", func(s *batchv1.JobSpec) {
+			if len(s.Template.Spec.Containers) > 1 {
+				s.Template.Spec.Containers = s.Template.Spec.Containers[:1:1]
+				return
+			}
+			s.Template.Spec.Containers = append(slices.Clone(s.Template.Spec.Containers), corev1.Container{Name: beside, Image: "log"})
+		}),
+		edit("toggles a probe", func(s *batchv1.JobSpec) {
+			s.Template.Spec.Containers = slices.Clone(s.Template.Spec.Containers)
+			if c := &s.Template.Spec.Containers[0]; c.LivenessProbe != nil {
+				c.LivenessProbe = nil
+			} else {
+				c.LivenessProbe = &corev1.Probe{ProbeHandler: corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromInt32(80)}}}
+			}
+		}),
+		edit("toggles a deadline", func(s *batchv1.JobSpec) {
+			if s.ActiveDeadlineSeconds != nil {
+				s.ActiveDeadlineSeconds = nil
+				return
+			}
+			s.ActiveDeadlineSeconds = ptr.To[int64](300) // less than a job has to run to count as healthy, or a stream would be retried for ever
 		}),
 		edit("sets a TTL", func(s *batchv1.JobSpec) { s.TTLSecondsAfterFinished = ptr.To[int32](1) }),
 		edit("removes the TTL", func(s *batchv1.JobSpec) { s.TTLSecondsAfterFinished = nil }),
@@ -242,18 +301,7 @@ func (w *world) meddlers() []happening {
 			list = append(list, happening{"node: evicts pod", p.Name, func() { w.evict(p) }})
 		}
 	}
-	for _, s := range w.streams() {
-		name := jobspec.Name(s.Name, s.UID, v1.KindStream, max(s.Status.Runs, s.CreationTimestamp.Unix())+1)
-		if w.byKind[jobs][name] == nil {
-			list = append(list, happening{"user: takes the name of a job", name, func() { w.foreignJob(name) }})
-		}
-	}
 	return list
-}
-
-// foreignJob is a Job of somebody else that has the name which comes next.
-func (w *world) foreignJob(name string) {
-	must(w.create(&batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, Spec: batchv1.JobSpec{Suspend: ptr.To(true)}}))
 }
 
 func (w *world) onJob(j *batchv1.Job) []happening {
@@ -275,35 +323,43 @@ func (w *world) onJob(j *batchv1.Job) []happening {
 	return list
 }
 
-// ofFormerLife tells whether a pod was orphaned by its user in a life of its stream
-// before the present one. No operator may delete it, and none starts beside it.
-func (w *world) ofFormerLife(p *corev1.Pod) bool {
-	if metav1.GetControllerOf(p) != nil || !alive(p) {
-		return false
-	}
-	return slices.ContainsFunc(w.streams(), func(s *v1.Stream) bool {
-		return s.Name == p.Labels[v1.LabelStreamID] && p.CreationTimestamp.Before(&s.CreationTimestamp)
-	})
-}
-
-// heal undoes what keeps streams from running, as somebody does in the end.
-func (w *world) heal() {
-	for _, n := range w.byKind[jobs].names() {
-		if j := get[*batchv1.Job](w.store, jobs, n); w.truth.foreign[j.UID] {
-			w.put(jobs, n, nil)
-		}
-	}
-	for _, p := range w.pods() {
-		if w.ofFormerLife(p) && p.DeletionTimestamp == nil {
-			w.removePod(p, graceOf(p))
-		}
-	}
+// restore puts back what an administrator takes away: there is nothing that a stream could do without it.
+func (w *world) restore() {
 	for _, n := range []string{"std", "big"} {
 		if w.byKind[templates][n] == nil {
 			must(w.create(newTemplate(n)))
 		}
 	}
 	if w.byKind[classes][className] == nil {
-		must(w.create(newClass()))
+		must(w.create(w.newClass()))
 	}
+}
+
+// way is how a stream says what would help it.
+var way = regexp.MustCompile(`kubectl delete (job|cronjob|pod|backfillrequest) (\S+) (?:-n|--namespace) `)
+
+// obey does what a stream that cannot get on says would help it, and tells whether there was anything.
+func (w *world) obey() bool {
+	for _, s := range w.streams() {
+		for _, c := range s.Status.Conditions {
+			said := way.FindStringSubmatch(c.Message)
+			if said == nil || c.Type != v1.ConditionReady && c.Type != v1.ConditionStalled {
+				continue
+			}
+			k := map[string]kind{"job": jobs, "cronjob": crons, "pod": pods, "backfillrequest": requests}[said[1]]
+			o := w.byKind[k][said[2]]
+			if o == nil || o.GetDeletionTimestamp() != nil {
+				continue
+			}
+			w.happen(happening{"user: does as the stream says, deletes " + said[1], said[2], func() {
+				if k == jobs || k == crons {
+					w.foreground(o)
+					return
+				}
+				must(w.remove(o, &client.DeleteOptions{}))
+			}})
+			return true
+		}
+	}
+	return false
 }

@@ -88,11 +88,11 @@ func (w *wiring) setClock(clock *passiveClock) {
 	for _, r := range w.do {
 		switch r := r.(type) {
 		case *stream.Reconciler:
-			r.Clock = clock
+			// What a reconciler remembers is its process's: another one has seen nothing.
+			*r = stream.Reconciler{Client: r.Client, Live: r.Live, Events: r.Events, Clock: clock}
 		case *backfill.Reconciler:
-			r.Clock = clock
+			*r = backfill.Reconciler{Client: r.Client, Live: r.Live, Events: r.Events, Clock: clock}
 		case *backfill.Slots:
-			// Slots remember what they have seen: those of another process have seen nothing.
 			*r = backfill.Slots{Client: r.Client, Live: r.Live, Clock: clock}
 		default:
 			panic("a controller that the model does not know")

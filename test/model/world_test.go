@@ -38,6 +38,12 @@ type world struct {
 	clock *passiveClock
 	ops   []*operator
 	truth truth
+	// maker is the controller of Kubernetes' that creates something at this moment, as the object that it does so for.
+	maker client.Object
+	// honest: the plugin exits 143, and never 0, where a signal cut it short.
+	honest bool
+	// completion is by what the class says that a plugin marks its completion.
+	completion *v1.Completion
 	// past is the cluster some time ago: what a fresh operator may still be shown.
 	past   [kinds]objects
 	pastRV int
@@ -58,8 +64,11 @@ type entry struct {
 	before, after client.Object
 }
 
+// begin is when every world begins.
+var begin = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
 func newWorld(s *stage) *world {
-	s.clock.now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	s.clock.now = begin
 	w := &world{store: newStore(s.clock), stage: s, clock: s.clock, truth: newTruth()}
 	w.wrote = w.written
 	return w
@@ -73,7 +82,7 @@ func (w *world) written(k kind, name string, before, after client.Object) {
 	w.by = nil
 	for _, o := range w.ops {
 		if !o.dead {
-			w.through(o, func() { o.follow(k, name, after) })
+			w.through(o, func() { o.follow(k, name) })
 		}
 	}
 	w.by = by
@@ -88,15 +97,17 @@ func (w *world) through(o *operator, do func()) {
 }
 
 // remember notes the present as what a fresh operator may be shown later.
-func (w *world) remember() { w.past, w.pastRV = w.byKind, w.rv }
+func (w *world) remember() { w.past, w.pastRV = w.cached, w.rv }
 
 // hire starts an operator.
 func (w *world) hire(i int, stale bool) *operator {
-	seen, rv := w.byKind, w.rv
+	seen, rv := w.cached, w.rv
 	if stale && w.pastRV > 0 {
 		seen, rv = w.past, w.pastRV
 	}
-	return newOperator(w.stage.wirings[i], string(rune('A'+i)), w.store, w.clock, seen, rv)
+	o := newOperator(w.stage.wirings[i], string(rune('A'+i)), w.store, w.clock, seen, rv)
+	w.noteLost(o)
+	return o
 }
 
 // happening is something that may happen now.

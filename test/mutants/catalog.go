@@ -2,7 +2,7 @@ package main
 
 // This file is the list of the known bugs: what each does to the user, and to the source.
 
-// catalog is the ten.
+// catalog is all of them.
 var catalog = []mutant{
 	{
 		name: "random child names",
@@ -68,7 +68,7 @@ var catalog = []mutant{
 		name: "success trusted without its pod",
 		harm: "A backfill whose pod was deleted and took SIGTERM with exit code 0 counts as done.",
 		edits: []edit{
-			{"internal/stream/evidence.go", "return slices.ContainsFunc(pods, func(p corev1.Pod) bool {", "return true || slices.ContainsFunc(pods, func(p corev1.Pod) bool {"},
+			{"internal/stream/evidence.go", "(best verdict, why string) {\n", "(best verdict, why string) {\n\tbest = believed\n"},
 		},
 		suites: []suite{stories, model},
 	},
@@ -93,5 +93,98 @@ var catalog = []mutant{
 			{"internal/backfill/line.go", "q.Spec.Completed || q.Status.Phase.Final()", "q.Spec.Completed"},
 		},
 		suites: []suite{model},
+	},
+	{
+		name: "a job that is there is adopted",
+		harm: "Whoever creates a job under the name of the next run has the operator run theirs.",
+		edits: []edit{
+			{
+				"internal/stream/apply.go", "if apierrors.IsAlreadyExists(err) {\n\t\t\tp.taken",
+				`if apierrors.IsAlreadyExists(err) {
+					if there := (&batchv1.Job{}); p.Live.Get(ctx, client.ObjectKeyFromObject(job), there) == nil && ownedBy(there, p.stream.UID) {
+						p.created, p.obstacle = there, nil
+						return nil
+					}
+					p.taken`,
+			},
+		},
+		suites: []suite{model},
+	},
+	{
+		name: "a CronJob is known by its owner",
+		harm: "Whoever creates a CronJob under the stream's name has the operator run what it makes.",
+		edits: []edit{
+			{"internal/stream/cron.go", "case record != nil && cron.UID == record.UID:", "case record != nil && cron.UID == record.UID, ownedBy(cron, w.stream.UID):"},
+			{"internal/stream/cron.go", "return w.cron.Generation == w.stream.Status.CronJob.Generation", "return w.stream.Status.CronJob != nil && w.cron.Generation == w.stream.Status.CronJob.Generation"},
+		},
+		suites: []suite{whole},
+	},
+	{
+		name: "a run with other pods is let run",
+		harm: "Whoever creates a held job under the schedule's name has the operator run other pods than the schedule's.",
+		edits: []edit{
+			{"internal/stream/cron.go", "!jobspec.IsMadeBy(j, w.cron) {", "!jobspec.IsMadeBy(j, w.cron) && len(w.jobs) == 0 {"},
+		},
+		suites: []suite{whole},
+	},
+	{
+		name: "exit code 0 believed without the mark that the class declares",
+		harm: "A backfill that a limit or a probe of its pod cut short counts as done, although its plugin never said so.",
+		edits: []edit{
+			{"internal/stream/evidence.go", "\treturn false\n}\n\n// succeededAt", "\treturn true\n}\n\n// succeededAt"},
+		},
+		suites: []suite{whole},
+	},
+	{
+		name: "exit code 0 believed where the kubelet may have killed",
+		harm: "A backfill that a limit or a probe of its pod cut short counts as done where the class declares no mark.",
+		edits: []edit{
+			{"internal/stream/evidence.go", "len(killers) > 0 {", "len(killers) > 0 && p.Status.Phase == corev1.PodFailed {"},
+		},
+		suites: []suite{whole},
+	},
+	{
+		name: "an ended main container ignored beside one that runs",
+		harm: "A plugin has ended and a container beside it runs on: the stream looks healthy and moves no data, for ever.",
+		edits: []edit{
+			{"internal/stream/evidence.go", "if last == nil || !alive(last) || last.DeletionTimestamp != nil", "if last == nil || alive(last) || last.DeletionTimestamp != nil"},
+		},
+		suites: []suite{whole},
+	},
+	{
+		name: "a pod that failed by itself replaced as disrupted",
+		harm: "A plugin that fails after it has run for long is started again for ever, and nobody is told that it fails.",
+		edits: []edit{
+			{"internal/stream/facts.go", "case w.disturbed(last):\n\t\treturn lifecycle.PodTakenAway", "case w.disturbed(last), !alive(last) && w.ranWell(last):\n\t\treturn lifecycle.PodTakenAway"},
+		},
+		suites: []suite{whole},
+	},
+	{
+		name: "any number of a run believed",
+		harm: "One job with a huge number in its name uses up all numbers of the stream's runs: it never starts again.",
+		edits: []edit{
+			{"internal/stream/ours.go", "if run > w.now.Add(aheadOfClock).Unix() {", "if run > jobspec.MaxRun+w.now.Add(aheadOfClock).Unix() {"},
+		},
+		suites: []suite{whole},
+	},
+	{
+		name: "pods found by their labels only",
+		harm: "Whoever takes the labels off a pod has a second job write beside it.",
+		edits: []edit{
+			{"internal/stream/observe.go", "for i := range named {", "for i := range named[:0] {"},
+			{"internal/stream/departed.go", "for uid, name := range r.departed.of(stream) {", "for uid, name := range map[types.UID]string{} {"},
+		},
+		suites: []suite{model},
+	},
+	{
+		name: "a completion believed that no status knows",
+		harm: "Whoever may update requests has a backfill counted as completed that never ran.",
+		edits: []edit{
+			{
+				"internal/backfill/decide.go", "case signature != \"\":\n\t\treturn w.telling(v1.RequestCancelled, v1.ReasonRequestCancelled,",
+				"case signature != \"\":\n\t\treturn w.telling(v1.RequestCompleted, v1.ReasonRequestCompleted,",
+			},
+		},
+		suites: []suite{whole},
 	},
 }

@@ -1,4 +1,4 @@
-// Mutants switches ten known bugs into the operator, one at a time, and shows that
+// Mutants switches twenty known bugs into the operator, one at a time, and shows that
 // the laws and the stories notice each of them. None of the bugs is in the product's
 // source: each is a small edit, made on a copy that the compiler reads instead.
 // With -rules it switches off each rule of internal/validation, internal/definition

@@ -18,4 +18,12 @@ var (
 		args:  []string{"-rapid.checks=5000", "-rapid.seed=3", "-rapid.nofailfile", "-rapid.shrinktime=1s"},
 		brief: []string{"-rapid.checks=1000"},
 	}
+	// whole is the world of all controllers, where there are schedules, containers beside the main one, limits by which
+	// the kubelet kills, and no webhooks. Here too the seed is fixed.
+	whole = suite{
+		name: "whole", pkg: "./test/model",
+		tests: []string{"TestTheLawsHoldWhateverHappens"},
+		args:  []string{"-model.steps=400000", "-rapid.seed=3", "-rapid.nofailfile", "-rapid.shrinktime=1s"},
+		brief: []string{"-model.steps=50000"},
+	}
 )
