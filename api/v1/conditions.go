@@ -55,6 +55,7 @@ const (
 	ReasonRunSucceeded         Reason = "RunSucceeded"
 	ReasonRunFailed            Reason = "RunFailed"
 	ReasonJobVanished          Reason = "JobVanished"
+	ReasonEndCarriedOut        Reason = "EndCarriedOut"
 	ReasonCompletionUnproven   Reason = "CompletionUnproven"
 	ReasonBackendChanged       Reason = "BackendChanged"
 	ReasonPodStays             Reason = "PodDoesNotEnd"

@@ -88,7 +88,7 @@ var ofStreams = []Explanation{
 	{
 		ReasonBackfillInterrupted, at(warned),
 		"The backfill's pod was deleted or evicted before its work was surely done; it runs again with the same id.",
-		look("If it happens again and again, find out who takes the pods away: a drain, an autoscaler, a preemption."),
+		look("If it happens again and again, find out who takes the pods away: a drain, an autoscaler, a preemption; or see that the plugin writes the mark of completion that its class declares."),
 	},
 	{ReasonInitialRequested, at(told), "The initial backfill is being requested.", nothingToDo},
 	{
@@ -132,6 +132,7 @@ var ofStreams = []Explanation{
 		"The job's main container exited 0, and nothing proves that its work is done: the kubelet may have ended it.",
 		look("Let the StreamClass declare by what the plugin marks its completion (spec.completion), or take the probe or the limit that the message names out of the template; then suspend the stream and resume it."),
 	},
+	{ReasonEndCarriedOut, at(decided), "The job's end is recorded and carried out.", nothingToDo},
 	{ReasonJobVanished, at(decided), "The job was deleted before its end was recorded.", nothingToDo},
 	{ReasonBackendChanged, at(told), "The schedule was set or removed; what runs is stopped before anything else starts.", nothingToDo},
 	{ReasonRestarting, at(told), "The stream starts again by itself after a failure (spec.restart.policy is OnFailure).", nothingToDo},
@@ -169,12 +170,12 @@ var ofStreams = []Explanation{
 	{
 		ReasonRunUnseen, at(stalled),
 		"The CronJob has made a run that does not bear the stream's label; it is not let run.",
-		act("An admission policy or webhook takes the label arcane/stream-id off: let it leave out what bears it."),
+		act("Exclude what bears the label arcane/stream-id from the admission policy or webhook that changes it; then delete the Job that the message names. The next run comes in its time."),
 	},
 	{
 		ReasonUnsettled, at(stalled),
-		"What the API server says and what the operator's cache says have differed for longer than spec.startDeadlineSeconds of the class; nothing is changed meanwhile.",
-		look("The message says what is waited for."),
+		"The operator's cache has differed from the API server for longer than spec.startDeadlineSeconds of the class; the operator changes nothing until they agree.",
+		look("The message says what differs. Look for errors of watches in the operator's log; restart the operator if it lasts."),
 	},
 	{
 		ReasonPodNotRunning, at(stalled),
@@ -191,7 +192,7 @@ var ofStreams = []Explanation{
 		"The stream's pods have ended three times or more in a row, none after running well for spec.restart.healthyAfter.",
 		look("The log of the last pod says why it ended. Suspend the stream to stop that."),
 	},
-	{ReasonNameConflict, at(warned, uninstalled), "An object that is not ours has a name that the stream, or the stream plugin, needs; it is left alone.", act("Rename or delete it.")},
+	{ReasonNameConflict, at(warned, uninstalled), "An object that is not ours has a name that the stream, or the stream plugin, needs; it is left alone.", act("Delete it, or create it again under another name.")},
 	{ReasonRestartRequested, at(told), "A restart was asked for by the annotation streaming.sneaksanddata.com/restartedAt.", nothingToDo},
 	{ReasonJobRefused, at(warned), "The API server refused the job that was built from the template, or a policy changed what the operator needs of it.", act("Correct what it says; it is tried again every minute.")},
 	{ReasonRequestRefused, at(warned), "The API server refused the backfill request that the stream needs.", act("Correct what it says, a quota or a policy for instance; it is tried again every minute.")},

@@ -80,7 +80,7 @@ const (
 	RecordRunFailed Verb = "RecordRunFailed"
 	// ForgetVanished forgets a job that vanished before its end was recorded.
 	ForgetVanished Verb = "ForgetVanished"
-	// Close forgets a backfill whose success has been carried out.
+	// Close forgets a job whose end has been carried out.
 	Close Verb = "Close"
 	// RecordCron records the CronJob that was just created.
 	RecordCron Verb = "RecordCron"

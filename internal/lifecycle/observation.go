@@ -72,7 +72,8 @@ func (o Observation) canonicalJob() Observation {
 	if o.Job == NoJob {
 		o.Mode = v1.ModeStream
 	}
-	// Only the success of what carries all data is doubted, only a backfill's is carried out.
+	// Only the success of what carries all data is doubted, and only a backfill's has a request to
+	// tell. Of a job that is over its mode means nothing.
 	if o.Job == Done || o.Job == Over || o.Job == Interrupted && o.Mode == v1.ModeStream {
 		o.Mode = v1.ModeBackfill
 	}

@@ -80,7 +80,7 @@ var rules = []rule{
 
 	// A job that is gone, and in whose place none starts, is forgotten: a backfill
 	// makes room for others of its class at once.
-	{"close", all(over, nothingStarts), do(Close), keep, v1.ReasonBackfillCompleted, again},
+	{"close", all(over, nothingStarts), do(Close), keep, v1.ReasonEndCarriedOut, again},
 	{"forget-vanished", all(vanished, nothingStarts, not(leaving)), do(LookStopped, ForgetVanished), keep, v1.ReasonJobVanished, again},
 
 	// What runs is left running; nothing new starts.

@@ -150,7 +150,7 @@ func (p *pass) createJob(ctx context.Context, in *jobspec.Input) error {
 			p.taken, in.Run = in.Run, in.Run+1
 			p.obstacle = &obstacle{
 				reason: v1.ReasonNameConflict, after: namesRecheck,
-				detail: fmt.Sprintf("It is job %s; the next name is tried. To end it: kubectl delete job %s -n %s", job.Name, job.Name, job.Namespace),
+				detail: fmt.Sprintf("The next %d names, up to job %s, are taken; further names are tried in %s. To free one: kubectl delete job %s -n %s", namesTried, job.Name, namesRecheck, job.Name, job.Namespace),
 			}
 			continue
 		}
@@ -178,7 +178,7 @@ func (p *pass) checkCreated(ctx context.Context, wanted *batchv1.Job) error {
 	}
 	p.obstacle = &obstacle{
 		reason: v1.ReasonJobRefused,
-		detail: fmt.Sprintf("An admission policy or webhook changed %s of job %s, and the operator cannot do without it. Let it leave out what bears the label %s.",
+		detail: fmt.Sprintf("An admission policy or webhook changed %s of job %s, which the operator needs as it was sent. Exclude what bears the label %s from it.",
 			field, p.created.Name, v1.LabelStreamID),
 	}
 	p.paused.pause(p.key(), p.now.Add(obstacleRecheck), *p.obstacle)

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/lifecycle"
 )
 
 // declares is orders with a class that declares by what its plugin marks a completion.
@@ -301,7 +302,7 @@ func TestOnlyWhatWasTakenAwayIsADisruption(t *testing.T) {
 		})
 	}
 	t.Run("its deadline took it away", func(t *testing.T) {
-		for asked, want := range map[time.Duration]v1.Reason{time.Minute: v1.ReasonStreaming, 30 * time.Second: v1.ReasonDisrupted} {
+		for asked, want := range map[time.Duration]lifecycle.Pod{time.Minute: lifecycle.PodServes, 30 * time.Second: lifecycle.PodTakenAway} {
 			w := &world{main: "main", record: &v1.JobRecord{}, job: &batchv1.Job{ObjectMeta: metav1.ObjectMeta{UID: "job"}}}
 			w.facts.Mode = v1.ModeStream
 			w.job.Spec.ActiveDeadlineSeconds, w.job.Status.StartTime = ptr.To[int64](60), ptr.To(at(0))
@@ -309,8 +310,8 @@ func TestOnlyWhatWasTakenAwayIsADisruption(t *testing.T) {
 				p.Status = corev1.PodStatus{Phase: corev1.PodRunning}
 				deletedAt(int(asked.Seconds()), 30)(p)
 			})
-			if got := w.podState() != 0; got != (want == v1.ReasonDisrupted) {
-				t.Errorf("deleted after %s of 60: taken away: %v", asked, got)
+			if got := w.podState(); got != want {
+				t.Errorf("deleted after %s of 60: %v, want %v", asked, got, want)
 			}
 		}
 	})

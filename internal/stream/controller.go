@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -176,6 +177,12 @@ func (p *pass) lastsTooLong(err error) bool {
 	if !errors.Is(err, errObserveAgain) || since.IsZero() || p.now.Before(since.Add(p.startDeadline())) {
 		return false
 	}
-	p.obstacle = &obstacle{reason: v1.ReasonUnsettled, detail: "It is: " + err.Error() + ".", stalls: true, after: lookAgainAtMost}
+	p.obstacle = &obstacle{reason: v1.ReasonUnsettled, detail: "Still different: " + strings.TrimPrefix(cause(err), ": ") + ".", stalls: true, after: lookAgainAtMost}
 	return true
+}
+
+// cause is what a pass met that has to be repeated, without what says that it has to be.
+func cause(err error) string {
+	_, what, _ := strings.Cut(err.Error(), errObserveAgain.Error())
+	return what
 }

@@ -66,7 +66,7 @@ func (p *pass) outcome(before *v1.StreamStatus) (outcome telemetry.Outcome, aske
 	case lifecycle.Interrupted:
 		return telemetry.Interrupted, asked
 	case lifecycle.Active:
-		if p.decision.Reason == v1.ReasonPodEnded {
+		if p.facts.Pod == lifecycle.PodEnded {
 			return telemetry.Failed, asked // its Job ends as failed, with the exit code's class
 		}
 	default:

@@ -259,7 +259,7 @@ func (w *world) judgePod(j *batchv1.Job, p *corev1.Pod, end *corev1.ContainerSta
 	case gone:
 		return doubted, ""
 	case mark != nil:
-		return unmarked, fmt.Sprintf("Pod %s exited 0, and no line of its termination message is %q, by which StreamClass %s marks that all work is done: something has ended it before.",
+		return unmarked, fmt.Sprintf("Pod %s exited 0 without the line %q in its termination message, which StreamClass %s declares as the mark of completion. Either something ended it early, or the plugin does not write the mark.",
 			p.Name, cmp.Or(mark.TerminationMessage, v1.DefaultTerminationMessage), w.class.Name)
 	}
 	if killers := jobspec.Killers(&p.Spec, w.main); len(killers) > 0 {

@@ -3,7 +3,8 @@ package stream
 // This file says what belongs to a stream. Labels, annotations and owners can be written
 // by others, so none of them proves anything by itself:
 //   - a Job or a CronJob is the stream's by its UID, which only our own create returned
-//     and which stands in the status;
+//     and which stands in the status; a run of the schedule is recorded where its content
+//     is what the recorded CronJob makes;
 //   - what is not recorded is at most what a lost reply left behind. It may be deleted
 //     where its immutable name is derived from the stream's UID and its controller is the
 //     stream; it is never let run;

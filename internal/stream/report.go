@@ -116,7 +116,7 @@ func (p *pass) failureMessage() string {
 		text += " of pod " + f.Pod
 	}
 	if f.Message != "" {
-		text += ": " + f.Message
+		text += ": " + strings.TrimSuffix(f.Message, ".")
 	}
 	return text + "."
 }
@@ -142,6 +142,9 @@ func (p *pass) podEndMessage() string {
 // wayOut says what a failure waits for.
 func (p *pass) wayOut() string {
 	const acknowledge = "Suspend the stream to acknowledge it, then resume it."
+	if p.failureAtHand().Reason == string(v1.ReasonCompletionUnproven) {
+		return "The next attempt would end the same way: mend that first. " + acknowledge
+	}
 	if p.retryTime(p.failureAtHand(), counted(&p.stream.Status)) != nil {
 		return "It starts again by itself."
 	}

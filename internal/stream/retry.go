@@ -78,7 +78,10 @@ func (w *world) failureState() lifecycle.Failure {
 // retryTime is when a failed stream may start again by itself; nil where only its
 // user may start it: the policy, the failure's class or the budget says so.
 func (w *world) retryTime(failure *v1.Failure, r v1.Restarts) *time.Time {
-	if w.class == nil || r.Retries >= w.definition.Restart.MaxRestarts || failure.Reason == string(v1.ReasonCompletionUnproven) {
+	if w.class == nil || r.Retries >= w.definition.Restart.MaxRestarts {
+		return nil
+	}
+	if failure.Reason == string(v1.ReasonCompletionUnproven) {
 		return nil // the next job would end as this one did
 	}
 	due := failure.Time.Time

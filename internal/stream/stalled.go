@@ -124,8 +124,8 @@ func (w *world) runUnseen() *stall {
 		if slices.ContainsFunc(w.jobs, func(j batchv1.Job) bool { return j.UID == ref.UID && w.bearsLabels(&j) }) || w.wakesAt(made.Add(w.startDeadline())) {
 			continue
 		}
-		return &stall{v1.ReasonRunUnseen, fmt.Sprintf("CronJob %s has made job %s, which does not bear the label %s and is not let run. Let admission policies and webhooks leave out what bears it.",
-			w.cron.Name, ref.Name, v1.LabelStreamID)}
+		return &stall{v1.ReasonRunUnseen, fmt.Sprintf("CronJob %s has made job %s, which does not bear the label %s and is not let run. Exclude what bears it from admission policies and webhooks, then delete the job: kubectl delete job %s -n %s",
+			w.cron.Name, ref.Name, v1.LabelStreamID, ref.Name, w.cron.Namespace)}
 	}
 	return nil
 }
@@ -142,7 +142,11 @@ func inTheWay(p *corev1.Pod) string {
 
 // onItsWayOut says since when an object is being deleted, and what keeps it.
 func onItsWayOut(kind string, o metav1.Object) string {
-	text := "being deleted since " + o.GetDeletionTimestamp().UTC().Format(time.RFC3339)
+	since := o.GetDeletionTimestamp().Time
+	if p, ok := o.(*corev1.Pod); ok {
+		since = askedAt(p)
+	}
+	text := "being deleted since " + since.UTC().Format(time.RFC3339)
 	held := holders(o)
 	if len(held) == 0 {
 		return text + "; what it owns has to go first: kubectl describe " + kind + " " + o.GetName() + " -n " + o.GetNamespace()

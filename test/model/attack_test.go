@@ -166,7 +166,7 @@ func (w *world) forgedRuns(s *v1.Stream) []happening {
 
 // barePods only bear labels, of the stream or of its job.
 func (w *world) barePods(s *v1.Stream) []happening {
-	make := func(what string, owners []metav1.OwnerReference) happening {
+	forges := func(what string, owners []metav1.OwnerReference) happening {
 		return happening{"attacker: runs a pod " + what + " of", s.Name, func() {
 			must(w.create(&corev1.Pod{
 				ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("bare-%d", w.uids), Labels: marked(s), OwnerReferences: owners},
@@ -178,7 +178,7 @@ func (w *world) barePods(s *v1.Stream) []happening {
 		}}
 	}
 	set := []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "theirs", UID: types.UID("theirs-uid"), Controller: ptr.To(true)}}
-	return []happening{make("with the labels", nil), make("in a set of their own, with the labels", set)}
+	return []happening{forges("with the labels", nil), forges("in a set of their own, with the labels", set)}
 }
 
 // forgedRequest is the stream's own initial request, said to have ended.
