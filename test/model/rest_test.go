@@ -51,11 +51,19 @@ func (w *world) calm() {
 	}})
 }
 
-// settle goes on until nothing is due, and nothing will be.
+// looks is how often in a row somebody may wake and find nothing to do before the world
+// is at rest: a stream looks again and again after what has lost its labels, and wakes nobody.
+const looks = 200
+
+// settle goes on until nothing is due, and nothing will be, or nothing comes of it.
 func (w *world) settle(operatorsFirst bool) {
-	for range 3000 {
+	before, idle := w.rv, 0
+	for range 5000 {
 		if w.broken != "" {
 			return
+		}
+		if w.rv != before {
+			before, idle = w.rv, 0
 		}
 		may := append(w.cluster(true), going(w.ops[0])...)
 		if operatorsFirst {
@@ -70,7 +78,8 @@ func (w *world) settle(operatorsFirst bool) {
 		if w.obey() {
 			continue
 		}
-		if next, ok := w.next(); ok {
+		if next, ok := w.next(); ok && idle < looks {
+			idle++
 			w.happen(happening{"time passes until", next.String(), func() { w.clock.now = next }})
 			continue
 		}
