@@ -229,7 +229,7 @@ func (w *world) strips(p *corev1.Pod) []happening {
 		patch("the labels of its job", without(batchv1.ControllerUidLabel, batchv1.JobNameLabel)),
 		patch("the labels of its job, and the stream's name,", func(next *corev1.Pod) {
 			without(batchv1.ControllerUidLabel, batchv1.JobNameLabel)(next)
-			next.Labels[v1.LabelStreamID] = "nobody"
+			next.Labels = mapWith(next.Labels, v1.LabelStreamID, "nobody")
 		}),
 		patch("all labels", func(next *corev1.Pod) { next.Labels = nil }),
 	}

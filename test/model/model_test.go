@@ -42,7 +42,14 @@ func newModel(t *rapid.T, s *stage) *model {
 			s.Backfill = &v1.ClassBackfill{MaxConcurrent: ptr.To[int32](1)}
 		}
 	})))
-	must(m.create(newTemplate("std")))
+	std := newTemplate("std")
+	if rapid.Bool().Draw(t, "probed") {
+		toggleProbe(&std.Spec.Spec)
+	}
+	if rapid.Bool().Draw(t, "beside") {
+		toggleBeside(&std.Spec.Spec)
+	}
+	must(m.create(std))
 	must(m.create(newTemplate("big")))
 	m.pick("first", m.creations(names[0]))
 	m.ops = append(m.ops, m.hire(0, false))

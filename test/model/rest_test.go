@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
@@ -125,6 +126,10 @@ func (w *world) judgeEnd() {
 func (w *world) judgeStreamsEnd(s *v1.Stream) {
 	var running []string
 	for _, j := range w.jobs() {
+		// A run that has come waits while a failure does, held.
+		if ref := metav1.GetControllerOf(j); held(j) && s.Spec.Schedule != nil && s.Status.Failure != nil && ref != nil && ref.Kind == "CronJob" {
+			continue
+		}
 		if !finished(j) && w.truth.streamOf[j.UID] == s.UID {
 			running = append(running, fmt.Sprintf("backfilling=%s held=%v", j.Labels[v1.LabelBackfilling], held(j)))
 		}

@@ -252,21 +252,8 @@ func (w *world) onTemplate(name string) []happening {
 			s.Template.Spec.Containers = slices.Clone(s.Template.Spec.Containers)
 			s.Template.Spec.Containers[0].Image = fmt.Sprintf("plugin:%d", w.edits)
 		}),
-		edit("toggles a container beside the main one", func(s *batchv1.JobSpec) {
-			if len(s.Template.Spec.Containers) > 1 {
-				s.Template.Spec.Containers = s.Template.Spec.Containers[:1:1]
-				return
-			}
-			s.Template.Spec.Containers = append(slices.Clone(s.Template.Spec.Containers), corev1.Container{Name: beside, Image: "log"})
-		}),
-		edit("toggles a probe", func(s *batchv1.JobSpec) {
-			s.Template.Spec.Containers = slices.Clone(s.Template.Spec.Containers)
-			if c := &s.Template.Spec.Containers[0]; c.LivenessProbe != nil {
-				c.LivenessProbe = nil
-			} else {
-				c.LivenessProbe = &corev1.Probe{ProbeHandler: corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromInt32(80)}}}
-			}
-		}),
+		edit("toggles a container beside the main one", toggleBeside),
+		edit("toggles a probe", toggleProbe),
 		edit("toggles a deadline", func(s *batchv1.JobSpec) {
 			if s.ActiveDeadlineSeconds != nil {
 				s.ActiveDeadlineSeconds = nil
@@ -277,6 +264,26 @@ func (w *world) onTemplate(name string) []happening {
 		edit("sets a TTL", func(s *batchv1.JobSpec) { s.TTLSecondsAfterFinished = ptr.To[int32](1) }),
 		edit("removes the TTL", func(s *batchv1.JobSpec) { s.TTLSecondsAfterFinished = nil }),
 	}
+}
+
+// toggleBeside adds a container beside the main one, or takes it away.
+func toggleBeside(s *batchv1.JobSpec) {
+	if len(s.Template.Spec.Containers) > 1 {
+		s.Template.Spec.Containers = s.Template.Spec.Containers[:1:1]
+		return
+	}
+	s.Template.Spec.Containers = append(slices.Clone(s.Template.Spec.Containers), corev1.Container{Name: beside, Image: "log"})
+}
+
+// toggleProbe adds something by which the kubelet kills the main container, or takes it away.
+func toggleProbe(s *batchv1.JobSpec) {
+	s.Template.Spec.Containers = slices.Clone(s.Template.Spec.Containers)
+	c := &s.Template.Spec.Containers[0]
+	if c.LivenessProbe != nil {
+		c.LivenessProbe = nil
+		return
+	}
+	c.LivenessProbe = &corev1.Probe{ProbeHandler: corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromInt32(80)}}}
 }
 
 // meddlers list what people do to Jobs and pods by hand, and nodes to pods.
