@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -40,6 +41,19 @@ type Request struct {
 // Result is as much of a created object as shows who it is, and whose it was at first.
 type Result struct {
 	Metadata metav1.ObjectMeta `json:"metadata"`
+	Spec     ResultSpec        `json:"spec"`
+}
+
+// ResultSpec is as much of a created Job or CronJob as shows what its pods run.
+type ResultSpec struct {
+	// Template of a Job's pods.
+	Template corev1.PodTemplateSpec `json:"template"`
+	// JobTemplate of a CronJob.
+	JobTemplate struct {
+		Spec struct {
+			Template corev1.PodTemplateSpec `json:"template"`
+		} `json:"spec"`
+	} `json:"jobTemplate"`
 }
 
 // User is who asked, as whom.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -24,11 +25,13 @@ type origins struct {
 	known bool
 	// operator holds what the operator created, each with its controller at that moment.
 	operator map[types.UID]*metav1.OwnerReference
-	// schedule holds the Jobs that the CronJob controller created, likewise.
+	// schedule holds the Jobs that the CronJob controller created, likewise, and those that
+	// somebody made just as it would, by hand from the CronJob that they name.
 	schedule map[types.UID]*metav1.OwnerReference
 }
 
 func originsOf(h History) origins {
+	crons := map[types.UID]corev1.PodSpec{}
 	all := origins{known: h.Audited, operator: map[types.UID]*metav1.OwnerReference{}, schedule: map[types.UID]*metav1.OwnerReference{}}
 	for _, r := range h.Requests {
 		uid := r.Result.Metadata.UID
@@ -39,8 +42,13 @@ func originsOf(h History) origins {
 		switch {
 		case r.ByOperator():
 			all.operator[uid] = controller
+			crons[uid] = r.Result.Spec.JobTemplate.Spec.Template.Spec
 		case r.As() == CronJobController:
 			all.schedule[uid] = controller
+		case controller != nil && controller.Kind == "CronJob":
+			if made, ok := crons[controller.UID]; ok && equality.Semantic.DeepEqual(made, r.Result.Spec.Template.Spec) {
+				all.schedule[uid] = controller
+			}
 		}
 	}
 	return all

@@ -160,6 +160,18 @@ func TestTheAuditLogTellsWhoseAJobIs(t *testing.T) {
 			c.tape.put(run)
 			c.tape.asked("patch", "jobs", "", "true-run")
 		}}, want: []want{{NotOurs, "no stream has ever had a job of that name"}}},
+		"a run that somebody made from the schedule is released": {at: map[string]func(*cast){"stop": func(c *cast) {
+			cron := &batchv1.CronJob{ObjectMeta: object("cron")}
+			cron.OwnerReferences = c.streaming.OwnerReferences
+			c.tape.byOperator(cron)
+			run := twin(c.streaming, "by-hand")
+			run.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(cron, batchv1.SchemeGroupVersion.WithKind("CronJob"))}
+			run.Spec.Template.Spec = corev1.PodSpec{}
+			run.Spec.Suspend = new(true)
+			c.tape.created(run, "somebody", "kubectl")
+			c.tape.put(run)
+			c.tape.asked("patch", "jobs", "", "by-hand")
+		}}},
 		"foreign pods are deleted": {at: map[string]func(*cast){"stop": func(c *cast) {
 			c.tape.put(aPod("labelled", c.streaming))
 			c.tape.asked("delete", "pods", "", "labelled")

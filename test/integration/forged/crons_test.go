@@ -196,6 +196,22 @@ var _ = Describe("Somebody who may create Jobs and forges a run of a schedule", 
 		})
 	}
 
+	It("just like its own, sees it run: it is a run, at a time that somebody else chose", func(ctx SpecContext) {
+		cron := cronOf(ctx, w, s)
+		same := &batchv1.Job{
+			ObjectMeta: metav1.ObjectMeta{
+				Namespace: w.Namespace, Name: "by-hand", Labels: cron.Spec.JobTemplate.Labels, Annotations: cron.Spec.JobTemplate.Annotations,
+				OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(cron, batchv1.SchemeGroupVersion.WithKind("CronJob"))},
+			},
+			Spec: *cron.Spec.JobTemplate.Spec.DeepCopy(),
+		}
+		Expect(mallory.Create(ctx, same)).To(Succeed())
+		pod := awaitOnePod(ctx, w, "orders")
+		Expect(controls(same, pod)).To(BeTrue())
+		w.Exit(ctx, pod, 0)
+		w.AwaitCondition(ctx, "orders", streamingv1.ConditionLastRunFailed, metav1.ConditionFalse, streamingv1.ReasonRunSucceeded)
+	})
+
 	It("while a true one runs does not follow it", func(ctx SpecContext) {
 		w.RunNow(ctx, "orders", "due")
 		pod := awaitOnePod(ctx, w, "orders")
