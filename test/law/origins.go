@@ -28,13 +28,21 @@ type origins struct {
 	// schedule holds the Jobs that the CronJob controller created, likewise, and those that
 	// somebody made just as it would, by hand from the CronJob that they name.
 	schedule map[types.UID]*metav1.OwnerReference
+	// others holds what anybody else created.
+	others map[types.UID]bool
+	// unanswered are the names, with their namespaces, of the Jobs that the operator asked
+	// for without there being an answer on record: it died meanwhile.
+	unanswered map[types.NamespacedName]bool
 }
 
 func originsOf(h History) origins {
 	crons := map[types.UID]corev1.PodSpec{}
-	all := origins{known: h.Audited, operator: map[types.UID]*metav1.OwnerReference{}, schedule: map[types.UID]*metav1.OwnerReference{}}
+	all := origins{known: h.Audited, operator: map[types.UID]*metav1.OwnerReference{}, schedule: map[types.UID]*metav1.OwnerReference{}, others: map[types.UID]bool{}, unanswered: map[types.NamespacedName]bool{}}
 	for _, r := range h.Requests {
 		uid := r.Result.Metadata.UID
+		if r.Verb == "create" && r.ByOperator() && r.Object.Resource == "jobs" && uid == "" && (r.Response.Code < 400 || r.Response.Code >= 500) {
+			all.unanswered[types.NamespacedName{Namespace: r.Object.Namespace, Name: r.Object.Name}] = true
+		}
 		if r.Verb != "create" || r.Object.Subresource != "" || r.Response.Code != http.StatusCreated || r.Tries() || uid == "" {
 			continue
 		}
@@ -49,6 +57,9 @@ func originsOf(h History) origins {
 			if made, ok := crons[controller.UID]; ok && equality.Semantic.DeepEqual(made, r.Result.Spec.Template.Spec) {
 				all.schedule[uid] = controller
 			}
+		}
+		if !r.ByOperator() {
+			all.others[uid] = true
 		}
 	}
 	return all

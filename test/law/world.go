@@ -188,7 +188,7 @@ func (w *world) applyJob(o *batchv1.Job, gone bool) client.Object {
 	if before == nil && owner != nil {
 		j.claims = owner.UID
 	}
-	if w.origins.known {
+	if w.origins.known && !(w.origins.unanswered[types.NamespacedName{Namespace: o.Namespace, Name: o.Name}] && !w.origins.others[o.UID]) {
 		owner = w.origins.ownerOf(o.UID)
 	}
 	if owner != nil && ofStream(owner) {

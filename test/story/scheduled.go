@@ -91,6 +91,11 @@ func (w *World) RunNow(ctx context.Context, stream, name string) *batchv1.Job {
 	ginkgo.GinkgoHelper()
 	controller := w.As(law.CronJobController, "system:serviceaccounts", "system:serviceaccounts:kube-system")
 	cron := w.cron(ctx, stream)
+	// One that is not recorded is made anew, and its runs go with it.
+	w.Await(ctx, func(g gomega.Gomega) {
+		cron = w.cron(ctx, stream)
+		g.Expect(w.Stream(ctx, stream).Status.CronJob).To(gomega.HaveField("UID", cron.UID))
+	})
 	const minutes = 10_000_000
 	job := &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{
