@@ -42,13 +42,13 @@ func (w *world) attackers() []happening {
 // evil is what somebody would have run in a stream's name.
 func evil(s *v1.Stream) corev1.PodTemplateSpec {
 	return corev1.PodTemplateSpec{
-		ObjectMeta: metav1.ObjectMeta{Labels: marked(s)},
+		ObjectMeta: metav1.ObjectMeta{Labels: labelsOf(s)},
 		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: mainContainer, Image: "evil"}}},
 	}
 }
 
-// marked are the labels that a stream's children bear.
-func marked(s *v1.Stream) map[string]string {
+// labelsOf are the labels that a stream's children bear.
+func labelsOf(s *v1.Stream) map[string]string {
 	return map[string]string{v1.LabelStreamID: s.Name, v1.LabelStreamKind: v1.KindStream, v1.LabelManagedBy: v1.ManagedBy, v1.LabelBackfilling: "true"}
 }
 
@@ -67,7 +67,7 @@ func (w *world) forgeries(s *v1.Stream) []happening {
 		}
 		list = append(list, happening{"attacker: forges " + what, name, func() {
 			j := &batchv1.Job{
-				ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: marked(s), OwnerReferences: ownerOfStream(s), Annotations: w.copied(s)},
+				ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: labelsOf(s), OwnerReferences: ownerOfStream(s), Annotations: w.copied(s)},
 				Spec: batchv1.JobSpec{
 					Suspend: ptr.To(true), Parallelism: ptr.To[int32](1), Completions: ptr.To[int32](1),
 					PodReplacementPolicy: ptr.To(batchv1.Failed), Template: evil(s),
@@ -116,10 +116,10 @@ func (w *world) forgedCron(s *v1.Stream) []happening {
 	}
 	forge := func(what string, owners []metav1.OwnerReference) happening {
 		return happening{"attacker: forges a cronjob " + what, name, func() {
-			c := &batchv1.CronJob{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: marked(s), OwnerReferences: owners}}
+			c := &batchv1.CronJob{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: labelsOf(s), OwnerReferences: owners}}
 			c.Spec = batchv1.CronJobSpec{
 				Schedule: "* * * * *", SuccessfulJobsHistoryLimit: ptr.To[int32](1), FailedJobsHistoryLimit: ptr.To[int32](1),
-				JobTemplate: batchv1.JobTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: marked(s)}, Spec: batchv1.JobSpec{Suspend: ptr.To(true), Template: evil(s)}},
+				JobTemplate: batchv1.JobTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labelsOf(s)}, Spec: batchv1.JobSpec{Suspend: ptr.To(true), Template: evil(s)}},
 			}
 			must(w.create(c))
 		}}
@@ -169,7 +169,7 @@ func (w *world) barePods(s *v1.Stream) []happening {
 	forges := func(what string, owners []metav1.OwnerReference) happening {
 		return happening{"attacker: runs a pod " + what + " of", s.Name, func() {
 			must(w.create(&corev1.Pod{
-				ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("bare-%d", w.uids), Labels: marked(s), OwnerReferences: owners},
+				ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("bare-%d", w.uids), Labels: labelsOf(s), OwnerReferences: owners},
 				Spec:       corev1.PodSpec{NodeName: "node", Containers: evil(s).Spec.Containers},
 				Status: corev1.PodStatus{Phase: corev1.PodRunning, ContainerStatuses: []corev1.ContainerStatus{
 					{Name: mainContainer, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(w.clock.Now())}}},

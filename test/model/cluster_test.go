@@ -348,6 +348,10 @@ func (w *world) kubelet(p *corev1.Pod, fair bool) []happening {
 	if stateOf(p, mainContainer).Terminated != nil {
 		return list
 	}
+	if !fair && p.Status.Phase == corev1.PodRunning && len(jobspec.Killers(&p.Spec, mainContainer)) > 0 {
+		// The first, because what is listed first is drawn the most often.
+		list = slices.Insert(list, 0, happening{"node: kills without a trace pod", p.Name, func() { w.kill(p) }})
+	}
 	ends := func(what string, code int32, earned bool) {
 		list = append(list, happening{what, p.Name, func() { w.endPod(p, code, earned) }})
 	}
@@ -376,9 +380,6 @@ func (w *world) kubelet(p *corev1.Pod, fair bool) []happening {
 	ends("plugin: is hopeless, pod", exitHopeless, false)
 	if !backfills {
 		ends("plugin: exit 0 of pod", 0, false)
-	}
-	if len(jobspec.Killers(&p.Spec, mainContainer)) > 0 {
-		list = append(list, happening{"node: kills without a trace pod", p.Name, func() { w.kill(p) }})
 	}
 	return list
 }

@@ -122,6 +122,14 @@ var stories = []struct {
 			t.hold = false
 		}, isStreaming},
 	}, "orders=Running(backfilling=false held=false)" + initial},
+	{"22 the kubelet kills the backfill without a trace, and the mark is missing", []scene{
+		{func(t *tale) { t.hold = true; probed(t); marked(t); born()(t) }, backfills},
+		{func(t *tale) { t.kill(t.pods()[0]); t.hold = false }, isStreaming},
+	}, "orders=Running(backfilling=false held=false)" + initial},
+	{"22 the kubelet may have killed the backfill, and no mark is declared", []scene{
+		{func(t *tale) { t.hold = true; probed(t); born()(t) }, backfills},
+		{func(t *tale) { t.kill(t.pods()[0]) }, is(v1.StreamFailed)},
+	}, "orders=Failed orders-initial=Failed"},
 	{"23 jobs vanish a second after their end", []scene{
 		{func(t *tale) {
 			change(t.store, get[*v1.StreamingJobTemplate](t.store, templates, "std"), func(x *v1.StreamingJobTemplate) {
@@ -165,6 +173,22 @@ var stories = []struct {
 			must(t.create(newStream(names[1])))
 		}, func(t *tale) bool { return ended(t) && isStream(names[1], v1.StreamRunning)(t) }},
 	}, "orders=Running(backfilling=false held=false) payments=Running(backfilling=false held=false)" + initial + " payments-initial=Completed"},
+}
+
+// probed is a template by which the kubelet may kill the main container.
+func probed(t *tale) {
+	change(t.store, get[*v1.StreamingJobTemplate](t.store, templates, "std"), func(x *v1.StreamingJobTemplate) {
+		toggleProbe(&x.Spec.Spec)
+		x.Generation++
+	})
+}
+
+// marked is a class that declares by what its plugin marks a completion.
+func marked(t *tale) {
+	change(t.store, get[*v1.StreamClass](t.store, classes, className), func(c *v1.StreamClass) {
+		c.Spec.Completion = t.marks()
+		c.Generation++
+	})
 }
 
 func scheduled(s *v1.Stream) { s.Spec.Schedule = ptr.To("*/5 * * * *") }

@@ -133,7 +133,7 @@ var catalog = []mutant{
 		edits: []edit{
 			{"internal/stream/evidence.go", "\treturn false\n}\n\n// succeededAt", "\treturn true\n}\n\n// succeededAt"},
 		},
-		suites: []suite{whole},
+		suites: []suite{tales, whole},
 	},
 	{
 		name: "exit code 0 believed where the kubelet may have killed",
@@ -141,7 +141,7 @@ var catalog = []mutant{
 		edits: []edit{
 			{"internal/stream/evidence.go", "len(killers) > 0 {", "len(killers) > 0 && p.Status.Phase == corev1.PodFailed {"},
 		},
-		suites: []suite{whole},
+		suites: []suite{tales, whole},
 	},
 	{
 		name: "an ended main container ignored beside one that runs",

@@ -26,4 +26,6 @@ var (
 		args:  []string{"-model.steps=400000", "-rapid.seed=3", "-rapid.nofailfile", "-rapid.shrinktime=1s"},
 		brief: []string{"-model.steps=50000"},
 	}
+	// tales are the stories of that world, without any chance.
+	tales = suite{name: "tales", pkg: "./test/model", tests: []string{"TestStoriesWithAWatchThatFails"}}
 )
