@@ -188,7 +188,9 @@ func (w *world) applyJob(o *batchv1.Job, gone bool) client.Object {
 	if before == nil && owner != nil {
 		j.claims = owner.UID
 	}
-	if w.origins.known && !(w.origins.unanswered[types.NamespacedName{Namespace: o.Namespace, Name: o.Name}] && !w.origins.others[o.UID]) {
+	// Of a creation that nobody answered the log holds no UID: where nobody else created it, it is the operator's.
+	asked := w.origins.unanswered[types.NamespacedName{Namespace: o.Namespace, Name: o.Name}] && !w.origins.others[o.UID]
+	if w.origins.known && !asked {
 		owner = w.origins.ownerOf(o.UID)
 	}
 	if owner != nil && ofStream(owner) {
