@@ -46,6 +46,8 @@ type Result struct {
 
 // ResultSpec is as much of a created Job or CronJob as shows what its pods run.
 type ResultSpec struct {
+	// Suspend tells whether a Job is created held.
+	Suspend *bool `json:"suspend"`
 	// Template of a Job's pods.
 	Template corev1.PodTemplateSpec `json:"template"`
 	// JobTemplate of a CronJob.

@@ -54,7 +54,8 @@ func originsOf(h History) origins {
 		case r.As() == CronJobController:
 			all.schedule[uid] = controller
 		case controller != nil && controller.Kind == "CronJob":
-			if made, ok := crons[controller.UID]; ok && equality.Semantic.DeepEqual(made, r.Result.Spec.Template.Spec) {
+			held := r.Result.Spec.Suspend != nil && *r.Result.Spec.Suspend
+			if made, ok := crons[controller.UID]; ok && held && equality.Semantic.DeepEqual(made, r.Result.Spec.Template.Spec) {
 				all.schedule[uid] = controller
 			}
 		}
