@@ -17,10 +17,14 @@ import (
 
 // created notes in the audit log that a user created an object.
 func (t *tape) created(o client.Object, user, agent string) {
+	result := Result{Metadata: metav1.ObjectMeta{UID: o.GetUID(), OwnerReferences: o.GetOwnerReferences()}}
+	if j, ok := o.(*batchv1.Job); ok {
+		result.Spec.Suspend = j.Spec.Suspend
+	}
 	t.requests = append(t.requests, Request{
 		Verb: "create", UserAgent: agent, Impersonated: User{Name: user}, Response: Response{Code: 201},
 		Object: ObjectRef{Resource: "jobs", Name: o.GetName(), Namespace: o.GetNamespace()},
-		Result: Result{Metadata: metav1.ObjectMeta{UID: o.GetUID(), OwnerReferences: o.GetOwnerReferences()}},
+		Result: result,
 	})
 }
 
@@ -172,6 +176,17 @@ func TestTheAuditLogTellsWhoseAJobIs(t *testing.T) {
 			c.tape.put(run)
 			c.tape.asked("patch", "jobs", "", "by-hand")
 		}}},
+		"a run that somebody made from the schedule, and not held, is released": {at: map[string]func(*cast){"stop": func(c *cast) {
+			cron := &batchv1.CronJob{ObjectMeta: object("cron")}
+			cron.OwnerReferences = c.streaming.OwnerReferences
+			c.tape.byOperator(cron)
+			run := twin(c.streaming, "by-hand")
+			run.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(cron, batchv1.SchemeGroupVersion.WithKind("CronJob"))}
+			run.Spec.Template.Spec, run.Spec.Suspend = corev1.PodSpec{}, new(false)
+			c.tape.created(run, "somebody", "kubectl")
+			c.tape.put(run)
+			c.tape.asked("patch", "jobs", "", "by-hand")
+		}}, want: []want{{NotOurs, "no stream has ever had a job of that name"}}},
 		"foreign pods are deleted": {at: map[string]func(*cast){"stop": func(c *cast) {
 			c.tape.put(aPod("labelled", c.streaming))
 			c.tape.asked("delete", "pods", "", "labelled")
