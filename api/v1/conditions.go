@@ -70,6 +70,8 @@ const (
 	ReasonNameConflict         Reason = "NameConflict"
 	ReasonRestartRequested     Reason = "RestartRequested"
 	ReasonJobRefused           Reason = "JobRefused"
+	ReasonJobAltered           Reason = "JobAltered"
+	ReasonRunDiscarded         Reason = "RunDiscarded"
 	ReasonRequestRefused       Reason = "RequestRefused"
 	ReasonAccepted             Reason = "Accepted"
 	ReasonChangeWaits          Reason = "ChangeWaitsForBackfill"

@@ -46,7 +46,8 @@ const (
 	OutcomeEnded Outcome = "Ended"
 )
 
-// JobRecord is the job that was started last and whose end has not yet been carried out.
+// JobRecord is the job that was started last, until nothing of its end is left to carry out. What decides about its
+// end is recorded with it: class, template and the Job itself may be changed while it runs.
 type JobRecord struct {
 	// Name of the Job.
 	Name string `json:"name"`
@@ -65,6 +66,13 @@ type JobRecord struct {
 	// ConfigurationHash of the inputs that the job was built from.
 	// +optional
 	ConfigurationHash string `json:"configurationHash,omitempty"`
+	// MainContainer is the container whose exit code decides, as the job was built.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	MainContainer string `json:"mainContainer,omitempty"`
+	// Completion is what the class declared as the mark of completion when the job was recorded.
+	// +optional
+	Completion *Completion `json:"completion,omitempty"`
 	// StartTime is when the job was recorded.
 	// +optional
 	StartTime *metav1.Time `json:"startTime,omitempty"`
@@ -93,6 +101,9 @@ type CronJobRecord struct {
 	// Applied is a hash of what the operator sent in that write.
 	// +optional
 	Applied string `json:"applied,omitempty"`
+	// ConfigurationHash of the inputs that the CronJob was built from.
+	// +optional
+	ConfigurationHash string `json:"configurationHash,omitempty"`
 }
 
 // EndedPod is how the main container of a pod ended, noted before the pod was deleted.

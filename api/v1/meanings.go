@@ -194,6 +194,16 @@ var ofStreams = []Explanation{
 	},
 	{ReasonNameConflict, at(warned, uninstalled), "An object that is not ours has a name that the stream, or the stream plugin, needs; it is left alone.", act("Delete it, or create it again under another name.")},
 	{ReasonRestartRequested, at(told), "A restart was asked for by the annotation streaming.sneaksanddata.com/restartedAt.", nothingToDo},
+	{
+		ReasonJobAltered, at(warned),
+		"Somebody changed the running job so that it may run two pods at a time; it is stopped, and another one starts.",
+		look("Find out who changes Jobs that bear the stream's label, a policy or an autoscaler, and exclude them from it."),
+	},
+	{
+		ReasonRunDiscarded, at(lastRunFailed),
+		"A run of the schedule was not the job that the CronJob makes, and was discarded before it wrote anything.",
+		look("The message names the field. Exclude what bears the stream's label from the policy or webhook that changes it; the next run comes in its time."),
+	},
 	{ReasonJobRefused, at(warned), "The API server refused the job that was built from the template, or a policy changed what the operator needs of it.", act("Correct what it says; it is tried again every minute.")},
 	{ReasonRequestRefused, at(warned), "The API server refused the backfill request that the stream needs.", act("Correct what it says, a quota or a policy for instance; it is tried again every minute.")},
 	{ReasonAccepted, at(accepted), "The definition can be turned into a job.", nothingToDo},

@@ -74,7 +74,7 @@ func (w *world) next() decision {
 		return w.ending()
 	case orphaned(w.stream, q):
 		return decision{} // the garbage collector is about to take it
-	case w.stream != nil && matches(w.stream, q) && ownerOf(q) == "":
+	case w.stream != nil && backlog.Matches(w.stream, q) && backlog.OwnerOf(q) == "":
 		return decision{does: own}
 	case w.stream != nil && (q.Status.Phase == v1.RequestRunning || q.Status.Phase == v1.RequestFailed):
 		return decision{} // told by the stream, which runs the job

@@ -14,19 +14,13 @@ import (
 	"github.com/arcane-streaming/arcane-operator/internal/backlog"
 )
 
-// ended tells whether a request will never be served again: completed by a job,
-// cancelled by its user, or on its way out.
-func ended(q *v1.BackfillRequest) bool {
-	return q.DeletionTimestamp != nil || q.Spec.Completed || q.Status.Phase.Final()
-}
-
 // blocked is why no request for this stream, or not this one, can be served now;
 // empty where it can.
 func blocked(s *v1.Stream, q *v1.BackfillRequest) v1.Reason {
 	switch {
 	case s == nil:
 		return v1.ReasonStreamNotFound
-	case !matches(s, q):
+	case !backlog.Matches(s, q):
 		return v1.ReasonClassMismatch
 	case s.Spec.Suspended:
 		return v1.ReasonStreamSuspended
@@ -39,29 +33,13 @@ func blocked(s *v1.Stream, q *v1.BackfillRequest) v1.Reason {
 	}
 }
 
-// ownerOf is the UID of the Stream that owns a request; empty where none does.
-func ownerOf(q *v1.BackfillRequest) types.UID {
-	for _, ref := range q.OwnerReferences {
-		if ref.Kind == v1.KindStream && ref.APIVersion == v1.GroupVersion.String() {
-			return ref.UID
-		}
-	}
-	return ""
-}
-
 // orphaned tells whether a request is deleted because its stream is: also where
 // another stream has taken the name since. It is not that one's.
 func orphaned(s *v1.Stream, q *v1.BackfillRequest) bool {
-	if s != nil && s.DeletionTimestamp != nil {
-		return true
+	if s == nil {
+		return backlog.OwnerOf(q) != ""
 	}
-	owner := ownerOf(q)
-	return owner != "" && (s == nil || owner != s.UID)
-}
-
-// matches tells whether a request is for this stream's class: it may leave the class out.
-func matches(s *v1.Stream, q *v1.BackfillRequest) bool {
-	return q.Spec.StreamClass == "" || q.Spec.StreamClass == s.Spec.StreamClass
+	return s.DeletionTimestamp != nil || backlog.IsOfAnother(s, q)
 }
 
 // limit is how many backfills of a class may run at once; unlimited without one.
@@ -89,10 +67,9 @@ func occupies(s *v1.Stream) bool {
 	return backfilling(s) && s.Status.Job.Outcome == ""
 }
 
-// waiting tells whether a request stands in its stream's line. One of the
-// operator's own that the stream does not know is about to be recorded by it, or deleted.
+// waiting tells whether a request stands in its stream's line.
 func waiting(s *v1.Stream, q *v1.BackfillRequest) bool {
-	return !ended(q) && !orphaned(s, q) && matches(s, q) && !backlog.Unrecorded(s, q)
+	return s.DeletionTimestamp == nil && backlog.Waits(s, q)
 }
 
 // isNext tells whether no other request comes before this one: the one whose job

@@ -162,7 +162,7 @@ func requestsFor(ctx context.Context, c client.Reader, namespace, streamID strin
 }
 
 func (r *Reconciler) readProblem(ctx context.Context, w *world) error {
-	if ended(w.request) || orphaned(w.stream, w.request) || blocked(w.stream, w.request) != "" {
+	if backlog.Ended(w.request) || orphaned(w.stream, w.request) || blocked(w.stream, w.request) != "" {
 		return nil
 	}
 	var err error

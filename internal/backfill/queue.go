@@ -55,7 +55,7 @@ func (q *queue) occupied() map[types.UID]bool {
 	}
 	for i := range q.requests {
 		r := &q.requests[i]
-		if s := q.streamOf(r); s != nil && !ended(r) && holds(r.Status.Phase) {
+		if s := q.streamOf(r); s != nil && !backlog.Ended(r) && holds(r.Status.Phase) {
 			occupied[s.UID] = true
 		}
 	}
@@ -81,7 +81,7 @@ func (q *queue) claims(s *v1.Stream, r *v1.BackfillRequest) bool {
 	if !occupies(s) || holds(r.Status.Phase) {
 		return false
 	}
-	return recorded(s, r) || backlog.ComesFirst(s, r) && !slices.ContainsFunc(q.requests, func(o v1.BackfillRequest) bool { return recorded(s, &o) && !ended(&o) })
+	return recorded(s, r) || backlog.ComesFirst(s, r) && !slices.ContainsFunc(q.requests, func(o v1.BackfillRequest) bool { return recorded(s, &o) && !backlog.Ended(&o) })
 }
 
 // candidates are the requests that may be granted a slot, in the order in which

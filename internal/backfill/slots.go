@@ -96,7 +96,7 @@ func (s *Slots) look(ctx context.Context, q *queue) error {
 	if err := s.Live.List(ctx, &requests, client.MatchingFields{"spec.completed": "false"}); err != nil {
 		return fmt.Errorf("look at the open requests: %w", err)
 	}
-	requests.Items = slices.DeleteFunc(requests.Items, func(r v1.BackfillRequest) bool { return ended(&r) })
+	requests.Items = slices.DeleteFunc(requests.Items, func(r v1.BackfillRequest) bool { return backlog.Ended(&r) })
 	var streams v1.StreamList
 	if err := s.Live.List(ctx, &streams, client.MatchingFields{"spec.streamClass": q.class.Name}); err != nil {
 		return fmt.Errorf("look at the streams of the class: %w", err)

@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/backlog"
 )
 
 // The indexes by which the cache finds what belongs together.
@@ -42,7 +43,7 @@ var indexed = []struct {
 }{
 	{&v1.BackfillRequest{}, byStreamID, ofRequests(func(q *v1.BackfillRequest) []string { return []string{q.Spec.StreamID} })},
 	{&v1.BackfillRequest{}, byOpen, ofRequests(func(q *v1.BackfillRequest) []string {
-		if ended(q) {
+		if backlog.Ended(q) {
 			return nil
 		}
 		return []string{"true"}
@@ -50,7 +51,7 @@ var indexed = []struct {
 	{&v1.BackfillRequest{}, byTemplate, ofRequests(func(q *v1.BackfillRequest) []string {
 		ref := q.Spec.JobTemplateRef
 		switch {
-		case ref == nil || ended(q):
+		case ref == nil || backlog.Ended(q):
 			return nil
 		case ref.Namespace == "":
 			return []string{q.Namespace + "/" + ref.Name}
@@ -205,7 +206,7 @@ func requestChanged() predicate.Predicate {
 // requestEnded lets pass the end of a request, and its deletion.
 func requestEnded() predicate.Predicate {
 	p := onUpdate(func(before, after *v1.BackfillRequest) bool {
-		return !ended(before) && ended(after) || !before.Status.Phase.Final() && after.Status.Phase.Final()
+		return !backlog.Ended(before) && backlog.Ended(after) || !before.Status.Phase.Final() && after.Status.Phase.Final()
 	})
 	p.CreateFunc = func(event.CreateEvent) bool { return false }
 	return p
@@ -214,7 +215,7 @@ func requestEnded() predicate.Predicate {
 // slotsMoved lets pass what can free a slot or make a request want one.
 func slotsMoved() predicate.Predicate {
 	return onUpdate(func(before, after *v1.BackfillRequest) bool {
-		return ended(before) != ended(after) || holds(before.Status.Phase) != holds(after.Status.Phase) ||
+		return backlog.Ended(before) != backlog.Ended(after) || holds(before.Status.Phase) != holds(after.Status.Phase) ||
 			before.Generation != after.Generation || reasonOf(before) != reasonOf(after)
 	})
 }

@@ -27,6 +27,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/backlog"
 )
 
 // fate is what becomes of a write.
@@ -268,7 +269,7 @@ func (c *cluster) ending() string {
 			reason = ready.Reason
 		}
 		owned := ""
-		if ownerOf(&q) != "" {
+		if backlog.OwnerOf(&q) != "" {
 			owned = " owned"
 		}
 		all = append(all, fmt.Sprintf("%s=%s/%s%s", q.Name, q.Status.Phase, reason, owned))

@@ -83,21 +83,50 @@ func DigestOfCron(built *batchv1.CronJob) string {
 	return definition.Digest(b)
 }
 
-// IsMadeBy tells whether a held Job is what the CronJob makes: one writer, with the very
-// pods of its template. What the Job controller adds to a Job's pods is left out.
-func IsMadeBy(j *batchv1.Job, cron *batchv1.CronJob) bool {
+// Differs is the field in which a held Job is not what the CronJob makes: one writer, with
+// the very pods of its template. Empty where there is none. What the Job controller adds
+// to a Job's pods is left out.
+func Differs(j *batchv1.Job, cron *batchv1.CronJob) string {
 	is, made := &j.Spec, &cron.Spec.JobTemplate.Spec
+	if field := NotOneWriter(is); field != "" {
+		return field
+	}
 	for key, value := range made.Template.Labels {
 		if is.Template.Labels[key] != value {
-			return false
+			return "the label " + key + " of its pods"
 		}
 	}
-	return OneWriter(is) &&
-		equality.Semantic.DeepEqual(is.Template.Spec, made.Template.Spec) &&
-		equality.Semantic.DeepEqual(is.Template.Annotations, made.Template.Annotations) &&
-		equality.Semantic.DeepEqual(is.PodFailurePolicy, made.PodFailurePolicy) &&
-		ptr.Equal(is.ActiveDeadlineSeconds, made.ActiveDeadlineSeconds) &&
-		(made.BackoffLimit == nil || ptr.Equal(is.BackoffLimit, made.BackoffLimit))
+	switch {
+	case !equality.Semantic.DeepEqual(is.Template.Spec, made.Template.Spec):
+		return "spec.template.spec"
+	case !equality.Semantic.DeepEqual(is.Template.Annotations, made.Template.Annotations):
+		return "spec.template.metadata.annotations"
+	case !equality.Semantic.DeepEqual(is.PodFailurePolicy, made.PodFailurePolicy):
+		return "spec.podFailurePolicy"
+	case !ptr.Equal(is.ActiveDeadlineSeconds, made.ActiveDeadlineSeconds):
+		return "spec.activeDeadlineSeconds"
+	case made.BackoffLimit != nil && !ptr.Equal(is.BackoffLimit, made.BackoffLimit):
+		return "spec.backoffLimit"
+	}
+	return ""
+}
+
+// AlteredCron is the field in which a CronJob that was stored would make other Jobs than
+// the one that was sent, of those that the lifecycle rests on. Empty where there is none.
+func AlteredCron(there, sent *batchv1.CronJob) string {
+	is, made := &there.Spec.JobTemplate, &sent.Spec.JobTemplate
+	for _, key := range []string{v1.LabelStreamID, v1.LabelStreamKind} {
+		if there.Labels[key] != sent.Labels[key] {
+			return "the label " + key
+		}
+	}
+	if field := alteredJob(&is.ObjectMeta, &is.Spec, &made.ObjectMeta, &made.Spec); field != "" {
+		return field + " of its jobTemplate"
+	}
+	if !ownedAlike(there, sent) {
+		return "the controller in metadata.ownerReferences"
+	}
+	return ""
 }
 
 // fromJob is a variable whose value the pod reads off the Job that it was made for.

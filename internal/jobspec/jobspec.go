@@ -6,6 +6,7 @@ package jobspec
 
 import (
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -72,34 +73,82 @@ func hold(spec *batchv1.JobSpec) {
 	spec.TTLSecondsAfterFinished = nil
 }
 
-// OneWriter tells whether a Job is still as hold made it in what keeps its pods from
-// being two at a time, or from vanishing before their end is recorded.
-func OneWriter(spec *batchv1.JobSpec) bool {
-	return ptr.Deref(spec.Parallelism, 0) == 1 && ptr.Deref(spec.Completions, 0) == 1 &&
-		ptr.Deref(spec.PodReplacementPolicy, "") == batchv1.Failed && spec.TTLSecondsAfterFinished == nil
+// NotOneWriter is the field in which a Job is not as hold made it, of those that keep its
+// pods from being two at a time, and their ends from being lost. Empty where there is none.
+func NotOneWriter(spec *batchv1.JobSpec) string {
+	switch {
+	case ptr.Deref(spec.Parallelism, 0) != 1:
+		return "spec.parallelism"
+	case ptr.Deref(spec.Completions, 0) != 1:
+		return "spec.completions"
+	case ptr.Deref(spec.PodReplacementPolicy, "") != batchv1.Failed:
+		return "spec.podReplacementPolicy"
+	case spec.TTLSecondsAfterFinished != nil:
+		return "spec.ttlSecondsAfterFinished"
+	case ptr.Deref(spec.ManagedBy, batchv1.JobControllerName) != batchv1.JobControllerName:
+		return "spec.managedBy"
+	}
+	return ""
+}
+
+// IsOneWriter tells whether a Job still makes one pod at a time, however it was changed.
+func IsOneWriter(spec *batchv1.JobSpec) bool {
+	return ptr.Deref(spec.Parallelism, 0) <= 1 && ptr.Deref(spec.PodReplacementPolicy, "") == batchv1.Failed
 }
 
 // Altered is the field in which a Job that was stored differs from the one that was sent,
 // of those that the lifecycle rests on: a policy may have changed it on its way. Empty
 // where there is none.
 func Altered(there, sent *batchv1.Job) string {
+	if field := alteredJob(&there.ObjectMeta, &there.Spec, &sent.ObjectMeta, &sent.Spec); field != "" {
+		return field
+	}
+	if !ownedAlike(there, sent) {
+		return "the controller in metadata.ownerReferences"
+	}
+	return ""
+}
+
+// ownedAlike tells whether what was stored has the controller with which it was sent.
+func ownedAlike(there, sent metav1.Object) bool {
+	is, want := metav1.GetControllerOf(there), metav1.GetControllerOf(sent)
+	return is != nil && is.UID == want.UID && is.Kind == want.Kind
+}
+
+// alteredJob is Altered for what a CronJob's template holds as well.
+func alteredJob(there *metav1.ObjectMeta, is *batchv1.JobSpec, sent *metav1.ObjectMeta, was *batchv1.JobSpec) string {
 	for _, key := range []string{v1.LabelStreamID, v1.LabelStreamKind} {
-		if there.Labels[key] != sent.Labels[key] || there.Spec.Template.Labels[key] != sent.Labels[key] {
+		if there.Labels[key] != sent.Labels[key] || is.Template.Labels[key] != was.Template.Labels[key] {
 			return "the label " + key
 		}
 	}
-	by := metav1.GetControllerOf(there)
-	switch {
-	case by == nil || by.UID != sent.OwnerReferences[0].UID:
-		return "the controller in metadata.ownerReferences"
-	case !ptr.Deref(there.Spec.Suspend, false):
+	if !ptr.Deref(is.Suspend, false) {
 		return "spec.suspend"
-	case ptr.Deref(there.Spec.Parallelism, 0) != 1:
-		return "spec.parallelism"
-	case ptr.Deref(there.Spec.Completions, 0) != 1:
-		return "spec.completions"
-	case ptr.Deref(there.Spec.PodReplacementPolicy, "") != batchv1.Failed:
-		return "spec.podReplacementPolicy"
+	}
+	if field := NotOneWriter(is); field != "" {
+		return field
+	}
+	if is.PodFailurePolicy == nil {
+		return "spec.podFailurePolicy"
+	}
+	return alteredPod(&is.Template.Spec, &was.Template.Spec)
+}
+
+// alteredPod is Altered for the pods. What is added to them is its author's business, but
+// for what would hide an exit code.
+func alteredPod(is, was *corev1.PodSpec) string {
+	if is.RestartPolicy != was.RestartPolicy {
+		return "spec.template.spec.restartPolicy"
+	}
+	for i := range was.Containers {
+		name := was.Containers[i].Name
+		at := slices.IndexFunc(is.Containers, func(c corev1.Container) bool { return c.Name == name })
+		switch {
+		case at < 0:
+			return "the container " + name
+		case is.Containers[at].RestartPolicy != nil || len(is.Containers[at].RestartPolicyRules) > 0:
+			return "the restartPolicy of container " + name
+		}
 	}
 	return ""
 }

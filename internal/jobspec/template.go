@@ -138,6 +138,7 @@ func podFaults(pod *corev1.PodSpec, class *v1.StreamClass) []Fault {
 			fmt.Sprintf("must be Never, not %s: a podFailurePolicy needs it; set it to Never or remove it", pod.RestartPolicy),
 		})
 	}
+	all = append(all, restartFaults(pod)...)
 	if len(pod.EphemeralContainers) > 0 {
 		all = append(all, Fault{podField + ".ephemeralContainers", "must not be set in a template; remove it"})
 	}
@@ -156,6 +157,27 @@ func podFaults(pod *corev1.PodSpec, class *v1.StreamClass) []Fault {
 		fmt.Sprintf("must hold a container named %s, the main one of StreamClass %s, and holds %s; rename one, or change the class's spec.containerName",
 			class.Spec.ContainerName, class.Name, strings.Join(names, ", ")),
 	})
+}
+
+// restartFaults finds containers that the kubelet would restart in place. An init
+// container that it restarts is a sidecar, whose exit code nobody asks for.
+func restartFaults(pod *corev1.PodSpec) []Fault {
+	var all []Fault
+	for _, group := range []struct {
+		field string
+		list  []corev1.Container
+	}{{"initContainers", pod.InitContainers}, {"containers", pod.Containers}} {
+		for i := range group.list {
+			c, field := &group.list[i], fmt.Sprintf("%s.%s[%d]", podField, group.field, i)
+			if c.RestartPolicy != nil && group.field == "containers" {
+				all = append(all, Fault{field + ".restartPolicy", "must not be set: the exit code of a container that is restarted in place is lost; remove it"})
+			}
+			if len(c.RestartPolicyRules) > 0 {
+				all = append(all, Fault{field + ".restartPolicyRules", "must not be set: the exit code of a container that is restarted in place is lost; remove them"})
+			}
+		}
+	}
+	return all
 }
 
 // environmentFaults finds variables that would pass for the operator's.

@@ -154,6 +154,7 @@ func happenings(o Observation) []Observation {
 	add(active && backfill, func(n *Observation) { n.Wanted = false })
 	add(active && backfill, func(n *Observation) { n.Inputs = ChangeWaits })
 	add(active, func(n *Observation) { n.Inputs = Changed })
+	add(active, func(n *Observation) { n.Inputs = Altered })
 	for _, cron := range schedules[o.Cron] {
 		add(true, func(n *Observation) { n.Cron = cron })
 	}

@@ -37,6 +37,7 @@ var (
 	spoilt      = guard{"failed or interrupted", func(o Observation) bool { return o.Job == Failed || o.Job == Interrupted }}
 	run         = guard{"run of the schedule", func(o Observation) bool { return o.Mode == v1.ModeScheduled }}
 	wanted      = guard{"wanted", func(o Observation) bool { return o.Wanted }}
+	altered     = guard{"job altered", func(o Observation) bool { return o.Inputs == Altered }}
 	changed     = guard{"inputs changed", func(o Observation) bool { return o.Inputs == Changed }}
 	takenAway   = guard{"pod taken away", func(o Observation) bool { return o.Pod == PodTakenAway }}
 	podEnded    = guard{"pod ended by itself", func(o Observation) bool { return o.Pod == PodEnded }}

@@ -28,6 +28,7 @@ func judge(o Observation, d Decision) error {
 		{"what nobody accounts for is removed", strangersAreRemoved},
 		{"failure and initial backfill are decided by their facts alone", memoryIsJustified},
 		{"one workload, and that of the backend that is wanted", scheduleIsKept},
+		{"I1: a job that may run two pods at a time is stopped", alteredIsStopped},
 		{"what runs on beside an ended main container is ended, and its end recorded first", lingeringEnds},
 		{"a pass that nothing else will follow up goes on by itself", wakesUp},
 	} {
@@ -135,7 +136,7 @@ func wrongJobRuns(o Observation) bool { return wrongJob(o) && (o.Job == Held || 
 
 func runsWellIsLeftAlone(o Observation, d Decision) bool {
 	quiet := o.Others < OrphanPods && !o.LooseRequest && o.Initial == Decided && o.Restarts != Healed
-	well := o.Job == Active && !o.Suspended && !o.Deleting && o.Wanted && o.Inputs != Changed && o.Pod == PodServes && !o.Lingers && o.Failure == NoFailure &&
+	well := o.Job == Active && !o.Suspended && !o.Deleting && o.Wanted && o.Inputs != Changed && o.Inputs != Altered && o.Pod == PodServes && !o.Lingers && o.Failure == NoFailure &&
 		(!o.RestartAsked || !o.Acceptable)
 	replaced := o.Acceptable && o.Mode != v1.ModeBackfill && (o.Request == RequestReady || wrongJob(o))
 	if !quiet || !well || replaced {
@@ -163,7 +164,7 @@ func deleteHasReason(o Observation, d Decision) bool {
 	if o.Job == Over {
 		return o.Lingers
 	}
-	reason := o.Suspended || !o.Wanted || o.RestartAsked && o.Acceptable
+	reason := o.Suspended || !o.Wanted || o.RestartAsked && o.Acceptable || o.Inputs == Altered
 	if mayRun(o) {
 		reason = reason || o.Inputs == Changed || o.Pod == PodTakenAway || o.Mode != v1.ModeBackfill && o.Request == RequestReady || wrongJob(o)
 	}
@@ -251,7 +252,7 @@ func protocolIsKept(o Observation, d Decision) bool {
 
 // forRequest tells whether what is stopped makes way for a request.
 func forRequest(o Observation, d Decision) bool {
-	return !o.Suspended && o.Wanted && !o.RestartAsked && o.Request == RequestReady && o.Mode != v1.ModeBackfill && !has(d, DeleteCron) ||
+	return !o.Suspended && o.Wanted && o.Inputs != Altered && !o.RestartAsked && o.Request == RequestReady && o.Mode != v1.ModeBackfill && !has(d, DeleteCron) ||
 		!o.Suspended && has(d, PauseCron)
 }
 
@@ -266,6 +267,12 @@ func lingeringEnds(o Observation, d Decision) bool {
 		return slices.Equal(d.Do, []Verb{LookJob, ClaimStop, DeleteJob})
 	}
 	return !has(d, EndPod) && !has(d, EndJob)
+}
+
+// alteredIsStopped: whatever else is known of it, but for what has to be put in order before anything is stopped.
+func alteredIsStopped(o Observation, d Decision) bool {
+	before := o.Lingers || o.Others >= OrphanPods || o.LooseRequest || o.Initial == ToWaive || o.Suspended && makesNow(o)
+	return o.Inputs != Altered || before || has(d, DeleteJob)
 }
 
 func deletingIsLeft(o Observation, d Decision) bool {
@@ -319,6 +326,8 @@ func isHome(o Observation, d Decision) bool {
 	switch {
 	case o.Deleting:
 		return true
+	case o.Inputs == Altered:
+		return false
 	case o.Suspended:
 		return d.Phase == v1.StreamSuspended && o.Job == NoJob && o.Failure == NoFailure && o.Restarts == NoRestarts
 	case !o.Acceptable:

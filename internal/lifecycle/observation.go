@@ -98,7 +98,7 @@ func (o Observation) canonicalJob() Observation {
 // canonicalSurroundings is Canonical for what depends on the definition.
 func (o Observation) canonicalSurroundings() Observation {
 	// Without a definition nothing can be compared, and nothing can be built.
-	if !o.Acceptable || !o.comparable() {
+	if (!o.Acceptable || !o.comparable()) && (o.Inputs != Altered || o.Job != Held && o.Job != Active) {
 		o.Inputs = Same
 	}
 	if !o.Acceptable && o.Request == RequestReady {
@@ -231,6 +231,8 @@ const (
 	Changed
 	// ChangeWaits: it is a running backfill, and the change waits for its end.
 	ChangeWaits
+	// Altered: somebody has changed the Job itself, so that it may run two pods at a time.
+	Altered
 )
 
 // Others is what there is of ours beside the recorded job.

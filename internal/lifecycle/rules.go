@@ -78,6 +78,9 @@ var rules = []rule{
 	// A backfill that nobody wants any more.
 	{"stop-cancelled", all(not(wanted)), do(LookEnded, LookJob, ClaimStop, DeleteJob), v1.StreamPending, v1.ReasonBackfillCancelled, watched},
 
+	// Two pods of one job would be two writers, whatever it is that runs.
+	{"stop-altered", all(altered), do(LookJob, ClaimStop, DeleteJob), v1.StreamPending, v1.ReasonJobAltered, watched},
+
 	// A job that is gone, and in whose place none starts, is forgotten: a backfill
 	// makes room for others of its class at once.
 	{"close", all(over, nothingStarts), do(Close), keep, v1.ReasonEndCarriedOut, again},

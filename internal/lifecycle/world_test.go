@@ -34,7 +34,7 @@ func workloads() []Observation {
 	for job := NoJob; job <= Over; job++ {
 		for _, mode := range modes {
 			for _, wanted := range bools {
-				for inputs := Same; inputs <= ChangeWaits; inputs++ {
+				for inputs := Same; inputs <= Altered; inputs++ {
 					for pod := PodServes; pod <= PodEnded; pod++ {
 						for _, lingers := range bools {
 							o := Observation{Acceptable: true, Job: job, Mode: mode, Wanted: wanted, Inputs: inputs, Pod: pod, Lingers: lingers}
@@ -101,7 +101,7 @@ func code(o Observation) int {
 		add(int(o.Pod), pods+1)
 	}
 	add(slices.Index(modes, o.Mode), len(modes))
-	add(int(o.Inputs), int(ChangeWaits)+1)
+	add(int(o.Inputs), int(Altered)+1)
 	add(int(o.Failure), int(GapDue)+1)
 	add(int(o.Restarts), int(Healed)+1)
 	add(int(o.Others), int(StrayJob)+1)
@@ -112,7 +112,7 @@ func code(o Observation) int {
 }
 
 // codes is the number of numbers.
-var codes = 1 << 6 * (int(Over) + 1) * (int(PodEnded) + 2) * len(modes) * (int(ChangeWaits) + 1) * (int(GapDue) + 1) * (int(Healed) + 1) *
+var codes = 1 << 6 * (int(Over) + 1) * (int(PodEnded) + 2) * len(modes) * (int(Altered) + 1) * (int(GapDue) + 1) * (int(Healed) + 1) *
 	(int(StrayJob) + 1) * (int(ToWaive) + 1) * (int(RequestReady) + 1) * (int(CronStopping) + 1)
 
 // effect says what the world looks like after a verb of a decision. A created

@@ -176,13 +176,18 @@ func (p *pass) checkCreated(ctx context.Context, wanted *batchv1.Job) error {
 	if field == "" {
 		return nil
 	}
-	p.obstacle = &obstacle{
-		reason: v1.ReasonJobRefused,
-		detail: fmt.Sprintf("An admission policy or webhook changed %s of job %s, which the operator needs as it was sent. Exclude what bears the label %s from it.",
-			field, p.created.Name, v1.LabelStreamID),
-	}
+	p.obstacle = p.altered("job", p.created.Name, field)
 	p.paused.pause(p.key(), p.now.Add(obstacleRecheck), *p.obstacle)
 	return p.delete(ctx, p.created)
+}
+
+// altered is the obstacle of an object that was changed on its way into the API server.
+func (p *pass) altered(kind, name, field string) *obstacle {
+	return &obstacle{
+		reason: v1.ReasonJobRefused,
+		detail: fmt.Sprintf("An admission policy or webhook changed %s of %s %s, which the operator needs as it was sent. Exclude what bears the label %s from it.",
+			field, kind, name, v1.LabelStreamID),
+	}
 }
 
 // refused makes an obstacle of the API server's verdict about what was sent to it.
@@ -206,23 +211,33 @@ func (p *pass) releaseJob(ctx context.Context) error {
 		// A CronJob's template is the same for all runs: the number comes with the release.
 		run = fmt.Sprintf(`,"annotations":{%q:"%d"}`, v1.AnnotationRun, p.record.Run)
 	}
-	return p.refused(p.patchJob(ctx, p.job, run, `"suspend":false`), v1.ReasonJobRefused)
+	released, err := p.patchJob(ctx, p.job, run, `"suspend":false`)
+	if err != nil {
+		return p.refused(err, v1.ReasonJobRefused)
+	}
+	field := jobspec.NotOneWriter(&released.Spec)
+	if field == "" {
+		return nil
+	}
+	p.obstacle = p.altered("job", released.Name, field)
+	p.paused.pause(p.key(), p.now.Add(obstacleRecheck), *p.obstacle)
+	return p.delete(ctx, released)
 }
 
-// patchJob changes the spec of the very Job that was judged. A cached Job has lost
-// its template, so it is never updated whole.
-func (p *pass) patchJob(ctx context.Context, j *batchv1.Job, metadata, spec string) error {
+// patchJob changes the spec of the very Job that was judged, and returns it as it is then.
+// A cached Job has lost its template, so it is never updated whole.
+func (p *pass) patchJob(ctx context.Context, j *batchv1.Job, metadata, spec string) (*batchv1.Job, error) {
 	patch := fmt.Sprintf(`{"metadata":{"uid":%q%s},"spec":{%s}}`, j.UID, metadata, spec)
 	target := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: j.Namespace, Name: j.Name}}
 	err := p.Client.Patch(ctx, target, client.RawPatch(types.MergePatchType, []byte(patch)))
 	switch {
 	case apierrors.IsNotFound(err), isAnother(err):
 		// No verdict on what was sent: it was about another object.
-		return fmt.Errorf("%w: %s", errObserveAgain, err.Error())
+		return nil, fmt.Errorf("%w: %s", errObserveAgain, err.Error())
 	case err != nil:
-		return fmt.Errorf("patch job %s: %w", j.Name, err)
+		return nil, fmt.Errorf("patch job %s: %w", j.Name, err)
 	}
-	return nil
+	return target, nil
 }
 
 // isAnother tells whether a patch met another object of the name: the API server calls
@@ -252,7 +267,8 @@ func (p *pass) deletePod(ctx context.Context, pod *corev1.Pod) error {
 // endJob lets the Job controller end the recorded job, by a deadline that is over. To
 // delete it would delete the log of the pod that has ended.
 func (p *pass) endJob(ctx context.Context) error {
-	return p.refused(p.patchJob(ctx, p.job, "", fmt.Sprintf(`"activeDeadlineSeconds":%d`, endsAfter)), v1.ReasonJobRefused)
+	_, err := p.patchJob(ctx, p.job, "", fmt.Sprintf(`"activeDeadlineSeconds":%d`, endsAfter))
+	return p.refused(err, v1.ReasonJobRefused)
 }
 
 // deleteStray deletes the jobs, and the CronJob, that are not recorded.

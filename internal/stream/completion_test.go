@@ -4,6 +4,7 @@ package stream
 // what is a disruption.
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -76,7 +77,7 @@ func TestOnlyAMarkProvesACompletion(t *testing.T) {
 					f(p)
 				}
 			})
-			w := &world{main: "main", class: &v1.StreamClass{Spec: v1.StreamClassSpec{Completion: e.mark}}}
+			w := &world{main: "main", stream: &v1.Stream{}, class: &v1.StreamClass{Spec: v1.StreamClassSpec{Completion: e.mark}}}
 			if got, why := w.judge(completeJob(nil), pods); got != e.want || (why == "") != (got == believed || got == doubted) {
 				t.Errorf("verdict %v (%s), want %v", got, why, e.want)
 			}
@@ -330,5 +331,122 @@ func TestHealthyIsTheMainContainer(t *testing.T) {
 	p.Status.ContainerStatuses[1].State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{}}
 	if since := w.runningSince(p); !since.IsZero() {
 		t.Errorf("running since %s, and the main container waits", since)
+	}
+}
+
+// TestAMarkCountsWhoeverEndsTheJob: the work was done before the stream was suspended, the
+// job failed or somebody deleted it.
+func TestAMarkCountsWhoeverEndsTheJob(t *testing.T) {
+	mark := &v1.Completion{Mark: v1.MarkTerminationMessage}
+	leaves := func(c *cluster, message string) *corev1.Pod {
+		pod := c.run()
+		pod.Finalizers = []string{batchv1.JobTrackingFinalizer}
+		c.must(c.api.Update(c.t.Context(), pod))
+		pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "main", State: corev1.ContainerState{
+			Terminated: &corev1.ContainerStateTerminated{FinishedAt: metav1.NewTime(c.clock.Now()), Message: message},
+		}}}
+		c.must(c.api.Status().Update(c.t.Context(), pod))
+		return pod
+	}
+	for name, stop := range map[string]func(*cluster, *corev1.Pod){
+		"the job is gone": func(c *cluster, _ *corev1.Pod) { c.must(c.api.Delete(c.t.Context(), c.running())) },
+		"the job is being deleted": func(c *cluster, _ *corev1.Pod) {
+			j := c.running()
+			j.Finalizers = []string{metav1.FinalizerDeleteDependents}
+			c.must(c.api.Update(c.t.Context(), j))
+			c.must(c.api.Delete(c.t.Context(), j))
+		},
+		"the job has failed": func(c *cluster, _ *corev1.Pod) {
+			j := c.running()
+			j.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobFailed, Status: corev1.ConditionTrue, Reason: batchv1.JobReasonDeadlineExceeded, LastTransitionTime: metav1.NewTime(c.clock.Now())}}
+			c.must(c.api.Status().Update(c.t.Context(), j))
+		},
+		"the pod is deleted": func(c *cluster, p *corev1.Pod) { c.must(c.api.Delete(c.t.Context(), p)) },
+	} {
+		for message, want := range map[string]bool{"completed": true, "stopped": false} {
+			t.Run(name+"/"+message, func(t *testing.T) {
+				c := newCluster(t, declares(mark)...)
+				c.settle()
+				stop(c, leaves(c, message))
+				_, err := c.reconcile()
+				c.must(err)
+				if got := c.firstRequest().Spec.Completed; got != want {
+					t.Errorf("completed: %v; %+v", got, c.stream().Status.Conditions)
+				}
+			})
+		}
+	}
+	t.Run("and the cache does not know it yet", func(t *testing.T) {
+		c := newCluster(t, declares(mark)...)
+		c.settle()
+		j := c.running()
+		c.change(suspend)
+		judged := c.judged("suspend")
+		leaves(c, "completed")
+		if err := judged.apply(t.Context()); !errors.Is(err, errObserveAgain) || !c.exists(j) {
+			t.Errorf("%v; the job is there: %v", err, c.exists(j))
+		}
+	})
+}
+
+// TestAContainerThatWasStartedOnceMoreProvesNothing: the kubelet has ended it before, as it
+// does where somebody changes its image.
+func TestAContainerThatWasStartedOnceMoreProvesNothing(t *testing.T) {
+	c := newCluster(t, orders()...)
+	c.settle()
+	c.end(0, func(p *corev1.Pod) { p.Status.ContainerStatuses[0].RestartCount = 1 })
+	c.settle()
+	if got := c.attempts(); got != "Interrupted" {
+		t.Errorf("attempts %q", got)
+	}
+}
+
+// TestAPodThatFailedAsAWholeProvesNothing, though its main container exited 0.
+func TestAPodThatFailedAsAWholeProvesNothing(t *testing.T) {
+	beside := func(exitCode int32) corev1.ContainerStatus {
+		return corev1.ContainerStatus{Name: "a-proxy", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: exitCode}}}
+	}
+	for name, e := range map[string]struct {
+		reason string
+		beside int32
+		want   bool
+	}{
+		"a container beside it failed":   {"", 1, true},
+		"the kubelet evicted it":         {"Evicted", 1, false},
+		"its deadline was over":          {"DeadlineExceeded", 0, false},
+		"nothing says why it has failed": {"", 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t, orders()...)
+			c.settle()
+			c.beside(0, func(p *corev1.Pod) {
+				p.Status.Phase, p.Status.Reason = corev1.PodFailed, e.reason
+				p.Status.ContainerStatuses[0] = beside(e.beside)
+			})
+			if got := c.firstRequest().Spec.Completed; got != e.want {
+				t.Errorf("completed: %v", got)
+			}
+		})
+	}
+}
+
+// TestABackfillThatIsEndedAgainAndAgainSaysSo: a policy lets its Jobs expire, for instance.
+func TestABackfillThatIsEndedAgainAndAgainSaysSo(t *testing.T) {
+	c := newCluster(t, orders()...)
+	c.settle()
+	for n := range crashLoopAfter {
+		if message := c.stalledWith(v1.ReasonBackfillInterrupted); message != "" {
+			t.Fatalf("after %d: %s", n, message)
+		}
+		c.must(c.api.Delete(t.Context(), c.running()))
+		c.settle()
+	}
+	if message := c.stalledWith(v1.ReasonBackfillInterrupted); !strings.Contains(message, "3 attempts") || !strings.Contains(message, "kubectl get events") {
+		t.Fatalf("it says %q of %q", message, c.attempts())
+	}
+	c.end(0)
+	c.settle()
+	if c.stream().Status.Phase != v1.StreamRunning || c.stalledWith(v1.ReasonBackfillInterrupted) != "" {
+		t.Errorf("%s, %+v", c.stream().Status.Phase, c.stream().Status.Conditions)
 	}
 }

@@ -55,10 +55,19 @@ func (r *Reconciler) readCron(ctx context.Context, w *world) error {
 // another content it is never let run, whatever owner it names.
 func (w *world) waits(j *batchv1.Job) bool {
 	if !w.isRun(j) || !w.bearsLabels(j) || !suspended(j) || j.DeletionTimestamp != nil || w.stream.Spec.Suspended || w.definition.Schedule == "" ||
-		!jobspec.IsMadeBy(j, w.cron) {
+		jobspec.Differs(j, w.cron) != "" {
 		return false
 	}
-	return w.problem != nil || w.cron.Annotations[v1.AnnotationConfigurationHash] == jobspec.Hash(w.streaming)
+	return w.problem != nil || w.stream.Status.CronJob.ConfigurationHash == jobspec.Hash(w.streaming)
+}
+
+// differs is the field in which a held run of the schedule is not what the CronJob makes,
+// as the operator left it; empty where there is none, or where that is not why it goes.
+func (w *world) differs(j *batchv1.Job) string {
+	if !w.isRun(j) || !suspended(j) || !w.isAsApplied() {
+		return ""
+	}
+	return jobspec.Differs(j, w.cron)
 }
 
 // due is the oldest run that waits to be let run. It is asked for only where the CronJob
@@ -124,11 +133,15 @@ func (w *world) cronAtWork() lifecycle.Cron {
 //
 // +kubebuilder:rbac:groups=batch,resources=cronjobs,verbs=get;list;watch;create;update
 func (p *pass) applyCron(ctx context.Context) error {
+	if p.obstacle = p.paused.now(p.key(), p.now); p.obstacle != nil {
+		return nil
+	}
 	wanted, problem := jobspec.BuildCron(p.streaming)
 	if problem != nil {
 		return fmt.Errorf("%w: %s", errObserveAgain, problem.Message)
 	}
-	record := v1.CronJobRecord{Applied: jobspec.DigestOfCron(wanted)}
+	sent := wanted.DeepCopy()
+	record := v1.CronJobRecord{Applied: jobspec.DigestOfCron(wanted), ConfigurationHash: jobspec.Hash(p.streaming)}
 	defer func() {
 		record.UID, record.Generation = wanted.UID, wanted.Generation
 		p.cronJob = &record
@@ -137,13 +150,31 @@ func (p *pass) applyCron(ctx context.Context) error {
 		wanted.UID, wanted.ResourceVersion = p.cron.UID, p.cron.ResourceVersion
 		wanted.Finalizers = p.cron.Finalizers // somebody else's, who counts on them
 		wanted.Labels, wanted.Annotations = onTop(p.cron.Labels, wanted.Labels), onTop(p.cron.Annotations, wanted.Annotations)
-		return gone(p.refused(p.Client.Update(ctx, wanted), v1.ReasonJobRefused), "update the CronJob")
+		if err := gone(p.refused(p.Client.Update(ctx, wanted), v1.ReasonJobRefused), "update the CronJob"); err != nil || p.obstacle != nil {
+			return err
+		}
+		return p.checkCron(ctx, wanted, sent)
 	}
 	err := p.refused(p.Client.Create(ctx, wanted), v1.ReasonJobRefused)
-	if !apierrors.IsAlreadyExists(err) {
+	switch {
+	case err == nil && p.obstacle == nil:
+		return p.checkCron(ctx, wanted, sent)
+	case !apierrors.IsAlreadyExists(err):
 		return gone(err, "create the CronJob")
 	}
 	return p.makeRoom(ctx, client.ObjectKeyFromObject(wanted))
+}
+
+// checkCron makes sure that the CronJob that the API server stored makes the Jobs that were
+// meant: a policy may have changed it on its way. One that it changed goes.
+func (p *pass) checkCron(ctx context.Context, stored, sent *batchv1.CronJob) error {
+	field := jobspec.AlteredCron(stored, sent)
+	if field == "" {
+		return nil
+	}
+	p.obstacle = p.altered("cronjob", stored.Name, field)
+	p.paused.pause(p.key(), p.now.Add(obstacleRecheck), *p.obstacle)
+	return p.removeCron(ctx, stored)
 }
 
 // makeRoom clears the CronJob's name: of what says that the stream owns it and is not
@@ -219,7 +250,7 @@ func (p *pass) claimRun(s *v1.StreamStatus) {
 	s.Runs = p.nextRun()
 	s.Job = &v1.JobRecord{
 		Name: run.Name, UID: run.UID, Run: s.Runs, Mode: v1.ModeScheduled, StartTime: &now,
-		ConfigurationHash: p.cron.Annotations[v1.AnnotationConfigurationHash],
+		ConfigurationHash: jobspec.Hash(p.streaming), MainContainer: mainOf(p.streaming), Completion: completionOf(p.class),
 	}
 	s.ConfigurationHash = s.Job.ConfigurationHash
 	s.PodFailurePolicy = jobspec.FailurePolicy(p.definition, p.class, p.streaming.Template)

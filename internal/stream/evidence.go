@@ -166,6 +166,14 @@ func (w *world) lingering() (*corev1.Pod, *corev1.ContainerStateTerminated) {
 	return last, end
 }
 
+// mainRestarted tells whether the kubelet has ended a pod's main container before and has
+// started it once more, as it does where somebody changes the container's image: an end
+// of such a pod tells nothing of the work before.
+func (w *world) mainRestarted(p *corev1.Pod) bool {
+	c := w.mainStatus(p)
+	return c != nil && c.RestartCount > 0
+}
+
 // runsOn tells whether a container of a pod runs. The kubelet tells of a container's end
 // before it calls a pod ended that has no other.
 func runsOn(p *corev1.Pod) bool {
@@ -186,37 +194,46 @@ func (w *world) mainSucceeded() *corev1.Pod {
 	if p, end := w.lingering(); end != nil && end.ExitCode == 0 {
 		return p
 	}
-	if p := w.failedBeside(); p != nil {
-		return p
-	}
-	return w.markedAndLeaving()
+	return w.failedBeside()
 }
 
-// markedAndLeaving is the newest pod where its main container has given the mark of
-// completion and somebody takes the pod away: it may be gone before its Job says that it
-// has succeeded.
-func (w *world) markedAndLeaving() *corev1.Pod {
-	last := newest(w.pods, w.job.UID, func(*corev1.Pod) bool { return true })
-	if w.facts.Mode == v1.ModeStream || last == nil || last.DeletionTimestamp == nil && !targeted(last) {
+// markedThoughStopped is a pod of the recorded job whose main container has given the mark
+// of completion, where the Job will not say so: it is gone, is being deleted or has
+// failed, or somebody takes the pod away. What was done is done, whoever ended it then.
+func (w *world) markedThoughStopped() *corev1.Pod {
+	if w.facts.Mode == v1.ModeStream {
 		return nil
 	}
-	if end := w.mainEnd(last); end == nil || end.ExitCode != 0 || !w.isMarked(end) {
-		return nil
-	}
-	return last
+	stopped := w.job == nil || w.job.DeletionTimestamp != nil || condition(w.job, batchv1.JobFailed) != nil || condition(w.job, batchv1.JobFailureTarget) != nil
+	return newest(w.pods, w.record.UID, func(p *corev1.Pod) bool {
+		return w.isMarkedPod(p) && (stopped || p.DeletionTimestamp != nil || targeted(p))
+	})
+}
+
+// isMarkedPod tells whether the main container of a pod has given the mark of completion.
+func (w *world) isMarkedPod(p *corev1.Pod) bool {
+	end := w.mainEnd(p)
+	return end != nil && end.ExitCode == 0 && w.mainStatus(p) != nil && w.isMarked(end)
 }
 
 // failedBeside is the newest pod where it has failed only by a container beside the main
-// one, which exited 0.
+// one, which exited 0. Where the pod's status names a reason, the kubelet failed it as a whole.
 func (w *world) failedBeside() *corev1.Pod {
 	last := newest(w.pods, w.job.UID, func(*corev1.Pod) bool { return true })
-	if last == nil || last.Status.Phase != corev1.PodFailed || w.mainStatus(last) == nil || w.disturbed(last) {
+	if last == nil || last.Status.Phase != corev1.PodFailed || last.Status.Reason != "" || w.mainStatus(last) == nil || w.disturbed(last) {
 		return nil
 	}
-	if end := w.mainEnd(last); end == nil || end.ExitCode != 0 {
+	if end := w.mainEnd(last); end == nil || end.ExitCode != 0 || !w.failedOther(last) {
 		return nil
 	}
 	return last
+}
+
+// failedOther tells whether a container beside the main one has failed.
+func (w *world) failedOther(p *corev1.Pod) bool {
+	return slices.ContainsFunc(p.Status.ContainerStatuses, func(c corev1.ContainerStatus) bool {
+		return c.Name != w.main && c.State.Terminated != nil && c.State.Terminated.ExitCode != 0
+	})
 }
 
 // verdict is what the end of a job that carries all data is worth, whose main container
@@ -251,8 +268,8 @@ func (w *world) judge(j *batchv1.Job, pods []corev1.Pod) (best verdict, why stri
 }
 
 func (w *world) judgePod(j *batchv1.Job, p *corev1.Pod, end *corev1.ContainerStateTerminated) (verdict, string) {
-	mark := completionOf(w.class)
-	gone := w.disturbed(p) || deletedBefore(p, succeededAt(j))
+	mark := w.requiredMark()
+	gone := w.disturbed(p) || deletedBefore(p, succeededAt(j)) || w.mainRestarted(p)
 	switch {
 	case w.isMarked(end):
 		return believed, ""
@@ -260,7 +277,7 @@ func (w *world) judgePod(j *batchv1.Job, p *corev1.Pod, end *corev1.ContainerSta
 		return doubted, ""
 	case mark != nil:
 		return unmarked, fmt.Sprintf("Pod %s exited 0 without the line %q in its termination message, which StreamClass %s declares as the mark of completion. Either something ended it early, or the plugin does not write the mark.",
-			p.Name, cmp.Or(mark.TerminationMessage, v1.DefaultTerminationMessage), w.class.Name)
+			p.Name, cmp.Or(mark.TerminationMessage, v1.DefaultTerminationMessage), w.stream.Spec.StreamClass)
 	}
 	if killers := jobspec.Killers(&p.Spec, w.main); len(killers) > 0 {
 		return ambiguous, fmt.Sprintf("Pod %s exited 0, and the kubelet may have ended it, for it has %s. Let the StreamClass declare spec.completion, or remove that.",
@@ -276,9 +293,19 @@ func completionOf(class *v1.StreamClass) *v1.Completion {
 	return class.Spec.Completion
 }
 
-// isMarked tells whether an exit code 0 comes with the mark that the class declares.
+// requiredMark is the mark without which exit code 0 is not believed: what the class
+// declared when the job was recorded.
+func (w *world) requiredMark() *v1.Completion {
+	if w.record != nil && w.record.MainContainer != "" {
+		return w.record.Completion
+	}
+	return completionOf(w.class) // of a record that does not say it
+}
+
+// isMarked tells whether an exit code 0 comes with the mark of completion: the one that
+// is required, or, where none is, the one that the class declares by now.
 func (w *world) isMarked(end *corev1.ContainerStateTerminated) bool {
-	mark := completionOf(w.class)
+	mark := cmp.Or(w.requiredMark(), completionOf(w.class))
 	if mark == nil || mark.Mark == v1.MarkExitCode {
 		return mark != nil
 	}

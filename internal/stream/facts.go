@@ -53,7 +53,7 @@ func (r *Reconciler) fold(ctx context.Context, w *world) error {
 	if f.Job != lifecycle.Held && f.Job != lifecycle.Active {
 		return nil
 	}
-	f.Wanted = w.served != nil && !ended(w.served)
+	f.Wanted = w.served != nil && !backlog.Ended(w.served)
 	if f.Job == lifecycle.Active {
 		f.Pod, f.Lingers = w.podState(), w.mainFailed() != nil
 	}
@@ -62,12 +62,6 @@ func (r *Reconciler) fold(ctx context.Context, w *world) error {
 	}
 	f.Inputs, err = r.inputs(ctx, w)
 	return err
-}
-
-// ended tells whether a request will never be served again: completed by a job,
-// cancelled by its user, or on its way out.
-func ended(q *v1.BackfillRequest) bool {
-	return q.DeletionTimestamp != nil || q.Spec.Completed || q.Status.Phase.Final()
 }
 
 // initial is what is to be done about the initial backfill: decided once.
@@ -94,7 +88,7 @@ func (w *world) loose() []*v1.BackfillRequest {
 	for i := range w.requests {
 		q := &w.requests[i]
 		asked := w.stream.Status.Failure != nil && q.Name == w.gapName()
-		if backlog.Unrecorded(w.stream, q) && !asked && !ended(q) {
+		if backlog.Unrecorded(w.stream, q) && !asked && !backlog.Ended(q) {
 			list = append(list, q)
 		}
 	}
@@ -169,6 +163,9 @@ func (r *Reconciler) nextRequest(ctx context.Context, w *world) (lifecycle.Reque
 		}
 		found = lifecycle.RequestWaiting
 	}
+	if slices.ContainsFunc(w.requests, func(q v1.BackfillRequest) bool { return backlog.ComesFirst(w.stream, &q) && !backlog.Ended(&q) }) {
+		return lifecycle.RequestFirst, nil // whatever was made of it since it was recorded
+	}
 	return found, nil
 }
 
@@ -178,7 +175,7 @@ func (w *world) line() []*v1.BackfillRequest {
 	unfinished := w.job != nil && !finished(w.job)
 	for i := range w.requests {
 		q := &w.requests[i]
-		if ended(q) || backlog.Unrecorded(w.stream, q) || w.ofFormer(q) || q.Spec.StreamClass != "" && q.Spec.StreamClass != w.stream.Spec.StreamClass {
+		if !backlog.Waits(w.stream, q) {
 			continue
 		}
 		switch {
@@ -204,6 +201,9 @@ func (r *Reconciler) jobState(ctx context.Context, w *world) (lifecycle.Job, err
 	switch {
 	case w.record.Outcome != "":
 		return w.endedState(), nil
+	case w.markedThoughStopped() != nil:
+		w.verdict = believed
+		return lifecycle.Succeeded, nil
 	case w.job == nil:
 		return lifecycle.Vanished, nil
 	case deletedBeforeEnd(w.job):
@@ -243,7 +243,7 @@ func (w *world) isEnding() bool {
 // so in its status too, or there is nobody left to tell.
 func (w *world) carriedOut() bool {
 	q := w.served
-	return q == nil || ended(q) && (q.Status.Phase.Final() || q.Annotations[v1.AnnotationCompletedBy] != string(w.record.UID))
+	return q == nil || backlog.Ended(q) && (q.Status.Phase.Final() || q.Annotations[v1.AnnotationCompletedBy] != string(w.record.UID))
 }
 
 // success judges the end of a job whose main container exited 0. A pod that the cache
@@ -274,7 +274,7 @@ func (r *Reconciler) success(ctx context.Context, w *world) (lifecycle.Job, erro
 	case believed:
 		return lifecycle.Succeeded, nil
 	case unmarked:
-		if w.facts.Mode == v1.ModeBackfill && unprovenInARow(w.served) < unprovenAtMost-1 {
+		if w.facts.Mode == v1.ModeBackfill && attemptsInARow(w.served, v1.AttemptUnproven) < unprovenAtMost-1 {
 			return lifecycle.Interrupted, nil
 		}
 		return lifecycle.Failed, nil
@@ -302,14 +302,14 @@ func (r *Reconciler) failed(ctx context.Context, w *world) (lifecycle.Job, error
 // declares before the backfill has failed: it would run for ever.
 const unprovenAtMost = 3
 
-// unprovenInARow counts a request's last attempts that ended so.
-func unprovenInARow(q *v1.BackfillRequest) int {
+// attemptsInARow counts a request's last attempts that ended so.
+func attemptsInARow(q *v1.BackfillRequest, result v1.AttemptResult) int {
 	n := 0
 	if q == nil {
 		return n
 	}
 	for _, a := range slices.Backward(q.Status.Attempts) {
-		if a.Result != v1.AttemptUnproven {
+		if a.Result != result {
 			break
 		}
 		n++
@@ -387,6 +387,9 @@ func (w *world) isPastDeadline(p *corev1.Pod) bool {
 
 // inputs compares the recorded unfinished job with what would be built now.
 func (r *Reconciler) inputs(ctx context.Context, w *world) (lifecycle.Inputs, error) {
+	if !jobspec.IsOneWriter(&w.job.Spec) {
+		return lifecycle.Altered, nil
+	}
 	if w.problem != nil {
 		return lifecycle.Same, nil // nothing could be built in its place
 	}
@@ -405,7 +408,7 @@ func (r *Reconciler) inputs(ctx context.Context, w *world) (lifecycle.Inputs, er
 		want = in
 	}
 	switch {
-	case w.job.Annotations[v1.AnnotationConfigurationHash] == jobspec.Hash(want):
+	case w.record.ConfigurationHash == jobspec.Hash(want):
 		return lifecycle.Same, nil
 	case w.facts.Mode == v1.ModeBackfill && w.facts.Job == lifecycle.Active && w.definition.Backfill.OnSpecChange == v1.OnSpecChangeFinish:
 		return lifecycle.ChangeWaits, nil

@@ -47,7 +47,7 @@ func (p *pass) lookFirst(ctx context.Context) error {
 		return fmt.Errorf("look for the backfill that comes first: %w", err)
 	}
 	for i := range live.Items {
-		if q := &live.Items[i]; backlog.ComesFirst(p.stream, q) && !ended(q) {
+		if q := &live.Items[i]; backlog.ComesFirst(p.stream, q) && !backlog.Ended(q) {
 			return fmt.Errorf("%w: request %s comes first", errObserveAgain, q.Name)
 		}
 	}
@@ -122,7 +122,8 @@ func (p *pass) lookUnaccounted(ctx context.Context, pod *corev1.Pod) error {
 	return nil
 }
 
-// lookJob makes sure that the recorded job is the very version that was judged.
+// lookJob makes sure that the recorded job is the very version that was judged, and that
+// none of its pods has given the mark of completion since.
 func (p *pass) lookJob(ctx context.Context) error {
 	job, err := p.recordedLive(ctx, p.world)
 	if err != nil {
@@ -130,6 +131,18 @@ func (p *pass) lookJob(ctx context.Context) error {
 	}
 	if job == nil || job.ResourceVersion != p.job.ResourceVersion {
 		return fmt.Errorf("%w: the job has changed", errObserveAgain)
+	}
+	if p.facts.Mode == v1.ModeStream || p.facts.Job != lifecycle.Active {
+		return nil
+	}
+	// With the stream's label, for only those reach the cache, which has to show it too.
+	var pods corev1.PodList
+	err = p.Live.List(ctx, &pods, client.InNamespace(job.Namespace), client.MatchingLabels{batchv1.JobNameLabel: job.Name, v1.LabelStreamID: p.stream.Name})
+	if err != nil {
+		return fmt.Errorf("look at the pods of job %s: %w", job.Name, err)
+	}
+	if last := newest(pods.Items, job.UID, p.isMarkedPod); last != nil {
+		return fmt.Errorf("%w: pod %s has completed", errObserveAgain, last.Name)
 	}
 	return nil
 }
@@ -141,7 +154,7 @@ func (p *pass) lookEnded(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if request != nil && request.UID == p.record.RequestUID && !ended(request) {
+	if request != nil && request.UID == p.record.RequestUID && !backlog.Ended(request) {
 		return fmt.Errorf("%w: the request is alive", errObserveAgain)
 	}
 	return nil
@@ -155,7 +168,7 @@ func (p *pass) lookAlive(ctx context.Context, judged *v1.BackfillRequest) error 
 	if err != nil {
 		return err
 	}
-	if request == nil || request.UID != judged.UID || ended(request) || !p.granted(request) {
+	if request == nil || request.UID != judged.UID || backlog.Ended(request) || !p.granted(request) {
 		return fmt.Errorf("%w: the request has ended, or has lost its slot", errObserveAgain)
 	}
 	return nil

@@ -167,7 +167,7 @@ func (p *pass) claim(s *v1.StreamStatus) {
 	s.Runs = in.Run
 	s.Job = &v1.JobRecord{
 		Name: p.created.Name, UID: p.created.UID, Run: in.Run, Mode: in.Mode, StartTime: &now,
-		ConfigurationHash: jobspec.Hash(in),
+		ConfigurationHash: jobspec.Hash(in), MainContainer: mainOf(in), Completion: completionOf(p.class),
 	}
 	if in.Request != nil {
 		s.Job.Request, s.Job.RequestUID = in.Request.Name, in.Request.UID
@@ -180,6 +180,10 @@ func (p *pass) claim(s *v1.StreamStatus) {
 func (p *pass) claimDiscard(s *v1.StreamStatus) {
 	for _, j := range p.strays() {
 		s.Runs = max(s.Runs, p.believable(p.runOf(j)))
+		if field := p.differs(j); field != "" {
+			p.setLastRun(s, metav1.ConditionTrue, v1.ReasonRunDiscarded, fmt.Sprintf("Job %s, a run of CronJob %s, was changed in %s, and was discarded. "+
+				"Exclude what bears the label %s from admission policies and webhooks. The next run comes in its time.", j.Name, p.cron.Name, field, v1.LabelStreamID))
+		}
 	}
 }
 
@@ -203,7 +207,7 @@ func (p *pass) recordFailure(s *v1.StreamStatus) {
 // containers run on beside the main one, is kept in mind until it is gone: the record is
 // what makes the next start look for it.
 func (p *pass) letGo(s *v1.StreamStatus) {
-	if finished(p.job) {
+	if p.hasFinished() {
 		s.Job = nil
 		return
 	}
@@ -211,8 +215,12 @@ func (p *pass) letGo(s *v1.StreamStatus) {
 }
 
 func (p *pass) recordSuccess(s *v1.StreamStatus) {
-	s.Job.Outcome, s.Job.Lingers = v1.OutcomeSucceeded, !finished(p.job)
+	s.Job.Outcome, s.Job.Lingers = v1.OutcomeSucceeded, !p.hasFinished()
 }
+
+// hasFinished tells whether the Job controller has ended the recorded job: with it, its
+// pods have ended. One that was deleted may have left pods behind.
+func (w *world) hasFinished() bool { return w.job != nil && finished(w.job) }
 
 // notePod keeps how the main container ended of a pod that is about to be deleted: it may
 // be gone before the Job controller has said that its job failed.
@@ -305,9 +313,22 @@ func (w *world) noted() *corev1.ContainerStateTerminated {
 // cell at the end of the first line, and what to do about the failure comes after it.
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
-// mainContainer is the one that the recorded job's exit codes are about: its policy
-// says which, as the job was built. Class and template may have changed since, or be gone.
+// mainOf is the container that the exit codes of a job are about that is built from these
+// inputs: its failure policy says which, else the class or the template.
+func mainOf(in jobspec.Input) string {
+	if main := containerOf(jobspec.FailurePolicy(in.Definition, in.Class, in.Template)); main != "" {
+		return main
+	}
+	return jobspec.MainContainer(in.Class, in.Template)
+}
+
+// mainContainer is the one that the recorded job's exit codes are about. Class, template
+// and the Job may have changed since it was recorded, or be gone; only of a record that
+// does not say it do they tell.
 func (w *world) mainContainer() string {
+	if w.record.MainContainer != "" {
+		return w.record.MainContainer
+	}
 	if w.job != nil {
 		if main := containerOf(w.job.Spec.PodFailurePolicy); main != "" {
 			return main

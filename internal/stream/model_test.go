@@ -26,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/backlog"
 	"github.com/arcane-streaming/arcane-operator/internal/jobspec"
 )
 
@@ -768,7 +769,7 @@ func (m *model) judgeEnd() {
 	}
 	for _, n := range m.byKind[requests].names() {
 		q := m.byKind[requests][n].(*v1.BackfillRequest)
-		if phase == v1.StreamRunning && !ended(q) {
+		if phase == v1.StreamRunning && !backlog.Ended(q) {
 			m.t.Fatalf("at rest: request %s is still %s\n%s", n, q.Status.Phase, strings.Join(m.log[max(0, len(m.log)-80):], "\n"))
 		}
 	}

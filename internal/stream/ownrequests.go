@@ -66,7 +66,7 @@ func flawOf(s *v1.Stream, there, want *v1.BackfillRequest, reason string) string
 		return "which the operator has not made"
 	case there.DeletionTimestamp != nil:
 		return "which is being deleted"
-	case ended(there) && there.Generation <= 1:
+	case backlog.Ended(there) && there.Generation <= 1:
 		return "which was created as one that has ended"
 	case !equality.Semantic.DeepEqual(asks, want.Spec):
 		return "which asks for another backfill than the operator's"

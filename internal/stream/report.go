@@ -219,7 +219,16 @@ var eventful = map[v1.Reason]bool{
 	v1.ReasonRunFailed:           true,
 	v1.ReasonNameConflict:        true,
 	v1.ReasonJobRefused:          true,
+	v1.ReasonJobAltered:          true,
 	v1.ReasonRequestRefused:      true,
+}
+
+// warns are reasons of transitions that nobody has asked for.
+var warns = map[v1.Reason]bool{
+	v1.ReasonBackfillInterrupted: true,
+	v1.ReasonRunFailed:           true,
+	v1.ReasonJobAltered:          true,
+	v1.ReasonRunDiscarded:        true,
 }
 
 // announce tells of a transition, after it was written: one event.
@@ -231,13 +240,16 @@ func (p *pass) announce(before, after *v1.StreamStatus) {
 	if stall := p.stallOf(after.Phase); stall != nil && !stalledBy(before, stall.reason) {
 		p.event(corev1.EventTypeWarning, stall.reason, stall.message)
 	}
+	if run := discardedRun(after); run != "" && run != discardedRun(before) {
+		p.event(corev1.EventTypeWarning, v1.ReasonRunDiscarded, run)
+	}
 	switch {
 	case refusal != "" && refusal != refusedBy(before): // so this pass has written it
 		p.event(corev1.EventTypeWarning, p.problem.Reason, p.problem.Message)
 	case p.obstacle != nil && p.obstacle.stalls: // told above
 	case before.Phase != after.Phase, !same && eventful[reason]:
 		kind := corev1.EventTypeNormal
-		if after.Phase == v1.StreamFailed || p.problem != nil && reason == p.problem.Reason || p.obstacle != nil || reason == v1.ReasonBackfillInterrupted || reason == v1.ReasonRunFailed {
+		if after.Phase == v1.StreamFailed || p.problem != nil && reason == p.problem.Reason || p.obstacle != nil || warns[reason] {
 			kind = corev1.EventTypeWarning
 		}
 		p.event(kind, reason, message)
@@ -248,6 +260,14 @@ func (p *pass) announce(before, after *v1.StreamStatus) {
 func refusedBy(s *v1.StreamStatus) v1.Reason {
 	if c := meta.FindStatusCondition(s.Conditions, v1.ConditionAccepted); c != nil && c.Status == metav1.ConditionFalse {
 		return v1.Reason(c.Reason)
+	}
+	return ""
+}
+
+// discardedRun is what a status says of a run that was discarded last; empty where none was.
+func discardedRun(s *v1.StreamStatus) string {
+	if c := meta.FindStatusCondition(s.Conditions, v1.ConditionLastRunFailed); c != nil && c.Reason == string(v1.ReasonRunDiscarded) {
+		return c.Message
 	}
 	return ""
 }

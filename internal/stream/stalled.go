@@ -34,7 +34,7 @@ type stall struct {
 // stalled looks for what the operator can only wait for, in the order in which it
 // has to be solved. It is no input of a decision: it changes what is told, not what is done.
 func (w *world) stalled() *stall {
-	for _, look := range []func() *stall{w.podThatStays, w.jobThatStays, w.podInTheWay, w.runUnseen, w.podThatDoesNotRun, w.crashLoop} {
+	for _, look := range []func() *stall{w.podThatStays, w.jobThatStays, w.podInTheWay, w.runUnseen, w.podThatDoesNotRun, w.backfillThatIsStopped, w.crashLoop} {
 		if s := look(); s != nil {
 			return s
 		}
@@ -221,6 +221,23 @@ func trouble(p *corev1.Pod) (reason v1.Reason, message string) {
 		}
 	}
 	return v1.ReasonPodNotRunning, ""
+}
+
+// backfillThatIsStopped is a backfill that is ended from outside again and again: a policy
+// that lets Jobs expire, or nodes that do not last as long as it takes. It is told while
+// the next attempt runs.
+func (w *world) backfillThatIsStopped() *stall {
+	q := w.served
+	if q == nil {
+		q = w.next
+	}
+	n := attemptsInARow(q, v1.AttemptInterrupted)
+	if n < crashLoopAfter {
+		return nil
+	}
+	last := q.Status.Attempts[len(q.Status.Attempts)-1]
+	return &stall{v1.ReasonBackfillInterrupted, fmt.Sprintf("The last %d attempts of backfill %s were ended from outside before they were surely done; of job %s: %s "+
+		"Find out what deletes its Job or its pods: kubectl get events -n %s", n, q.Name, last.Job, last.Message, q.Namespace)}
 }
 
 // crashLoop tells whether the stream's jobs or pods keep ending without having run well.

@@ -34,7 +34,7 @@ func (p *pass) tidy(ctx context.Context) error {
 			kept = append(kept, j)
 		case !held:
 		case j.Spec.TTLSecondsAfterFinished == nil:
-			if err := p.patchJob(ctx, j, fmt.Sprintf(`,"resourceVersion":%q`, j.ResourceVersion), `"ttlSecondsAfterFinished":`+strconv.Itoa(ttl)); err != nil {
+			if _, err := p.patchJob(ctx, j, fmt.Sprintf(`,"resourceVersion":%q`, j.ResourceVersion), `"ttlSecondsAfterFinished":`+strconv.Itoa(ttl)); err != nil {
 				return fmt.Errorf("set the TTL of job %s: %w", j.Name, err)
 			}
 		}

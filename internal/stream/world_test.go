@@ -57,8 +57,8 @@ type cluster struct {
 
 	// probes: the pods' main containers have a liveness probe.
 	probes bool
-	// admit is what a policy makes of what is created; nil where there is none.
-	admit func(client.Object)
+	// admit is what a policy makes of what is created, admitPatch of what is patched; nil where there is none.
+	admit, admitPatch func(client.Object)
 
 	writes  []string
 	faultAt int
@@ -140,7 +140,11 @@ func (c *cluster) restart() {
 				if err := ofAnother(ctx, w, o, p); err != nil {
 					return err
 				}
-				return w.Patch(ctx, o, p, opts...)
+				if err := w.Patch(ctx, o, p, opts...); err != nil || c.admitPatch == nil {
+					return err
+				}
+				c.admitPatch(o)
+				return w.Update(ctx, o)
 			})
 		},
 		Update: func(ctx context.Context, w client.WithWatch, o client.Object, opts ...client.UpdateOption) error {

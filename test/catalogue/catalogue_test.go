@@ -101,7 +101,12 @@ var unheard = map[string]string{
 
 	// What a stream's status says of a Job that a policy has changed, and of an exit code 0 that is
 	// not believed: no admission of a kind of ours says so.
-	"the controller in metadata.ownerReferences": "internal/stream/apply_test.go",
+	"the controller in metadata.ownerReferences": "internal/jobspec/altered_test.go",
+	"the label ":                                 "internal/jobspec/altered_test.go",
+	" of its pods":                               "internal/jobspec/altered_test.go",
+	"the container ":                             "internal/jobspec/altered_test.go",
+	"the restartPolicy of container ":            "internal/jobspec/altered_test.go",
+	" of its jobTemplate":                        "internal/jobspec/altered_test.go",
 	"a limit on ephemeral-storage of the pod":    "internal/jobspec/killers_test.go",
 	"a limit on ephemeral-storage of container ": "internal/jobspec/killers_test.go",
 	"a sizeLimit of the emptyDir ":               "internal/jobspec/killers_test.go",

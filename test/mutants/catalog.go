@@ -89,8 +89,7 @@ var catalog = []mutant{
 		name: "completed read back from spec after the end",
 		harm: "A request that has ended is served again when its manifest is applied again.",
 		edits: []edit{
-			{"internal/stream/facts.go", "q.Spec.Completed || q.Status.Phase.Final()", "q.Spec.Completed"},
-			{"internal/backfill/line.go", "q.Spec.Completed || q.Status.Phase.Final()", "q.Spec.Completed"},
+			{"internal/backlog/line.go", "q.Spec.Completed || q.Status.Phase.Final()", "q.Spec.Completed"},
 		},
 		suites: []suite{model},
 	},
@@ -123,7 +122,7 @@ var catalog = []mutant{
 		name: "a run with other pods is let run",
 		harm: "Whoever creates a held job under the schedule's name has the operator run other pods than the schedule's.",
 		edits: []edit{
-			{"internal/stream/cron.go", "!jobspec.IsMadeBy(j, w.cron) {", "!jobspec.IsMadeBy(j, w.cron) && len(w.jobs) == 0 {"},
+			{"internal/stream/cron.go", "jobspec.Differs(j, w.cron) != \"\" {", "jobspec.Differs(j, w.cron) != \"\" && len(w.jobs) == 0 {"},
 		},
 		suites: []suite{whole},
 	},
