@@ -71,6 +71,7 @@ const (
 	ReasonRestartRequested     Reason = "RestartRequested"
 	ReasonJobRefused           Reason = "JobRefused"
 	ReasonJobAltered           Reason = "JobAltered"
+	ReasonWriteRefused         Reason = "WriteRefused"
 	ReasonRunDiscarded         Reason = "RunDiscarded"
 	ReasonRequestRefused       Reason = "RequestRefused"
 	ReasonAccepted             Reason = "Accepted"

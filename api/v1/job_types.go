@@ -101,9 +101,6 @@ type CronJobRecord struct {
 	// Applied is a hash of what the operator sent in that write.
 	// +optional
 	Applied string `json:"applied,omitempty"`
-	// ConfigurationHash of the inputs that the CronJob was built from.
-	// +optional
-	ConfigurationHash string `json:"configurationHash,omitempty"`
 }
 
 // EndedPod is how the main container of a pod ended, noted before the pod was deleted.

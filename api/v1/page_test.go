@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -87,10 +88,8 @@ func writeEvents(b *strings.Builder) {
 		for _, wanted := range []string{corev1.EventTypeWarning, corev1.EventTypeNormal} {
 			for _, chapter := range Chapters() {
 				for _, e := range chapter.Reasons {
-					for _, p := range e.Places {
-						if p.Kind == kind && p.Event == wanted {
-							fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", e.Reason, kind, wanted, e.Meaning)
-						}
+					if slices.ContainsFunc(e.Places, func(p Place) bool { return p.Kind == kind && p.Event == wanted }) {
+						fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", e.Reason, kind, wanted, e.Meaning)
 					}
 				}
 			}

@@ -140,8 +140,8 @@ type StreamClassSpec struct {
 	// kubelet can (a liveness or startup probe, a limit on ephemeral storage or on an emptyDir), a plugin that
 	// exits 0 on SIGTERM would pass for one that has finished: such an end is not believed, and the request or
 	// the run fails with reason CompletionUnproven. Changing it restarts nothing: a job that
-	// runs is judged by what was declared when it was recorded, and where that was nothing, a mark that is declared by
-	// its end counts too.
+	// runs is judged by what was declared when it was recorded, and where that was nothing, the termination message
+	// that is declared by its end counts too.
 	// +optional
 	Completion *Completion `json:"completion,omitempty"`
 }

@@ -109,6 +109,17 @@ func TestAlteredOwners(t *testing.T) {
 			t.Errorf("%s, of a CronJob: %q", name, got)
 		}
 	}
+	for want, change := range map[string]func(*batchv1.CronJobSpec){
+		"spec.suspend":  func(s *batchv1.CronJobSpec) { s.Suspend = ptr.To(true) },
+		"spec.schedule": func(s *batchv1.CronJobSpec) { s.Schedule = "* * * * *" },
+		"spec.timeZone": func(s *batchv1.CronJobSpec) { s.TimeZone = ptr.To("Etc/GMT+7") },
+	} {
+		cron := scheduledCron(t)
+		change(&cron.Spec)
+		if got := AlteredCron(cron, scheduledCron(t)); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
 	cron := scheduledCron(t)
 	cron.Labels = nil
 	if got := AlteredCron(cron, scheduledCron(t)); got != "the label "+v1.LabelStreamID {
@@ -133,6 +144,11 @@ func TestDiffers(t *testing.T) {
 		"an annotation of pods":  ofSpec(func(s *batchv1.JobSpec) { s.Template.Annotations = map[string]string{"inject": "yes"} }, "spec.template.metadata.annotations"),
 		"another failure policy": ofSpec(func(s *batchv1.JobSpec) { s.PodFailurePolicy.Rules = nil }, "spec.podFailurePolicy"),
 		"a deadline":             ofSpec(func(s *batchv1.JobSpec) { s.ActiveDeadlineSeconds = ptr.To[int64](7) }, "spec.activeDeadlineSeconds"),
+		"indexed":                ofSpec(func(s *batchv1.JobSpec) { s.CompletionMode = ptr.To(batchv1.IndexedCompletion) }, "spec.completionMode"),
+		"a default, written out": ofSpec(func(s *batchv1.JobSpec) { s.CompletionMode = ptr.To(batchv1.NonIndexedCompletion) }, ""),
+		"a selector of its own":  ofSpec(func(s *batchv1.JobSpec) { s.ManualSelector = ptr.To(true) }, "spec.manualSelector"),
+		"a success policy":       ofSpec(func(s *batchv1.JobSpec) { s.SuccessPolicy = &batchv1.SuccessPolicy{} }, "spec.successPolicy"),
+		"a finalizer of pods":    ofSpec(func(s *batchv1.JobSpec) { s.Template.Finalizers = []string{"example.com/audit"} }, "spec.template.metadata.finalizers"),
 	} {
 		j := made()
 		c.does(&j.ObjectMeta, &j.Spec)
@@ -144,23 +160,5 @@ func TestDiffers(t *testing.T) {
 	cron.Spec.JobTemplate.Spec.BackoffLimit = ptr.To[int32](6)
 	if got := Differs(j, cron); got != "spec.backoffLimit" {
 		t.Errorf("without its back-off limit: %q", got)
-	}
-}
-
-// TestIsOneWriter: of a job that runs, what lets it make a second pod beside its first.
-func TestIsOneWriter(t *testing.T) {
-	for name, c := range map[string]struct {
-		spec batchv1.JobSpec
-		want bool
-	}{
-		"as it was made": {batchv1.JobSpec{Parallelism: ptr.To[int32](1), PodReplacementPolicy: ptr.To(batchv1.Failed)}, true},
-		"none at a time": {batchv1.JobSpec{Parallelism: ptr.To[int32](0), PodReplacementPolicy: ptr.To(batchv1.Failed)}, true},
-		"two at a time":  {batchv1.JobSpec{Parallelism: ptr.To[int32](2), PodReplacementPolicy: ptr.To(batchv1.Failed)}, false},
-		"at once":        {batchv1.JobSpec{Parallelism: ptr.To[int32](1), PodReplacementPolicy: ptr.To(batchv1.TerminatingOrFailed)}, false},
-		"unsaid":         {batchv1.JobSpec{Parallelism: ptr.To[int32](1)}, false},
-	} {
-		if got := IsOneWriter(&c.spec); got != c.want {
-			t.Errorf("%s: %v", name, got)
-		}
 	}
 }

@@ -107,6 +107,14 @@ func Differs(j *batchv1.Job, cron *batchv1.CronJob) string {
 		return "spec.activeDeadlineSeconds"
 	case made.BackoffLimit != nil && !ptr.Equal(is.BackoffLimit, made.BackoffLimit):
 		return "spec.backoffLimit"
+	case ptr.Deref(is.CompletionMode, batchv1.NonIndexedCompletion) != ptr.Deref(made.CompletionMode, batchv1.NonIndexedCompletion):
+		return "spec.completionMode"
+	case ptr.Deref(is.ManualSelector, false) != ptr.Deref(made.ManualSelector, false):
+		return "spec.manualSelector"
+	case !equality.Semantic.DeepEqual(is.SuccessPolicy, made.SuccessPolicy):
+		return "spec.successPolicy"
+	case !equality.Semantic.DeepEqual(is.Template.Finalizers, made.Template.Finalizers):
+		return "spec.template.metadata.finalizers"
 	}
 	return ""
 }
@@ -119,6 +127,14 @@ func AlteredCron(there, sent *batchv1.CronJob) string {
 		if there.Labels[key] != sent.Labels[key] {
 			return "the label " + key
 		}
+	}
+	switch {
+	case ptr.Deref(there.Spec.Suspend, false) != ptr.Deref(sent.Spec.Suspend, false):
+		return "spec.suspend"
+	case there.Spec.Schedule != sent.Spec.Schedule:
+		return "spec.schedule"
+	case ptr.Deref(there.Spec.TimeZone, "") != ptr.Deref(sent.Spec.TimeZone, ""):
+		return "spec.timeZone"
 	}
 	if field := alteredJob(&is.ObjectMeta, &is.Spec, &made.ObjectMeta, &made.Spec); field != "" {
 		return field + " of its jobTemplate"

@@ -91,11 +91,6 @@ func NotOneWriter(spec *batchv1.JobSpec) string {
 	return ""
 }
 
-// IsOneWriter tells whether a Job still makes one pod at a time, however it was changed.
-func IsOneWriter(spec *batchv1.JobSpec) bool {
-	return ptr.Deref(spec.Parallelism, 0) <= 1 && ptr.Deref(spec.PodReplacementPolicy, "") == batchv1.Failed
-}
-
 // Altered is the field in which a Job that was stored differs from the one that was sent,
 // of those that the lifecycle rests on: a policy may have changed it on its way. Empty
 // where there is none.

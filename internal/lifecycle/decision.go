@@ -39,7 +39,7 @@ const (
 	EndPod Verb = "EndPod"
 	// EndJob lets the Job controller end the recorded job, whose ended pods stay for their logs.
 	EndJob Verb = "EndJob"
-	// DeleteStray deletes a job that is not recorded.
+	// DeleteStray deletes Jobs, and a CronJob, that are not recorded.
 	DeleteStray Verb = "DeleteStray"
 	// DeleteOrphans deletes live pods whose Job no longer exists.
 	DeleteOrphans Verb = "DeleteOrphans"

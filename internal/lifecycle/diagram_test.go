@@ -238,6 +238,7 @@ func TestEveryTransitionIsTold(t *testing.T) {
 	happens := map[v1.Reason]bool{
 		// Obstacles are met by the hands: no rule knows of them.
 		v1.ReasonNameConflict: true, v1.ReasonJobRefused: true, v1.ReasonRequestRefused: true,
+		v1.ReasonWriteRefused: true,
 		// Told for its own sake: the phase stays.
 		v1.ReasonBackfillCompleted: true,
 	}

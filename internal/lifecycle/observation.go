@@ -208,11 +208,12 @@ const (
 	Stopping
 	// Vanished: no such Job exists any more, and how it ended was not recorded.
 	Vanished
-	// Succeeded: it is complete, and for a backfill the success can be trusted.
+	// Succeeded: its main container has exited 0, and for what carries all data something
+	// proves that all of it was carried.
 	Succeeded
 	// Interrupted: a backfill, or a run of a schedule, that is complete, but whose success cannot be trusted.
 	Interrupted
-	// Failed: it has failed.
+	// Failed: it has failed, or nothing will ever prove its success.
 	Failed
 	// Done: a backfill whose trusted success is recorded and whose request still waits for it.
 	Done
@@ -231,7 +232,7 @@ const (
 	Changed
 	// ChangeWaits: it is a running backfill, and the change waits for its end.
 	ChangeWaits
-	// Altered: somebody has changed the Job itself, so that it may run two pods at a time.
+	// Altered: somebody has changed the Job itself, so that it may run two pods at a time, or vanish with its end.
 	Altered
 )
 
@@ -242,11 +243,13 @@ type Others int
 const (
 	// Nobody: nothing.
 	Nobody Others = iota
-	// Leaving: unfinished Jobs that are being deleted, or live pods on their way out.
+	// Leaving: unfinished Jobs that are being deleted, or live pods that are on their way out
+	// or are not ours to end.
 	Leaving
 	// OrphanPods: a live pod whose Job no longer exists and that nobody deletes.
 	OrphanPods
-	// StrayJob: an unfinished Job that is not the recorded one and that nobody deletes.
+	// StrayJob: an unfinished Job, or a CronJob, that is not the recorded one, that only the
+	// operator can have made, and that nobody deletes.
 	StrayJob
 )
 

@@ -33,6 +33,8 @@ type pass struct {
 	taken int64
 	// cronJob is the CronJob as ApplyCron left it behind.
 	cronJob *v1.CronJobRecord
+	// discarded is what there is to say of a run of the schedule that is discarded.
+	discarded string
 	// requested is the UID of the request that CreateInitial or CreateGap left behind or found.
 	requested types.UID
 	// obstacle is what keeps the decision from being carried out, although the cluster answered.
@@ -117,7 +119,11 @@ func (p *pass) apply(ctx context.Context) (err error) {
 	defer func() { span.End(err) }()
 	span.Decided(p.decision.Rule, string(p.decision.Reason), string(p.decision.Phase))
 	for _, verb := range p.decision.Do {
-		if err := hands[verb](p, ctx); err != nil {
+		err := hands[verb](p, ctx)
+		if verb.Kind() == lifecycle.Write {
+			err = p.refused(err, v1.ReasonWriteRefused)
+		}
+		if err != nil {
 			return fmt.Errorf("%s: %w", verb, err)
 		}
 		if p.obstacle != nil {
@@ -127,7 +133,8 @@ func (p *pass) apply(ctx context.Context) (err error) {
 	return nil
 }
 
-// namesTried is how many names a pass tries for a job before it pauses.
+// namesTried is how many names a pass tries for a job before it pauses: a few lost
+// replies cost nobody a pause, and a squatter costs the API server few requests.
 const namesTried = 10
 
 // createJob leaves a held job behind, and takes for ours only what its own create
@@ -142,7 +149,7 @@ func (p *pass) createJob(ctx context.Context, in *jobspec.Input) error {
 	for range namesTried {
 		job, problem := jobspec.Build(*in)
 		if problem != nil {
-			return fmt.Errorf("%w: %s", errObserveAgain, problem.Message)
+			return notAsJudged("%s", problem.Message)
 		}
 		wanted := job.DeepCopy()
 		err := p.Client.Create(ctx, job)
@@ -216,7 +223,13 @@ func (p *pass) releaseJob(ctx context.Context) error {
 		return p.refused(err, v1.ReasonJobRefused)
 	}
 	field := jobspec.NotOneWriter(&released.Spec)
-	if field == "" {
+	switch {
+	case field != "":
+	case suspended(released):
+		field = "spec.suspend"
+	case !p.bearsLabels(released):
+		field = "the labels " + v1.LabelStreamID + " and " + v1.LabelStreamKind
+	default:
 		return nil
 	}
 	p.obstacle = p.altered("job", released.Name, field)
@@ -233,7 +246,7 @@ func (p *pass) patchJob(ctx context.Context, j *batchv1.Job, metadata, spec stri
 	switch {
 	case apierrors.IsNotFound(err), isAnother(err):
 		// No verdict on what was sent: it was about another object.
-		return nil, fmt.Errorf("%w: %s", errObserveAgain, err.Error())
+		return nil, notAsJudged("%s", err.Error())
 	case err != nil:
 		return nil, fmt.Errorf("patch job %s: %w", j.Name, err)
 	}
@@ -249,7 +262,18 @@ func isAnother(err error) bool {
 
 // deleteJob deletes the very version of the recorded job that was judged; in the
 // foreground, because "gone" must mean that its pods are gone.
-func (p *pass) deleteJob(ctx context.Context) error { return p.delete(ctx, p.job) }
+func (p *pass) deleteJob(ctx context.Context) error {
+	if p.facts.Inputs == lifecycle.Altered {
+		// Whoever changed it may change the next one too.
+		p.paused.pause(p.key(), p.now.Add(obstacleRecheck), obstacle{reason: v1.ReasonJobAltered, detail: p.alteration()})
+	}
+	return p.delete(ctx, p.job)
+}
+
+// alteration says in which field the recorded job was changed.
+func (p *pass) alteration() string {
+	return fmt.Sprintf("It was %s of job %s.", jobspec.NotOneWriter(&p.job.Spec), p.job.Name)
+}
 
 // endPod deletes the very pod whose main container has failed: once it has ended, the Job
 // controller judges its exit codes.

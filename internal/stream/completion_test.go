@@ -4,7 +4,6 @@ package stream
 // what is a disruption.
 
 import (
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -383,7 +382,7 @@ func TestAMarkCountsWhoeverEndsTheJob(t *testing.T) {
 		c.change(suspend)
 		judged := c.judged("suspend")
 		leaves(c, "completed")
-		if err := judged.apply(t.Context()); !errors.Is(err, errObserveAgain) || !c.exists(j) {
+		if err := judged.apply(t.Context()); movedOn(err) == "" || !c.exists(j) {
 			t.Errorf("%v; the job is there: %v", err, c.exists(j))
 		}
 	})
@@ -392,12 +391,14 @@ func TestAMarkCountsWhoeverEndsTheJob(t *testing.T) {
 // TestAContainerThatWasStartedOnceMoreProvesNothing: the kubelet has ended it before, as it
 // does where somebody changes its image.
 func TestAContainerThatWasStartedOnceMoreProvesNothing(t *testing.T) {
-	c := newCluster(t, orders()...)
-	c.settle()
-	c.end(0, func(p *corev1.Pod) { p.Status.ContainerStatuses[0].RestartCount = 1 })
-	c.settle()
-	if got := c.attempts(); got != "Interrupted" {
-		t.Errorf("attempts %q", got)
+	for name, mark := range map[string]*v1.Completion{"no mark": nil, "an exit code": {Mark: v1.MarkExitCode}} {
+		c := newCluster(t, declares(mark)...)
+		c.settle()
+		c.end(0, func(p *corev1.Pod) { p.Status.ContainerStatuses[0].RestartCount = 1 })
+		c.settle()
+		if got := c.attempts(); got != "Interrupted" {
+			t.Errorf("%s: attempts %q", name, got)
+		}
 	}
 }
 
@@ -441,12 +442,169 @@ func TestABackfillThatIsEndedAgainAndAgainSaysSo(t *testing.T) {
 		c.must(c.api.Delete(t.Context(), c.running()))
 		c.settle()
 	}
-	if message := c.stalledWith(v1.ReasonBackfillInterrupted); !strings.Contains(message, "3 attempts") || !strings.Contains(message, "kubectl get events") {
+	if message := c.stalledWith(v1.ReasonBackfillInterrupted); !strings.Contains(message, "3 of the last attempts") || !strings.Contains(message, "kubectl get events") {
 		t.Fatalf("it says %q of %q", message, c.attempts())
 	}
 	c.end(0)
 	c.settle()
 	if c.stream().Status.Phase != v1.StreamRunning || c.stalledWith(v1.ReasonBackfillInterrupted) != "" {
 		t.Errorf("%s, %+v", c.stream().Status.Phase, c.stream().Status.Conditions)
+	}
+}
+
+// terminated is how a container has ended.
+func terminated(exitCode int32, at time.Time, message string) corev1.ContainerState {
+	return corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: exitCode, FinishedAt: metav1.NewTime(at), Message: message}}
+}
+
+// TestAnExitCodeIsPromisedByThePluginThatCameWithIt: the class declares it while another
+// version of the plugin runs, which exits 0 on SIGTERM.
+func TestAnExitCodeIsPromisedByThePluginThatCameWithIt(t *testing.T) {
+	c := newCluster(t, orders()...)
+	c.settle()
+	c.changeClass(func(class *v1.StreamClass) { class.Spec.Completion = &v1.Completion{Mark: v1.MarkExitCode} })
+	pod := c.run()
+	pod.Finalizers = []string{batchv1.JobTrackingFinalizer}
+	c.must(c.api.Update(t.Context(), pod))
+	c.must(c.api.Delete(t.Context(), pod))
+	c.must(c.api.Get(t.Context(), client.ObjectKeyFromObject(pod), pod))
+	pod.Status.Phase = corev1.PodSucceeded
+	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "main", State: terminated(0, c.clock.Now(), "")}}
+	c.must(c.api.Status().Update(t.Context(), pod))
+	_, err := c.reconcile()
+	c.must(err)
+	if q := c.firstRequest(); q.Spec.Completed {
+		t.Errorf("the pod was deleted, and the backfill is %s", q.Status.Phase)
+	}
+}
+
+// TestANewerPodBeginsTheWorkOnceMore: the mark of the one before it counts no more, and
+// keeps nobody from stopping the job.
+func TestANewerPodBeginsTheWorkOnceMore(t *testing.T) {
+	begun := func(t *testing.T) (*cluster, *corev1.Pod) {
+		t.Helper()
+		c := newCluster(t, declares(&v1.Completion{Mark: v1.MarkTerminationMessage})...)
+		c.settle()
+		j, pod := c.running(), c.run()
+		pod.Status = corev1.PodStatus{Phase: corev1.PodFailed, ContainerStatuses: []corev1.ContainerStatus{
+			{Name: "a-proxy", State: terminated(1, c.clock.Now(), "")},
+			{Name: "main", State: terminated(0, c.clock.Now(), "completed")},
+		}}
+		c.must(c.api.Status().Update(t.Context(), pod))
+		// The operator is away; the Job controller makes the next one.
+		c.clock.SetTime(c.clock.Now().Add(20 * time.Second))
+		next := pod.DeepCopy()
+		next.ResourceVersion, next.Name, next.UID, next.CreationTimestamp = "", j.Name+"-next", "next", metav1.NewTime(c.clock.Now())
+		next.Status = runningFrom(c.clock.Now())
+		c.must(c.api.Create(t.Context(), next))
+		return c, next
+	}
+	t.Run("it is stopped", func(t *testing.T) {
+		c, _ := begun(t)
+		j := c.running()
+		c.change(suspend)
+		c.hours(2)
+		if c.exists(j) || c.firstRequest().Spec.Completed {
+			t.Errorf("the job is there: %v, completed: %v", c.exists(j), c.firstRequest().Spec.Completed)
+		}
+	})
+	t.Run("it fails", func(t *testing.T) {
+		c, next := begun(t)
+		next.Status = corev1.PodStatus{Phase: corev1.PodFailed, ContainerStatuses: []corev1.ContainerStatus{{Name: "main", State: terminated(20, c.clock.Now(), "")}}}
+		c.must(c.api.Status().Update(t.Context(), next))
+		j := c.running()
+		j.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobFailed, Status: corev1.ConditionTrue, Reason: batchv1.JobReasonPodFailurePolicy, LastTransitionTime: metav1.NewTime(c.clock.Now())}}
+		c.must(c.api.Status().Update(t.Context(), j))
+		c.settle()
+		if f := c.stream().Status.Failure; f == nil || f.ExitCode == nil || *f.ExitCode != 20 {
+			t.Errorf("failure %+v, request %s", f, c.firstRequest().Status.Phase)
+		}
+	})
+}
+
+// TestTheMainContainerDecidesBesideOneThatWaits: its image cannot be pulled, for instance.
+func TestTheMainContainerDecidesBesideOneThatWaits(t *testing.T) {
+	for name, code := range map[string]int32{"it has completed": 0, "it has failed": 20} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t, declares(&v1.Completion{Mark: v1.MarkTerminationMessage})...)
+			c.settle()
+			pod := c.run()
+			pod.Status = corev1.PodStatus{Phase: corev1.PodPending, ContainerStatuses: []corev1.ContainerStatus{
+				{Name: "a-proxy", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff"}}},
+				{Name: "main", State: terminated(code, c.clock.Now(), "completed")},
+			}}
+			c.must(c.api.Status().Update(t.Context(), pod))
+			c.pass(lingerAtMost)
+			if c.firstRequest().Spec.Completed != (code == 0) || c.exists(pod) {
+				t.Errorf("completed: %v, the pod is there: %v", c.firstRequest().Spec.Completed, c.exists(pod))
+			}
+		})
+	}
+}
+
+// TestAMarkCountsThoughThePodFailed: what ran beside it was evicted for its storage.
+func TestAMarkCountsThoughThePodFailed(t *testing.T) {
+	c := newCluster(t, declares(&v1.Completion{Mark: v1.MarkTerminationMessage})...)
+	c.settle()
+	c.beside(0, func(p *corev1.Pod) {
+		p.Status.Phase, p.Status.Reason = corev1.PodFailed, "Evicted"
+		p.Status.ContainerStatuses[0].State = terminated(137, c.clock.Now(), "")
+		p.Status.ContainerStatuses[1].State.Terminated.Message = "completed"
+	})
+	if !c.firstRequest().Spec.Completed {
+		t.Error("it runs again")
+	}
+}
+
+// TestThePodOfAFormerBackfillProvesNothing: whoever may patch pods gives it to the next one's Job.
+func TestThePodOfAFormerBackfillProvesNothing(t *testing.T) {
+	c := newCluster(t, declares(&v1.Completion{Mark: v1.MarkTerminationMessage})...)
+	c.settle()
+	c.end(0, says("completed"))
+	c.settle()
+	var pods corev1.PodList
+	c.must(c.api.List(t.Context(), &pods))
+	former := &pods.Items[0]
+	c.clock.SetTime(c.clock.Now().Add(time.Minute))
+	c.request("again")
+	c.settle()
+	j := c.running()
+	former.OwnerReferences, former.Finalizers = nil, []string{"example.com/audit"}
+	former.Labels[batchv1.ControllerUidLabel], former.Labels[batchv1.JobNameLabel] = string(j.UID), j.Name
+	c.must(c.api.Update(t.Context(), former))
+	c.must(c.api.Delete(t.Context(), former))
+	c.settle()
+	for _, q := range c.requests() {
+		if q.Name == "again" && q.Spec.Completed {
+			t.Errorf("%s: %+v, and no pod of it has run", q.Status.Phase, q.Status.Attempts)
+		}
+	}
+}
+
+// TestEndsOfTwoKindsByTurnsAreToldToo: neither is ever the last three times in a row.
+func TestEndsOfTwoKindsByTurnsAreToldToo(t *testing.T) {
+	c := newCluster(t, declares(&v1.Completion{Mark: v1.MarkTerminationMessage})...)
+	c.settle()
+	for range unprovenAtMost {
+		c.must(c.api.Delete(t.Context(), c.running()))
+		c.settle()
+		c.end(0)
+		c.settle()
+	}
+	if f := c.stream().Status.Failure; f == nil || f.Reason != string(v1.ReasonCompletionUnproven) {
+		t.Errorf("failure %+v after %s", f, c.attempts())
+	}
+}
+
+// TestWhatItsUserStoppedIsNoInterruption: a change that does not wait for the backfill's end.
+func TestWhatItsUserStoppedIsNoInterruption(t *testing.T) {
+	c := newCluster(t, orders(func(s *v1.Stream) { s.Spec.Backfill = &v1.BackfillSpec{OnSpecChange: v1.OnSpecChangeRestart} })...)
+	c.settle()
+	for _, n := range []string{"1", "2", "3"} {
+		c.change(func(s *v1.Stream) { s.Spec.Source = raw(`{"n":` + n + `}`) })
+		c.settle()
+	}
+	if c.attempts() != "Stopped Stopped Stopped" || c.stalledWith(v1.ReasonBackfillInterrupted) != "" {
+		t.Errorf("%s, %q", c.attempts(), c.stalledWith(v1.ReasonBackfillInterrupted))
 	}
 }

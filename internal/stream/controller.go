@@ -6,14 +6,12 @@ package stream
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
@@ -53,12 +51,10 @@ const (
 	// obstacleRecheck is when something that stands in the way, and is not
 	// watched, is tried again: a foreign object with our name, a quota, another's webhook.
 	obstacleRecheck = time.Minute
-	// namesRecheck is when further names are tried for a job after so many were taken.
+	// namesRecheck is when further names are tried for a job after so many were taken. It is
+	// shorter than obstacleRecheck, because the stream gets on by itself.
 	namesRecheck = 10 * time.Second
 )
-
-// errObserveAgain says that the world is not the one that was judged.
-var errObserveAgain = errors.New("the world is not the one that was judged")
 
 // Reconciler carries one stream on, from whatever state it is in.
 type Reconciler struct {
@@ -120,7 +116,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	for range maxPasses {
 		wake, goOn, err := r.pass(ctx, req.NamespacedName)
 		switch {
-		case errors.Is(err, errObserveAgain), apierrors.IsConflict(err):
+		case movedOn(err) != "":
 			logf.FromContext(ctx).V(1).Info("the world moved on, observing again", "cause", err.Error())
 			return ctrl.Result{RequeueAfter: r.unsettled.again(req.NamespacedName, r.Clock.Now())}, nil
 		case err != nil:
@@ -173,16 +169,10 @@ func (r *Reconciler) pass(ctx context.Context, key types.NamespacedName) (wake t
 // lastsTooLong tells whether the world has not been the one that was judged for so long
 // that the stream says so. What cannot be patched then is as it was before.
 func (p *pass) lastsTooLong(err error) bool {
-	since := p.unsettled.since(p.key())
-	if !errors.Is(err, errObserveAgain) || since.IsZero() || p.now.Before(since.Add(p.startDeadline())) {
+	since, what := p.unsettled.since(p.key()), movedOn(err)
+	if what == "" || since.IsZero() || p.now.Before(since.Add(p.startDeadline())) {
 		return false
 	}
-	p.obstacle = &obstacle{reason: v1.ReasonUnsettled, detail: "Still different: " + strings.TrimPrefix(cause(err), ": ") + ".", stalls: true, after: lookAgainAtMost}
+	p.obstacle = &obstacle{reason: v1.ReasonUnsettled, detail: "Still different: " + strings.TrimSuffix(what, ".") + ".", stalls: true, after: lookAgainAtMost}
 	return true
-}
-
-// cause is what a pass met that has to be repeated, without what says that it has to be.
-func cause(err error) string {
-	_, what, _ := strings.Cut(err.Error(), errObserveAgain.Error())
-	return what
 }

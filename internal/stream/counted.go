@@ -71,11 +71,20 @@ func (p *pass) outcome(before *v1.StreamStatus) (outcome telemetry.Outcome, aske
 		}
 	default:
 	}
-	// A stop takes the stream out of its phase, and its reason stands in the history.
-	if n := len(before.History); n > 0 && before.Phase == v1.StreamPending && lifecycle.Stops(v1.Reason(before.History[n-1].Reason)) {
-		return telemetry.Stopped, before.History[n-1].Time.Time
+	if _, asked, ok := stopOf(before); ok {
+		return telemetry.Stopped, asked
 	}
 	return telemetry.Vanished, asked
+}
+
+// stopOf is why and when the operator stopped what ran, if it did: a stop takes the stream
+// out of its phase, and its reason stands in the history.
+func stopOf(s *v1.StreamStatus) (reason v1.Reason, asked time.Time, ok bool) {
+	if len(s.History) == 0 || s.Phase != v1.StreamPending {
+		return "", asked, false
+	}
+	last := s.History[len(s.History)-1]
+	return v1.Reason(last.Reason), last.Time.Time, lifecycle.Stops(v1.Reason(last.Reason))
 }
 
 func (p *pass) countBackfill(job *v1.JobRecord, result telemetry.Result) {

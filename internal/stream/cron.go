@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
@@ -45,6 +46,28 @@ func (r *Reconciler) readCron(ctx context.Context, w *world) error {
 	case ownedBy(cron, w.stream.UID):
 		w.strayCron = cron
 	}
+	return r.readActive(ctx, w)
+}
+
+// readActive adds the runs that the CronJob says are at work and that bear no label, by
+// which the cache would hold them.
+func (r *Reconciler) readActive(ctx context.Context, w *world) error {
+	if w.cron == nil {
+		return nil
+	}
+	for _, ref := range w.cron.Status.Active {
+		if slices.ContainsFunc(w.jobs, func(j batchv1.Job) bool { return j.UID == ref.UID }) {
+			continue
+		}
+		run := &batchv1.Job{}
+		err := r.Live.Get(ctx, types.NamespacedName{Namespace: w.cron.Namespace, Name: ref.Name}, run)
+		if client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("look at run %s of the CronJob: %w", ref.Name, err)
+		}
+		if err == nil && run.UID == ref.UID {
+			w.jobs = append(w.jobs, *run)
+		}
+	}
 	return nil
 }
 
@@ -58,16 +81,23 @@ func (w *world) waits(j *batchv1.Job) bool {
 		jobspec.Differs(j, w.cron) != "" {
 		return false
 	}
-	return w.problem != nil || w.stream.Status.CronJob.ConfigurationHash == jobspec.Hash(w.streaming)
+	if w.problem != nil {
+		return true
+	}
+	wanted, problem := jobspec.BuildCron(w.streaming)
+	return problem != nil || w.stream.Status.CronJob.Applied == jobspec.DigestOfCron(wanted)
 }
 
-// differs is the field in which a held run of the schedule is not what the CronJob makes,
-// as the operator left it; empty where there is none, or where that is not why it goes.
-func (w *world) differs(j *batchv1.Job) string {
-	if !w.isRun(j) || !suspended(j) || !w.isAsApplied() {
+// whyDiscarded is why a held run of the schedule goes that its CronJob has made; empty where
+// its user has stopped the schedule, or where it is not that.
+func (w *world) whyDiscarded(j *batchv1.Job) string {
+	if !w.isRun(j) || !suspended(j) || w.stream.Spec.Suspended || w.definition.Schedule == "" {
 		return ""
 	}
-	return jobspec.Differs(j, w.cron)
+	if field := jobspec.Differs(j, w.cron); field != "" && w.isAsApplied() {
+		return fmt.Sprintf("differs in %s from what its CronJob makes. Where a policy or webhook has changed it, exclude what bears the label %s.", field, v1.LabelStreamID)
+	}
+	return "was made before the stream or its CronJob changed."
 }
 
 // due is the oldest run that waits to be let run. It is asked for only where the CronJob
@@ -138,10 +168,10 @@ func (p *pass) applyCron(ctx context.Context) error {
 	}
 	wanted, problem := jobspec.BuildCron(p.streaming)
 	if problem != nil {
-		return fmt.Errorf("%w: %s", errObserveAgain, problem.Message)
+		return notAsJudged("%s", problem.Message)
 	}
 	sent := wanted.DeepCopy()
-	record := v1.CronJobRecord{Applied: jobspec.DigestOfCron(wanted), ConfigurationHash: jobspec.Hash(p.streaming)}
+	record := v1.CronJobRecord{Applied: jobspec.DigestOfCron(wanted)}
 	defer func() {
 		record.UID, record.Generation = wanted.UID, wanted.Generation
 		p.cronJob = &record
@@ -166,15 +196,23 @@ func (p *pass) applyCron(ctx context.Context) error {
 }
 
 // checkCron makes sure that the CronJob that the API server stored makes the Jobs that were
-// meant: a policy may have changed it on its way. One that it changed goes.
+// meant: a policy may have changed it on its way. One that it changed makes no runs: it
+// goes where it is new, and else is paused, for a run of it may be at work.
 func (p *pass) checkCron(ctx context.Context, stored, sent *batchv1.CronJob) error {
 	field := jobspec.AlteredCron(stored, sent)
 	if field == "" {
 		return nil
 	}
-	p.obstacle = p.altered("cronjob", stored.Name, field)
-	p.paused.pause(p.key(), p.now.Add(obstacleRecheck), *p.obstacle)
-	return p.removeCron(ctx, stored)
+	why := p.altered("cronjob", stored.Name, field)
+	p.paused.pause(p.key(), p.now.Add(obstacleRecheck), *why)
+	p.obstacle = why
+	switch {
+	case p.cron == nil:
+		return p.removeCron(ctx, stored)
+	case ptr.Deref(stored.Spec.Suspend, false):
+		return nil
+	}
+	return p.pause(ctx, stored)
 }
 
 // makeRoom clears the CronJob's name: of what says that the stream owns it and is not
@@ -182,7 +220,7 @@ func (p *pass) checkCron(ctx context.Context, stored, sent *batchv1.CronJob) err
 func (p *pass) makeRoom(ctx context.Context, key client.ObjectKey) error {
 	there := &batchv1.CronJob{}
 	if err := p.Live.Get(ctx, key, there); err != nil {
-		return fmt.Errorf("%w: look at the CronJob that is there: %w", errObserveAgain, err)
+		return notAsJudged("look at the CronJob that is there: %w", err)
 	}
 	switch {
 	case !ownedBy(there, p.stream.UID):
@@ -198,7 +236,7 @@ func (p *pass) makeRoom(ctx context.Context, key client.ObjectKey) error {
 	if err := p.removeCron(ctx, there); err != nil {
 		return err
 	}
-	return fmt.Errorf("%w: CronJob %s was not recorded", errObserveAgain, there.Name)
+	return notAsJudged("CronJob %s was not recorded", there.Name)
 }
 
 func onTop(theirs, ours map[string]string) map[string]string {
@@ -213,11 +251,18 @@ func onTop(theirs, ours map[string]string) map[string]string {
 // pauseCron lets the very version of the CronJob that was judged make no more runs.
 //
 // +kubebuilder:rbac:groups=batch,resources=cronjobs,verbs=patch
-func (p *pass) pauseCron(ctx context.Context) error {
-	target := &batchv1.CronJob{ObjectMeta: metav1.ObjectMeta{Namespace: p.cron.Namespace, Name: p.cron.Name}}
-	patch := fmt.Sprintf(`{"metadata":{"uid":%q,"resourceVersion":%q},"spec":{"suspend":true}}`, p.cron.UID, p.cron.ResourceVersion)
-	err := p.Client.Patch(ctx, target, client.RawPatch(types.MergePatchType, []byte(patch)))
-	return gone(err, "pause the CronJob")
+func (p *pass) pauseCron(ctx context.Context) error { return p.pause(ctx, p.cron) }
+
+func (p *pass) pause(ctx context.Context, c *batchv1.CronJob) error {
+	target := &batchv1.CronJob{ObjectMeta: metav1.ObjectMeta{Namespace: c.Namespace, Name: c.Name}}
+	patch := fmt.Sprintf(`{"metadata":{"uid":%q,"resourceVersion":%q},"spec":{"suspend":true}}`, c.UID, c.ResourceVersion)
+	if err := p.Client.Patch(ctx, target, client.RawPatch(types.MergePatchType, []byte(patch))); err != nil {
+		return gone(err, "pause the CronJob")
+	}
+	if !ptr.Deref(target.Spec.Suspend, false) {
+		p.obstacle = p.altered("cronjob", target.Name, "spec.suspend")
+	}
+	return nil
 }
 
 // deleteCron deletes the very version of the CronJob that was judged, in the
@@ -237,7 +282,7 @@ func (p *pass) removeCron(ctx context.Context, c *batchv1.CronJob) error {
 func gone(err error, doing string) error {
 	switch {
 	case apierrors.IsNotFound(err):
-		return fmt.Errorf("%w: %w", errObserveAgain, err)
+		return notAsJudged("%w", err)
 	case err != nil:
 		return fmt.Errorf("%s: %w", doing, err)
 	}
@@ -246,6 +291,7 @@ func gone(err error, doing string) error {
 
 // claimRun records the held run that is due: from then on it is the job that may be released.
 func (p *pass) claimRun(s *v1.StreamStatus) {
+	p.tellVanishedRun(s)
 	run, now := p.due(), metav1.NewTime(p.now)
 	s.Runs = p.nextRun()
 	s.Job = &v1.JobRecord{
@@ -265,6 +311,21 @@ func (p *pass) recordRun(s *v1.StreamStatus) {
 func (p *pass) recordRunFailed(s *v1.StreamStatus) {
 	p.letGo(s)
 	p.setLastRun(s, metav1.ConditionTrue, v1.ReasonRunFailed, p.runFailure())
+}
+
+// tellVanishedRun notes that the run of the schedule that is recorded was gone before it
+// had ended, unless the operator has stopped it for its user.
+func (p *pass) tellVanishedRun(s *v1.StreamStatus) {
+	if p.facts.Job != lifecycle.Vanished || p.record.Mode != v1.ModeScheduled || p.stoppedByUser() {
+		return
+	}
+	p.setLastRun(s, metav1.ConditionTrue, v1.ReasonRunFailed, fmt.Sprintf("Job %s of the run was gone before it had ended. The next run comes in its time.", p.record.Name))
+}
+
+// stoppedByUser tells whether the operator has stopped the recorded job for what its user asked for.
+func (p *pass) stoppedByUser() bool {
+	reason, _, ok := stopOf(p.judged)
+	return ok && reason != v1.ReasonJobAltered && reason != v1.ReasonDisrupted
 }
 
 // runFailure says why the run that is being recorded was no success.

@@ -148,7 +148,7 @@ func (w *world) runningSince(p *corev1.Pod) time.Time {
 }
 
 // lingerAtMost is how long what runs beside a main container may take to end by itself,
-// to send the last of a log for instance.
+// to send the last of a log for instance. It delays what follows a backfill by as much.
 const lingerAtMost = 10 * time.Second
 
 // lingering is how the main container of the active job's newest pod ended while the pod
@@ -174,10 +174,10 @@ func (w *world) mainRestarted(p *corev1.Pod) bool {
 	return c != nil && c.RestartCount > 0
 }
 
-// runsOn tells whether a container of a pod runs. The kubelet tells of a container's end
+// runsOn tells whether a container of a pod runs, or is still to run. The kubelet tells of a container's end
 // before it calls a pod ended that has no other.
 func runsOn(p *corev1.Pod) bool {
-	return slices.ContainsFunc(p.Status.ContainerStatuses, func(c corev1.ContainerStatus) bool { return c.State.Running != nil })
+	return slices.ContainsFunc(p.Status.ContainerStatuses, func(c corev1.ContainerStatus) bool { return c.State.Terminated == nil })
 }
 
 // mainFailed is the pod whose main container has failed while others run on.
@@ -197,23 +197,45 @@ func (w *world) mainSucceeded() *corev1.Pod {
 	return w.failedBeside()
 }
 
-// markedThoughStopped is a pod of the recorded job whose main container has given the mark
-// of completion, where the Job will not say so: it is gone, is being deleted or has
-// failed, or somebody takes the pod away. What was done is done, whoever ended it then.
+// markedThoughStopped is the newest pod of the recorded job where its main container has
+// given the mark of completion and the Job will not say so: the Job is gone, is being
+// deleted or has failed, or the pod has failed or is taken away. What was done is done,
+// whoever ended it then. A newer pod has begun the work once more.
 func (w *world) markedThoughStopped() *corev1.Pod {
 	if w.facts.Mode == v1.ModeStream {
 		return nil
 	}
 	stopped := w.job == nil || w.job.DeletionTimestamp != nil || condition(w.job, batchv1.JobFailed) != nil || condition(w.job, batchv1.JobFailureTarget) != nil
-	return newest(w.pods, w.record.UID, func(p *corev1.Pod) bool {
-		return w.isMarkedPod(p) && (stopped || p.DeletionTimestamp != nil || targeted(p))
-	})
+	last := w.newestMarked(w.pods)
+	if last == nil || !stopped && last.DeletionTimestamp == nil && !targeted(last) && last.Status.Phase != corev1.PodFailed {
+		return nil
+	}
+	return last
+}
+
+// newestMarked is the recorded job's newest pod where it has given the mark of completion.
+func (w *world) newestMarked(pods []corev1.Pod) *corev1.Pod {
+	if last := newest(pods, w.record.UID, w.isMadeFor); last != nil && w.isMarkedPod(last) {
+		return last
+	}
+	return nil
+}
+
+// nameOfPods is how much of a Job's name the names of its pods begin with: the API server
+// leaves room for five characters in 63 (k8s.io/apiserver/pkg/storage/names).
+const nameOfPods = 63 - 5
+
+// isMadeFor tells whether a pod has the name of one that the recorded job has made. Owner and
+// labels of the pod of a former job can be changed, so that it seems to be one of this job's.
+func (w *world) isMadeFor(p *corev1.Pod) bool {
+	base := w.record.Name + "-"
+	return strings.HasPrefix(p.Name, base[:min(len(base), nameOfPods)])
 }
 
 // isMarkedPod tells whether the main container of a pod has given the mark of completion.
 func (w *world) isMarkedPod(p *corev1.Pod) bool {
 	end := w.mainEnd(p)
-	return end != nil && end.ExitCode == 0 && w.mainStatus(p) != nil && w.isMarked(end)
+	return end != nil && end.ExitCode == 0 && w.mainStatus(p) != nil && w.isMarked(p, end)
 }
 
 // failedBeside is the newest pod where it has failed only by a container beside the main
@@ -257,7 +279,7 @@ func (w *world) judge(j *batchv1.Job, pods []corev1.Pod) (best verdict, why stri
 	for i := range pods {
 		p := &pods[i]
 		end := w.mainEnd(p)
-		if jobOf(p) != j.UID || end == nil || end.ExitCode != 0 || p.Status.Phase == corev1.PodFailed && w.mainStatus(p) == nil {
+		if jobOf(p) != j.UID || w.record != nil && !w.isMadeFor(p) || end == nil || end.ExitCode != 0 || p.Status.Phase == corev1.PodFailed && w.mainStatus(p) == nil {
 			continue
 		}
 		if is, doubt := w.judgePod(j, p, end); is >= best {
@@ -271,7 +293,7 @@ func (w *world) judgePod(j *batchv1.Job, p *corev1.Pod, end *corev1.ContainerSta
 	mark := w.requiredMark()
 	gone := w.disturbed(p) || deletedBefore(p, succeededAt(j)) || w.mainRestarted(p)
 	switch {
-	case w.isMarked(end):
+	case w.isMarked(p, end):
 		return believed, ""
 	case gone:
 		return doubted, ""
@@ -302,12 +324,20 @@ func (w *world) requiredMark() *v1.Completion {
 	return completionOf(w.class) // of a record that does not say it
 }
 
-// isMarked tells whether an exit code 0 comes with the mark of completion: the one that
-// is required, or, where none is, the one that the class declares by now.
-func (w *world) isMarked(end *corev1.ContainerStateTerminated) bool {
-	mark := cmp.Or(w.requiredMark(), completionOf(w.class))
-	if mark == nil || mark.Mark == v1.MarkExitCode {
-		return mark != nil
+// isMarked tells whether a pod's exit code 0 comes with the mark of completion: the one
+// that is required, or, where none is, the message that the class declares by now. What an
+// exit code means is promised by the plugin that came with the declaration, and this is
+// another one, or a container that was started once more.
+func (w *world) isMarked(p *corev1.Pod, end *corev1.ContainerStateTerminated) bool {
+	mark := w.requiredMark()
+	if mark != nil && mark.Mark == v1.MarkExitCode {
+		return !w.mainRestarted(p)
+	}
+	if now := completionOf(w.class); mark == nil && now != nil && now.Mark == v1.MarkTerminationMessage {
+		mark = now
+	}
+	if mark == nil {
+		return false
 	}
 	wanted := cmp.Or(mark.TerminationMessage, v1.DefaultTerminationMessage)
 	for line := range strings.Lines(end.Message) {

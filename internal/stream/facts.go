@@ -42,6 +42,9 @@ func (r *Reconciler) fold(ctx context.Context, w *world) error {
 	if w.record == nil {
 		return nil
 	}
+	if w.isUnseen() {
+		w.wakesAt(w.now.Add(lookAgainAtMost))
+	}
 	f.Lingers = w.job != nil && !finished(w.job)
 	w.main = w.mainContainer()
 	if f.Mode = w.record.Mode; f.Mode == "" {
@@ -62,6 +65,15 @@ func (r *Reconciler) fold(ctx context.Context, w *world) error {
 	}
 	f.Inputs, err = r.inputs(ctx, w)
 	return err
+}
+
+// isUnseen tells whether the recorded job, or a pod of it, has lost the labels by which what
+// happens to it wakes the stream.
+func (w *world) isUnseen() bool {
+	if w.job == nil || finished(w.job) {
+		return false
+	}
+	return !w.bearsLabels(w.job) || slices.ContainsFunc(w.pods, func(p corev1.Pod) bool { return w.isAccounted(&p) && !w.bearsLabels(&p) })
 }
 
 // initial is what is to be done about the initial backfill: decided once.
@@ -163,7 +175,7 @@ func (r *Reconciler) nextRequest(ctx context.Context, w *world) (lifecycle.Reque
 		}
 		found = lifecycle.RequestWaiting
 	}
-	if slices.ContainsFunc(w.requests, func(q v1.BackfillRequest) bool { return backlog.ComesFirst(w.stream, &q) && !backlog.Ended(&q) }) {
+	if w.first() != nil {
 		return lifecycle.RequestFirst, nil // whatever was made of it since it was recorded
 	}
 	return found, nil
@@ -231,7 +243,8 @@ func (w *world) endedState() lifecycle.Job {
 	return lifecycle.Over
 }
 
-// endsAfter is the deadline by which the operator lets the Job controller end a Job.
+// endsAfter is the deadline, in seconds from the Job's start, by which the operator lets the
+// Job controller end a Job that has run for longer: the least that the API server takes.
 const endsAfter = 1
 
 // isEnding tells whether the operator has asked the Job controller to end the recorded job.
@@ -274,7 +287,7 @@ func (r *Reconciler) success(ctx context.Context, w *world) (lifecycle.Job, erro
 	case believed:
 		return lifecycle.Succeeded, nil
 	case unmarked:
-		if w.facts.Mode == v1.ModeBackfill && attemptsInARow(w.served, v1.AttemptUnproven) < unprovenAtMost-1 {
+		if w.facts.Mode == v1.ModeBackfill && unprovenInARow(w.served) < unprovenAtMost-1 {
 			return lifecycle.Interrupted, nil
 		}
 		return lifecycle.Failed, nil
@@ -302,19 +315,29 @@ func (r *Reconciler) failed(ctx context.Context, w *world) (lifecycle.Job, error
 // declares before the backfill has failed: it would run for ever.
 const unprovenAtMost = 3
 
-// attemptsInARow counts a request's last attempts that ended so.
-func attemptsInARow(q *v1.BackfillRequest, result v1.AttemptResult) int {
+// unprovenInARow counts a request's last attempts that exited 0 without the mark, past those
+// that somebody ended.
+func unprovenInARow(q *v1.BackfillRequest) int {
 	n := 0
-	if q == nil {
-		return n
-	}
-	for _, a := range slices.Backward(q.Status.Attempts) {
-		if a.Result != result {
-			break
+	for _, a := range lastAttempts(q, v1.AttemptUnproven, v1.AttemptInterrupted) {
+		if a.Result == v1.AttemptUnproven {
+			n++
 		}
-		n++
 	}
 	return n
+}
+
+// lastAttempts are the last attempts of a request that ended in one of these ways.
+func lastAttempts(q *v1.BackfillRequest, results ...v1.AttemptResult) []v1.Attempt {
+	if q == nil {
+		return nil
+	}
+	all := q.Status.Attempts
+	from := len(all)
+	for from > 0 && slices.Contains(results, all[from-1].Result) {
+		from--
+	}
+	return all[from:]
 }
 
 // readEnds reads the pods of a failed job from the API server: their exit codes
@@ -387,7 +410,7 @@ func (w *world) isPastDeadline(p *corev1.Pod) bool {
 
 // inputs compares the recorded unfinished job with what would be built now.
 func (r *Reconciler) inputs(ctx context.Context, w *world) (lifecycle.Inputs, error) {
-	if !jobspec.IsOneWriter(&w.job.Spec) {
+	if jobspec.NotOneWriter(&w.job.Spec) != "" {
 		return lifecycle.Altered, nil
 	}
 	if w.problem != nil {

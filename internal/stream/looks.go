@@ -48,7 +48,7 @@ func (p *pass) lookFirst(ctx context.Context) error {
 	}
 	for i := range live.Items {
 		if q := &live.Items[i]; backlog.ComesFirst(p.stream, q) && !backlog.Ended(q) {
-			return fmt.Errorf("%w: request %s comes first", errObserveAgain, q.Name)
+			return notAsJudged("request %s comes first", q.Name)
 		}
 	}
 	return nil
@@ -80,7 +80,7 @@ func (p *pass) lookGone(ctx context.Context) error {
 	case job != nil && finished(job) && p.record.Outcome != "":
 		return nil // it stays for its log
 	case job != nil:
-		return fmt.Errorf("%w: job %s is still there", errObserveAgain, job.Name)
+		return notAsJudged("job %s is still there", job.Name)
 	}
 	// By the stream's label and not by the Job's: with that one a pod leaves the cache, which is noticed.
 	var pods corev1.PodList
@@ -90,7 +90,7 @@ func (p *pass) lookGone(ctx context.Context) error {
 	}
 	for i := range pods.Items {
 		if pod := &pods.Items[i]; alive(pod) && p.claimOf(pod) == namedAfter && !p.isForeign(pod) {
-			return fmt.Errorf("%w: pod %s is still alive", errObserveAgain, pod.Name)
+			return notAsJudged("pod %s is still alive", pod.Name)
 		}
 	}
 	return nil
@@ -116,7 +116,7 @@ func (p *pass) lookUnaccounted(ctx context.Context, pod *corev1.Pod) error {
 	case by == nil && job.DeletionTimestamp != nil:
 		return nil // a Job on its way out takes nothing back
 	case p.isRecorded(job.UID), p.mayGo(job):
-		return fmt.Errorf("%w: pod %s has a job after all", errObserveAgain, pod.Name)
+		return notAsJudged("pod %s has a job after all", pod.Name)
 	}
 	p.obstacle = &obstacle{reason: v1.ReasonForeignPod, detail: "It is " + inTheWay(pod), stalls: true}
 	return nil
@@ -130,7 +130,7 @@ func (p *pass) lookJob(ctx context.Context) error {
 		return err
 	}
 	if job == nil || job.ResourceVersion != p.job.ResourceVersion {
-		return fmt.Errorf("%w: the job has changed", errObserveAgain)
+		return notAsJudged("the job has changed")
 	}
 	if p.facts.Mode == v1.ModeStream || p.facts.Job != lifecycle.Active {
 		return nil
@@ -141,8 +141,8 @@ func (p *pass) lookJob(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("look at the pods of job %s: %w", job.Name, err)
 	}
-	if last := newest(pods.Items, job.UID, p.isMarkedPod); last != nil {
-		return fmt.Errorf("%w: pod %s has completed", errObserveAgain, last.Name)
+	if last := p.newestMarked(pods.Items); last != nil {
+		return notAsJudged("pod %s has completed", last.Name)
 	}
 	return nil
 }
@@ -155,7 +155,7 @@ func (p *pass) lookEnded(ctx context.Context) error {
 		return err
 	}
 	if request != nil && request.UID == p.record.RequestUID && !backlog.Ended(request) {
-		return fmt.Errorf("%w: the request is alive", errObserveAgain)
+		return notAsJudged("the request is alive")
 	}
 	return nil
 }
@@ -169,7 +169,7 @@ func (p *pass) lookAlive(ctx context.Context, judged *v1.BackfillRequest) error 
 		return err
 	}
 	if request == nil || request.UID != judged.UID || backlog.Ended(request) || !p.granted(request) {
-		return fmt.Errorf("%w: the request has ended, or has lost its slot", errObserveAgain)
+		return notAsJudged("the request has ended, or has lost its slot")
 	}
 	return nil
 }

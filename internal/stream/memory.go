@@ -11,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
@@ -47,7 +48,7 @@ var changes = map[lifecycle.Verb]func(*pass, *v1.StreamStatus){
 	lifecycle.ClaimRun:          (*pass).claimRun,
 	lifecycle.RecordRun:         (*pass).recordRun,
 	lifecycle.RecordRunFailed:   (*pass).recordRunFailed,
-	lifecycle.ForgetVanished:    func(_ *pass, s *v1.StreamStatus) { s.Job = nil },
+	lifecycle.ForgetVanished:    (*pass).forgetVanished,
 	lifecycle.Close:             func(_ *pass, s *v1.StreamStatus) { s.Job = nil },
 }
 
@@ -128,6 +129,9 @@ func (p *pass) nextStatus(s *v1.StreamStatus) *v1.StreamStatus {
 		s.Runs = max(s.Runs, p.lastRun())
 	}
 	s.Runs = max(s.Runs, p.taken)
+	if p.triesAgain(s) {
+		return s
+	}
 	from := s.Phase
 	s.Phase = p.phase()
 	s.ObservedGeneration = p.stream.Generation
@@ -140,6 +144,14 @@ func (p *pass) nextStatus(s *v1.StreamStatus) *v1.StreamStatus {
 		s.History = slices.Clone(s.History[max(0, len(s.History)-maxHistory):])
 	}
 	return s
+}
+
+// triesAgain tells whether a claim comes before a write that was refused the last time:
+// whether it still is, is told after it.
+func (p *pass) triesAgain(s *v1.StreamStatus) bool {
+	ready := meta.FindStatusCondition(s.Conditions, v1.ConditionReady)
+	return p.obstacle == nil && s.Phase == p.decision.Phase && ready != nil && slices.Contains(p.decision.Do, lifecycle.ClaimStop) &&
+		(ready.Reason == string(v1.ReasonWriteRefused) || ready.Reason == string(v1.ReasonJobRefused))
 }
 
 // phase is the decision's answer; an obstacle keeps the stream from getting there.
@@ -158,7 +170,13 @@ func (p *pass) lastDecision(before *v1.Decision) *v1.Decision {
 	return d
 }
 
+func (p *pass) forgetVanished(s *v1.StreamStatus) {
+	p.tellVanishedRun(s)
+	s.Job = nil
+}
+
 func (p *pass) claim(s *v1.StreamStatus) {
+	p.tellVanishedRun(s)
 	in := p.streaming
 	if p.facts.Request == lifecycle.RequestReady {
 		in = p.backfill
@@ -180,10 +198,13 @@ func (p *pass) claim(s *v1.StreamStatus) {
 func (p *pass) claimDiscard(s *v1.StreamStatus) {
 	for _, j := range p.strays() {
 		s.Runs = max(s.Runs, p.believable(p.runOf(j)))
-		if field := p.differs(j); field != "" {
-			p.setLastRun(s, metav1.ConditionTrue, v1.ReasonRunDiscarded, fmt.Sprintf("Job %s, a run of CronJob %s, was changed in %s, and was discarded. "+
-				"Exclude what bears the label %s from admission policies and webhooks. The next run comes in its time.", j.Name, p.cron.Name, field, v1.LabelStreamID))
+		if why := p.whyDiscarded(j); why != "" {
+			p.discarded = fmt.Sprintf("Job %s, a held run, was discarded: it %s The next run comes in its time.", j.Name, why)
 		}
+	}
+	last := meta.FindStatusCondition(s.Conditions, v1.ConditionLastRunFailed)
+	if p.discarded != "" && (last == nil || last.Reason != string(v1.ReasonRunFailed)) { // a failure is not to be hidden
+		p.setLastRun(s, metav1.ConditionTrue, v1.ReasonRunDiscarded, p.discarded)
 	}
 }
 

@@ -27,7 +27,8 @@ import (
 type world struct {
 	now    time.Time
 	stream *v1.Stream
-	// record is the job that the stream's status records, as it was judged.
+	// judged is the stream's status as it was judged, and record the job that it records.
+	judged *v1.StreamStatus
 	record *v1.JobRecord
 	// job is the recorded job, nil where none is recorded or it does not exist.
 	job *batchv1.Job
@@ -88,7 +89,7 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName) (_ *
 		}
 		return nil, fmt.Errorf("read the stream: %w", err)
 	}
-	w.record = w.stream.Status.Job
+	w.judged, w.record = &w.stream.Status, w.stream.Status.Job
 	if w.stream.DeletionTimestamp != nil {
 		w.facts = lifecycle.Observation{Deleting: true}.Canonical()
 		return w, nil

@@ -47,7 +47,7 @@ func (w *world) bearsLabels(o metav1.Object) bool {
 // mayGo tells whether an unrecorded Job may be deleted: it was made by us, or by somebody
 // who has given it a name and a controller that only our own Jobs have.
 func (w *world) mayGo(j *batchv1.Job) bool {
-	return jobspec.IsJobOf(j.Name, w.stream.Name, w.stream.UID, v1.KindStream) && (ownedBy(j, w.stream.UID) || w.isRun(j) && w.bearsLabels(j))
+	return jobspec.IsJobOf(j.Name, w.stream.Name, w.stream.UID, v1.KindStream) && (ownedBy(j, w.stream.UID) || w.isRun(j) && (w.bearsLabels(j) || !suspended(j)))
 }
 
 // ofFormer tells whether an object belongs to a stream that had this name before:
@@ -119,7 +119,8 @@ func (w *world) lastRun() int64 {
 	return last
 }
 
-// aheadOfClock is how far the number of a run that is seen may lie ahead of the clock.
+// aheadOfClock is how far the number of a run that is seen may lie ahead of the clock: far
+// more than clocks of one cluster differ, and too little to use up the numbers.
 const aheadOfClock = 24 * time.Hour
 
 // believable is a run's number that a stream of this name can have had, else 0: runs

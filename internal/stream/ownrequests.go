@@ -41,7 +41,7 @@ func (p *pass) createRequest(ctx context.Context, name, reason string) error {
 	}
 	there := &v1.BackfillRequest{}
 	if err := p.Live.Get(ctx, client.ObjectKeyFromObject(want), there); err != nil {
-		return fmt.Errorf("%w: %w", errObserveAgain, err)
+		return notAsJudged("%w", err)
 	}
 	if flaw := flawOf(p.stream, there, want, reason); flaw != "" {
 		p.obstacle = &obstacle{reason: v1.ReasonNameConflict, detail: fmt.Sprintf("It is backfillrequest %s, %s. Delete it: kubectl delete backfillrequest %s --namespace %s",
@@ -84,11 +84,11 @@ func (p *pass) countOn(ctx context.Context, q *v1.BackfillRequest) error {
 	owned, err := ownership.Take(ctx, p.Live, p.Client, p.stream, q)
 	switch {
 	case apierrors.IsNotFound(err):
-		return fmt.Errorf("%w: %w", errObserveAgain, err)
+		return notAsJudged("%w", err)
 	case err != nil:
 		return err
 	case owned == nil:
-		return fmt.Errorf("%w: the stream is gone, or on its way out", errObserveAgain)
+		return notAsJudged("the stream is gone, or on its way out")
 	}
 	*q, p.requested = *owned, q.UID
 	return nil

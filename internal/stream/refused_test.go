@@ -85,6 +85,12 @@ func TestARefusalIsTold(t *testing.T) {
 			if n := c.warnings(string(x.reason)); n != 1 {
 				t.Errorf("%d events", n)
 			}
+			c.clock.SetTime(c.clock.Now().Add(defaultStartDeadline))
+			_, err := c.reconcile()
+			c.must(err)
+			if message := c.stalledWith(x.reason); !strings.Contains(message, "exceeded quota: one") {
+				t.Errorf("it says %q once it has lasted for long", message)
+			}
 			c.restart()
 			c.settle()
 			if s := c.stream(); s.Status.Phase != v1.StreamRunning && s.Status.Phase != v1.StreamBackfilling {

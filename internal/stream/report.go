@@ -32,7 +32,8 @@ func (p *pass) report(ctx context.Context) (err error) {
 	if err := p.tellRequests(ctx); err != nil {
 		return err
 	}
-	if !p.remembered {
+	// What a write met after the stream had been patched is told all the same.
+	if !p.remembered || p.obstacle != nil {
 		if err := p.patchStatus(ctx, false); err != nil {
 			return err
 		}
@@ -72,6 +73,10 @@ func (p *pass) why() (v1.Reason, string) {
 		return v1.ReasonBackfillInterrupted, p.doubt + " It runs again with the same id."
 	case p.decision.Reason == v1.ReasonPodEnded:
 		return v1.ReasonPodEnded, p.podEndMessage()
+	case p.decision.Reason == v1.ReasonJobAltered && p.job != nil:
+		return v1.ReasonJobAltered, v1.ReasonJobAltered.Meaning() + " " + p.alteration()
+	case p.decision.Reason == v1.ReasonInitialWaits && p.first() != nil:
+		return v1.ReasonInitialWaits, p.firstWaits(p.first())
 	case p.decision.Reason == v1.ReasonRunFailed:
 		return v1.ReasonRunFailed, p.runFailure()
 	case p.decision.Reason == v1.ReasonScheduled:
@@ -83,6 +88,25 @@ func (p *pass) why() (v1.Reason, string) {
 		return v1.ReasonBackfilling, fmt.Sprintf("Backfill %s is running; streaming goes on after it.", p.requestName())
 	}
 	return p.decision.Reason, p.decision.Reason.Meaning()
+}
+
+// first is the request that has to come first; nil where there is none.
+func (w *world) first() *v1.BackfillRequest {
+	for i := range w.requests {
+		if q := &w.requests[i]; backlog.ComesFirst(w.stream, q) && !backlog.Ended(q) {
+			return q
+		}
+	}
+	return nil
+}
+
+// firstWaits says which request nothing streams before, and how to do without it.
+func (p *pass) firstWaits(q *v1.BackfillRequest) string {
+	text := fmt.Sprintf("Backfill %s has to come first and waits", q.Name)
+	if said := oneLine(q.Status.Message); said != "" {
+		text += ": " + strings.TrimSuffix(said, ".")
+	}
+	return fmt.Sprintf("%s. To stream without it: kubectl delete backfillrequest %s -n %s", text, q.Name, q.Namespace)
 }
 
 func (p *pass) requestName() string {
@@ -204,12 +228,19 @@ func messageIf(is bool, message string) string {
 // for its user anyway, has nothing to wait for, and an obstacle says more.
 func (p *pass) stallOf(phase v1.StreamPhase) *stall {
 	switch {
-	case p.obstacle != nil && p.obstacle.stalls:
+	case p.obstacle != nil && (p.obstacle.stalls || p.isOverdue()):
 		return &stall{p.obstacle.reason, p.obstacle.message()}
 	case phase == v1.StreamSuspended, phase == v1.StreamFailed, p.obstacle != nil:
 		return nil
 	}
 	return p.stall
+}
+
+// isOverdue tells whether the stream has not been ready for as long as a start may take.
+// An obstacle may pass, such as a quota that is used up for a moment.
+func (p *pass) isOverdue() bool {
+	ready := meta.FindStatusCondition(p.stream.Status.Conditions, v1.ConditionReady)
+	return ready != nil && ready.Status == metav1.ConditionFalse && !p.now.Before(ready.LastTransitionTime.Add(p.startDeadline()))
 }
 
 // eventful are reasons that are worth an event although the phase stays.
@@ -220,6 +251,7 @@ var eventful = map[v1.Reason]bool{
 	v1.ReasonNameConflict:        true,
 	v1.ReasonJobRefused:          true,
 	v1.ReasonJobAltered:          true,
+	v1.ReasonWriteRefused:        true,
 	v1.ReasonRequestRefused:      true,
 }
 
@@ -229,6 +261,7 @@ var warns = map[v1.Reason]bool{
 	v1.ReasonRunFailed:           true,
 	v1.ReasonJobAltered:          true,
 	v1.ReasonRunDiscarded:        true,
+	v1.ReasonWriteRefused:        true,
 }
 
 // announce tells of a transition, after it was written: one event.
@@ -240,8 +273,8 @@ func (p *pass) announce(before, after *v1.StreamStatus) {
 	if stall := p.stallOf(after.Phase); stall != nil && !stalledBy(before, stall.reason) {
 		p.event(corev1.EventTypeWarning, stall.reason, stall.message)
 	}
-	if run := discardedRun(after); run != "" && run != discardedRun(before) {
-		p.event(corev1.EventTypeWarning, v1.ReasonRunDiscarded, run)
+	if p.discarded != "" {
+		p.event(corev1.EventTypeWarning, v1.ReasonRunDiscarded, p.discarded)
 	}
 	switch {
 	case refusal != "" && refusal != refusedBy(before): // so this pass has written it
@@ -260,14 +293,6 @@ func (p *pass) announce(before, after *v1.StreamStatus) {
 func refusedBy(s *v1.StreamStatus) v1.Reason {
 	if c := meta.FindStatusCondition(s.Conditions, v1.ConditionAccepted); c != nil && c.Status == metav1.ConditionFalse {
 		return v1.Reason(c.Reason)
-	}
-	return ""
-}
-
-// discardedRun is what a status says of a run that was discarded last; empty where none was.
-func discardedRun(s *v1.StreamStatus) string {
-	if c := meta.FindStatusCondition(s.Conditions, v1.ConditionLastRunFailed); c != nil && c.Reason == string(v1.ReasonRunDiscarded) {
-		return c.Message
 	}
 	return ""
 }

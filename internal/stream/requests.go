@@ -77,7 +77,12 @@ func (p *pass) tell(q *v1.BackfillRequest) {
 		}
 		p.attempt(q, v1.AttemptInterrupted, v1.ReasonBackfillInterrupted.Meaning())
 	case lifecycle.Vanished:
-		if p.forgetsJob() {
+		switch {
+		case !p.forgetsJob():
+		case p.stoppedByUser():
+			reason, _, _ := stopOf(p.judged)
+			p.attempt(q, v1.AttemptStopped, reason.Meaning())
+		default:
 			p.attempt(q, v1.AttemptInterrupted, "The job was gone before it had ended.")
 		}
 	case lifecycle.Failed:

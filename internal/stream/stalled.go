@@ -231,12 +231,17 @@ func (w *world) backfillThatIsStopped() *stall {
 	if q == nil {
 		q = w.next
 	}
-	n := attemptsInARow(q, v1.AttemptInterrupted)
+	n := 0
+	for _, a := range lastAttempts(q, v1.AttemptInterrupted, v1.AttemptUnproven) {
+		if a.Result == v1.AttemptInterrupted {
+			n++
+		}
+	}
 	if n < crashLoopAfter {
 		return nil
 	}
 	last := q.Status.Attempts[len(q.Status.Attempts)-1]
-	return &stall{v1.ReasonBackfillInterrupted, fmt.Sprintf("The last %d attempts of backfill %s were ended from outside before they were surely done; of job %s: %s "+
+	return &stall{v1.ReasonBackfillInterrupted, fmt.Sprintf("%d of the last attempts of backfill %s were ended from outside before they were surely done; job %s: %s "+
 		"Find out what deletes its Job or its pods: kubectl get events -n %s", n, q.Name, last.Job, last.Message, q.Namespace)}
 }
 

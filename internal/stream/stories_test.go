@@ -4,7 +4,6 @@ package stream
 // ways, and expects the same end.
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -301,7 +300,7 @@ var stories = []struct {
 		c.due("one")
 		c.must(c.api.Delete(c.t.Context(), c.running()))
 		c.settle()
-	}, "Scheduled [] cron"},
+	}, "Scheduled [] cron, last run failed"},
 	{"the CronJob is deleted by hand", scheduled, func(c *cluster) {
 		c.settle()
 		c.must(c.api.Delete(c.t.Context(), c.cron()))
@@ -495,7 +494,7 @@ func TestASlotThatIsTakenBackStartsNothing(t *testing.T) {
 		return &pass{Reconciler: newCluster(t, q).reconciler, world: w}
 	}
 	judged := &v1.BackfillRequest{ObjectMeta: metav1.ObjectMeta{Name: "q", UID: "q"}, Status: v1.BackfillRequestStatus{Phase: v1.RequestGranted}}
-	if err := limited(v1.RequestQueued).lookAlive(t.Context(), judged); !errors.Is(err, errObserveAgain) {
+	if err := limited(v1.RequestQueued).lookAlive(t.Context(), judged); movedOn(err) == "" {
 		t.Errorf("taken back: %v", err)
 	}
 	if err := limited(v1.RequestGranted).lookAlive(t.Context(), judged); err != nil {
@@ -516,7 +515,7 @@ func TestNothingStreamsBeforeABackfillThatTheCacheDoesNotKnow(t *testing.T) {
 		c := newCluster(t, append(orders(), first.DeepCopy())...)
 		p := &pass{Reconciler: c.reconciler, world: &world{stream: orders()[0].(*v1.Stream)}}
 		p.stream.Status = status
-		if err := p.lookFormer(t.Context()); !errors.Is(err, errObserveAgain) {
+		if err := p.lookFormer(t.Context()); movedOn(err) == "" {
 			t.Errorf("%s, alive: %v", name, err)
 		}
 		c.must(c.api.Delete(t.Context(), first.DeepCopy()))

@@ -5,13 +5,47 @@ package stream
 // pauses grow, and once it has lasted too long the stream says so.
 
 import (
+	"errors"
+	"fmt"
 	"sync"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// lookAgainAtMost is the longest pause before the world is observed again.
+// notJudged is the error of a pass in whose world something is not as it was judged.
+type notJudged struct {
+	what error
+}
+
+func (e *notJudged) Error() string {
+	return "the world is not the one that was judged: " + e.what.Error()
+}
+
+func (e *notJudged) Unwrap() error { return e.what }
+
+// notAsJudged is the error of a pass that has to be repeated, and says what is not as it was judged.
+func notAsJudged(format string, args ...any) error {
+	return &notJudged{what: fmt.Errorf(format, args...)}
+}
+
+// movedOn is what an error says of a world that is not the one that was judged: a look
+// found something else, or the version that a write named is not there any more. Empty for
+// any other error.
+func movedOn(err error) string {
+	var is *notJudged
+	switch {
+	case errors.As(err, &is):
+		return is.what.Error()
+	case apierrors.IsConflict(err):
+		return err.Error()
+	}
+	return ""
+}
+
+// lookAgainAtMost is the longest pause before the world is observed again: where a watch
+// does not wake the stream, its user waits that long for what is gone to be seen gone.
 const lookAgainAtMost = 10 * time.Second
 
 // unsettled are the streams whose last pass has to be repeated.

@@ -191,7 +191,8 @@ func cronJobChanged() predicate.Predicate {
 // jobChanged leaves out the counters that a running Job keeps changing.
 func jobChanged() predicate.Predicate {
 	return onUpdate(func(old, new *batchv1.Job) bool {
-		return deletionBegan(old, new) || finished(old) != finished(new) || suspended(old) != suspended(new)
+		return deletionBegan(old, new) || finished(old) != finished(new) || suspended(old) != suspended(new) ||
+			!finished(new) && jobspec.NotOneWriter(&old.Spec) != jobspec.NotOneWriter(&new.Spec)
 	})
 }
 

@@ -245,36 +245,41 @@ var _ = Describe("Somebody who may create other workloads whose pods have a stre
 // expectNoneBeside: no pod of the stream's own came alive before the forged one was gone.
 func expectNoneBeside(ctx context.Context, w *story.World, forged *corev1.Pod) {
 	GinkgoHelper()
-	there := false
+	there, seen := false, false
 	for _, v := range sorted(w.History(ctx)) {
 		p, ok := v.Object.(*corev1.Pod)
 		if !ok {
 			continue
 		}
 		if p.UID == forged.UID {
+			seen = true
 			there = !v.Deleted && p.Status.Phase == corev1.PodRunning
 		} else if there && p.Status.Phase == corev1.PodPending && p.Spec.NodeName == "" && !v.Deleted {
 			Fail("pod " + p.Name + " was started while the forged one lived")
 		}
 	}
+	Expect(seen).To(BeTrue(), "the forged pod is in the history")
 }
 
 // expectSuspendedAfter: the stream was not called suspended while the pod lived.
 func expectSuspendedAfter(ctx context.Context, w *story.World, stream string, p *corev1.Pod) {
 	GinkgoHelper()
-	there := false
+	there, lived, suspended := false, false, false
 	for _, v := range sorted(w.History(ctx)) {
 		switch o := v.Object.(type) {
 		case *corev1.Pod:
 			if o.UID == p.UID {
+				lived = true
 				there = !v.Deleted && o.Status.Phase == corev1.PodRunning
 			}
 		case *streamingv1.Stream:
 			if o.Name == stream && o.Status.Phase == streamingv1.StreamSuspended && there {
 				Fail("the stream was called suspended while pod " + p.Name + " lived")
 			}
+			suspended = suspended || o.Name == stream && o.Status.Phase == streamingv1.StreamSuspended
 		}
 	}
+	Expect(lived && suspended).To(BeTrue(), "the history holds the pod, and a stream that was suspended")
 }
 
 var _ = Describe("Somebody who may patch pods and strips a stream's running one", func() {
