@@ -170,7 +170,7 @@ func (r *Reconciler) pass(ctx context.Context, key types.NamespacedName) (wake t
 // that the stream says so. What cannot be patched then is as it was before.
 func (p *pass) lastsTooLong(err error) bool {
 	since, what := p.unsettled.since(p.key()), movedOn(err)
-	if what == "" || since.IsZero() || p.now.Before(since.Add(p.startDeadline())) {
+	if what == "" || p.unpatched || since.IsZero() || p.now.Before(since.Add(p.startDeadline())) {
 		return false
 	}
 	p.obstacle = &obstacle{reason: v1.ReasonUnsettled, detail: "Still different: " + strings.TrimSuffix(what, ".") + ".", stalls: true, after: lookAgainAtMost}

@@ -89,6 +89,7 @@ func (p *pass) patchStatus(ctx context.Context, claim bool) error {
 	}
 	target := next.DeepCopy()
 	if err := p.Client.Status().Patch(ctx, target, client.RawPatch(types.MergePatchType, locked)); err != nil {
+		p.unpatched = true
 		return fmt.Errorf("patch the status: %w", err)
 	}
 	p.announce(&before.Status, after)

@@ -534,7 +534,7 @@ func (w *world) judgeWorld() {
 	for _, o := range w.ops {
 		for _, k := range o.works {
 			if k.patched > 1 {
-				w.fail("a pass patched the stream's status twice")
+				w.fail("a pass patched the stream's memory twice")
 			}
 		}
 	}

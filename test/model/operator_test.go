@@ -18,6 +18,8 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/arcane-streaming/arcane-operator/test/jsontree"
 )
 
 var (
@@ -69,7 +71,7 @@ type work struct {
 	permit  permission
 	// next is the request that the pass stands before.
 	next request
-	// patched counts the patches of the stream's status in one pass.
+	// patched counts the patches of the stream's status in one pass, but for those after the first that only tell.
 	patched int
 	err     error
 	again   time.Duration
@@ -414,11 +416,26 @@ func (c cached) patch(ctx context.Context, target client.Object, p client.Patch,
 		if err != nil {
 			return err
 		}
-		if status && kindOf(target) == streams {
+		if status && kindOf(target) == streams && (o.current.patched == 0 || remembers(data)) {
 			o.current.patched++
 		}
 		return o.api.patch(target, data, status)
 	})
+}
+
+// told are the fields of a stream's status that only tell: a pass may write them once more,
+// where a write after its patch was refused.
+var told = []string{"phase", "conditions", "history", "lastDecision", "observedGeneration"}
+
+// remembers tells whether a patch of a stream's status changes what its decisions are made from.
+func remembers(data []byte) bool {
+	status, _ := jsontree.Decoded(data)["status"].(map[string]any)
+	for field := range status {
+		if !slices.Contains(told, field) {
+			return true
+		}
+	}
+	return false
 }
 
 // Status writes to the status.
