@@ -178,7 +178,7 @@ func (m *model) attacker() []happening {
 						Labels:          map[string]string{v1.LabelStreamID: "orders", v1.LabelStreamKind: v1.KindStream, v1.LabelManagedBy: v1.ManagedBy},
 						OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(s, v1.GroupVersion.WithKind(v1.KindStream))},
 					},
-					Spec: batchv1.JobSpec{Suspend: ptr.To(true), Parallelism: ptr.To[int32](1), Completions: ptr.To[int32](1)},
+					Spec: batchv1.JobSpec{Suspend: ptr.To(true), Parallelism: ptr.To[int32](1), Completions: ptr.To[int32](1), PodReplacementPolicy: ptr.To(batchv1.Failed)},
 				}
 				for _, there := range m.jobsNow() {
 					j.Annotations = there.Annotations // the marks of one that is there
