@@ -219,12 +219,7 @@ func TestWhatAPolicyChangedIsNotRun(t *testing.T) {
 func TestARunThatAPolicyChangedIsNamed(t *testing.T) {
 	c := newCluster(t, orders(scheduled)...)
 	c.settle()
-	cron := c.cron()
-	run := &batchv1.Job{ObjectMeta: *cron.Spec.JobTemplate.ObjectMeta.DeepCopy(), Spec: *cron.Spec.JobTemplate.Spec.DeepCopy()}
-	run.Namespace, run.Name, run.UID = namespace, cron.Name+"-29384757", "run"
-	run.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(cron, batchv1.SchemeGroupVersion.WithKind("CronJob"))}
-	run.Spec.Template.Spec.HostNetwork = true
-	c.must(c.api.Create(t.Context(), run))
+	run := c.held("29384757", func(j *batchv1.Job) { j.Spec.Template.Spec.HostNetwork = true })
 	c.settle()
 	last := meta.FindStatusCondition(c.stream().Status.Conditions, v1.ConditionLastRunFailed)
 	if c.exists(run) || last == nil || last.Status != metav1.ConditionTrue || last.Reason != string(v1.ReasonRunDiscarded) ||
@@ -536,19 +531,6 @@ func TestARunThatVanishesIsTold(t *testing.T) {
 			t.Errorf("%+v", last)
 		}
 	})
-}
-
-// held is a run of the schedule that the CronJob controller has made and nobody has looked at.
-func (c *cluster) held(name string, change func(*batchv1.Job)) *batchv1.Job {
-	c.t.Helper()
-	cron := c.cron()
-	run := &batchv1.Job{ObjectMeta: *cron.Spec.JobTemplate.ObjectMeta.DeepCopy(), Spec: *cron.Spec.JobTemplate.Spec.DeepCopy()}
-	run.Namespace, run.Name, run.UID = namespace, cron.Name+"-"+name, types.UID(name)
-	run.CreationTimestamp = metav1.NewTime(c.clock.Now())
-	run.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(cron, batchv1.SchemeGroupVersion.WithKind("CronJob"))}
-	change(run)
-	c.must(c.api.Create(c.t.Context(), run))
-	return run
 }
 
 // TestADiscardedRunHidesNoFailure: whoever may create Jobs can have one discarded.

@@ -297,13 +297,21 @@ func (c *cluster) cron() *batchv1.CronJob {
 // due plays the CronJob controller: a run of the CronJob comes.
 func (c *cluster) due(name string) {
 	c.t.Helper()
+	c.held(name, func(*batchv1.Job) {})
+	c.settle()
+}
+
+// held is a run of the CronJob that has come, and that nobody has looked at.
+func (c *cluster) held(name string, change func(*batchv1.Job)) *batchv1.Job {
+	c.t.Helper()
 	cron := c.cron()
 	run := &batchv1.Job{ObjectMeta: *cron.Spec.JobTemplate.ObjectMeta.DeepCopy(), Spec: *cron.Spec.JobTemplate.Spec.DeepCopy()}
 	run.Namespace, run.Name, run.UID = namespace, cron.Name+"-"+name, types.UID("run-"+name)
 	run.CreationTimestamp = metav1.NewTime(c.clock.Now())
 	run.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(cron, batchv1.SchemeGroupVersion.WithKind("CronJob"))}
+	change(run)
 	c.must(c.api.Create(c.t.Context(), run))
-	c.settle()
+	return run
 }
 
 func (c *cluster) requests() []v1.BackfillRequest {
