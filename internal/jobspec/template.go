@@ -159,14 +159,21 @@ func podFaults(pod *corev1.PodSpec, class *v1.StreamClass) []Fault {
 	})
 }
 
+// containerGroup is one of a pod's lists of containers, and its field.
+type containerGroup struct {
+	field string
+	list  []corev1.Container
+}
+
+func containersOf(pod *corev1.PodSpec) []containerGroup {
+	return []containerGroup{{"initContainers", pod.InitContainers}, {"containers", pod.Containers}}
+}
+
 // restartFaults finds containers that the kubelet would restart in place. An init
 // container that it restarts is a sidecar, whose exit code nobody asks for.
 func restartFaults(pod *corev1.PodSpec) []Fault {
 	var all []Fault
-	for _, group := range []struct {
-		field string
-		list  []corev1.Container
-	}{{"initContainers", pod.InitContainers}, {"containers", pod.Containers}} {
+	for _, group := range containersOf(pod) {
 		for i := range group.list {
 			c, field := &group.list[i], fmt.Sprintf("%s.%s[%d]", podField, group.field, i)
 			if c.RestartPolicy != nil && group.field == "containers" {
@@ -183,10 +190,7 @@ func restartFaults(pod *corev1.PodSpec) []Fault {
 // environmentFaults finds variables that would pass for the operator's.
 func environmentFaults(pod *corev1.PodSpec) []Fault {
 	var all []Fault
-	for _, group := range []struct {
-		field string
-		list  []corev1.Container
-	}{{"initContainers", pod.InitContainers}, {"containers", pod.Containers}} {
+	for _, group := range containersOf(pod) {
 		for i := range group.list {
 			for _, f := range reserved(&group.list[i]) {
 				all = append(all, Fault{fmt.Sprintf("%s.%s[%d].%s", podField, group.field, i, f.Field), f.Text})
