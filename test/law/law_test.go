@@ -761,3 +761,16 @@ func TestOrderOfArrivalDoesNotMatter(t *testing.T) {
 		t.Error(v)
 	}
 }
+
+func TestARequestAfterTheEndIsNotJudged(t *testing.T) {
+	late := Request{
+		Verb: "delete", UserAgent: Operator, Response: Response{Code: 200}, ReceivedAt: time.Unix(20, 0),
+		Object: ObjectRef{Resource: "jobs", Name: "not-seen-yet"},
+	}
+	if found := Check(History{Requests: []Request{late}, Until: time.Unix(30, 0)}); len(found) != 1 {
+		t.Errorf("a request before the end: %v, want one violation", found)
+	}
+	if found := Check(History{Requests: []Request{late}, Until: time.Unix(10, 0)}); len(found) != 0 {
+		t.Errorf("a request after the end: %v, want none", found)
+	}
+}

@@ -124,13 +124,20 @@ func (r *Recorder) fail(err error) {
 
 // History is all that happened until now. It waits until the watches have caught
 // up with the cluster; a record with a gap is an error and not a history.
+//
+// The operator may be at work meanwhile. So the versions end at one moment, and the audit
+// log is read after it: it holds the creation of everything that the versions show.
 func (r *Recorder) History(ctx context.Context) (History, error) {
+	h := History{Until: time.Now()}
+	end, err := r.now(ctx)
+	if err != nil {
+		return History{}, err
+	}
 	for _, list := range recorded {
 		if err := r.catchUp(ctx, list); err != nil {
 			return History{}, err
 		}
 	}
-	h := History{}
 	if r.audit != nil {
 		// A reader of its own begins anew, so that asking twice shows all twice.
 		again := *r.audit
@@ -142,8 +149,25 @@ func (r *Recorder) History(ctx context.Context) (History, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	h.Versions = append(h.Versions, r.versions...)
+	for _, v := range r.versions {
+		if v.RV <= end {
+			h.Versions = append(h.Versions, v)
+		}
+	}
 	return h, r.failure
+}
+
+// now is the cluster's present resourceVersion.
+func (r *Recorder) now(ctx context.Context) (uint64, error) {
+	list := &streamingv1.StreamList{}
+	if err := r.cluster.List(ctx, list, client.InNamespace(r.namespace)); err != nil {
+		return 0, fmt.Errorf("find where the record ends: %w", err)
+	}
+	end, err := strconv.ParseUint(list.GetResourceVersion(), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("find where the record ends: %w", err)
+	}
+	return end, nil
 }
 
 // Stop ends the watches. What was recorded stays.

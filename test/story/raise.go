@@ -4,6 +4,7 @@ package story
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -28,6 +29,19 @@ func Prepare(t *testing.T, folders ...string) {
 	gomega.RegisterFailHandler(ginkgo.Fail)
 	ctrllog.SetLogger(ginkgo.GinkgoLogr)
 	gomega.SetDefaultEventuallyTimeout(20 * time.Second)
+	ginkgo.ReportAfterSuite("what failed", func(r ginkgo.Report) {
+		for _, spec := range r.SpecReports {
+			if spec.Failed() {
+				fmt.Printf("\n%s\n%s\n%s\n", spec.FullText(), spec.Failure.Location, headOf(spec.Failure.Message))
+			}
+		}
+	})
+}
+
+// headOf is the beginning of a text that may show whole objects.
+func headOf(text string) string {
+	const most = 4000
+	return text[:min(len(text), most)]
 }
 
 // Build builds the operator into a folder that goes when the suite ends.
