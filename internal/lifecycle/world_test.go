@@ -4,6 +4,7 @@ package lifecycle
 
 import (
 	"slices"
+	"sync"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 )
@@ -13,18 +14,26 @@ var (
 	modes = []v1.Mode{v1.ModeStream, v1.ModeBackfill, v1.ModeScheduled}
 )
 
-// observations lists every observation that can be told apart.
-func observations() []Observation {
-	var list []Observation
+// observations lists every observation that can be told apart, once for all tests: none
+// may change the list. Counting first is cheaper than a list of millions that grows.
+var observations = sync.OnceValue(func() []Observation {
+	count := 0
+	everyObservation(func(Observation) { count++ })
+	list := make([]Observation, 0, count)
+	everyObservation(func(o Observation) { list = append(list, o) })
+	return list
+})
+
+func everyObservation(yield func(Observation)) {
 	for _, base := range workloads() {
 		for i := range 1 << 4 {
 			o := base
 			o.Suspended, o.Acceptable, o.RestartAsked, o.LooseRequest = i&1 > 0, i&2 > 0, i&4 > 0, i&8 > 0
-			list = append(list, memories(o)...)
+			everyMemory(o, yield)
 		}
 	}
 	// Of a stream that is being deleted nothing else is read.
-	return append(list, Observation{Deleting: true}.Canonical())
+	yield(Observation{Deleting: true}.Canonical())
 }
 
 // workloads lists the states of the recorded job with the facts that only mean
@@ -50,22 +59,19 @@ func workloads() []Observation {
 	return list
 }
 
-func memories(base Observation) []Observation {
-	var list []Observation
+func everyMemory(base Observation, yield func(Observation)) {
 	for failure := NoFailure; failure <= GapDue; failure++ {
 		for restarts := NoRestarts; restarts <= Healed; restarts++ {
 			o := base
 			o.Failure, o.Restarts = failure, restarts
 			if o == o.Canonical() {
-				list = append(list, surroundings(o)...)
+				everySurrounding(o, yield)
 			}
 		}
 	}
-	return list
 }
 
-func surroundings(base Observation) []Observation {
-	var list []Observation
+func everySurrounding(base Observation, yield func(Observation)) {
 	for others := Nobody; others <= StrayJob; others++ {
 		for initial := Decided; initial <= ToWaive; initial++ {
 			for request := NoRequest; request <= RequestReady; request++ {
@@ -73,13 +79,12 @@ func surroundings(base Observation) []Observation {
 					o := base
 					o.Others, o.Initial, o.Request, o.Cron = others, initial, request, cron
 					if o == o.Canonical() {
-						list = append(list, o)
+						yield(o)
 					}
 				}
 			}
 		}
 	}
-	return list
 }
 
 // code is an observation's number: each has its own.
