@@ -28,11 +28,6 @@ func CronName(streamName string, streamUID types.UID, kind string) string {
 	return named(streamName, streamUID, kind, MaxName)
 }
 
-// IsRunOf tells whether a Job's name is that of a run of the CronJob.
-func IsRunOf(cron, job string) bool {
-	return len(job) > len(cron)+1 && job[:len(cron)+1] == cron+"-"
-}
-
 // BuildCron builds the CronJob. Every Job that it makes is held: Kubernetes'
 // CronJob controller decides when a run is due, the operator alone lets it run,
 // so that a run never meets another writer. Mode must be ModeScheduled.
@@ -58,8 +53,8 @@ func BuildCron(in Input) (*batchv1.CronJob, *definition.Problem) {
 			FailedJobsHistoryLimit:     ptr.To(keptFailures),
 			JobTemplate: batchv1.JobTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{
-					Labels:      merged(in.Template.Spec.Labels, labels(in)),
-					Annotations: merged(foreign(in.Template.Spec.Annotations), annotations(in)),
+					Labels:      Merged(in.Template.Spec.Labels, labels(in)),
+					Annotations: Merged(foreign(in.Template.Spec.Annotations), annotations(in)),
 				},
 				Spec: spec(in, []byte(noPayload)),
 			},

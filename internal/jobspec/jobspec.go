@@ -55,7 +55,7 @@ func spec(in Input, payload []byte) batchv1.JobSpec {
 	spec := *in.Template.Spec.Spec.DeepCopy()
 	hold(&spec)
 	spec.PodFailurePolicy = FailurePolicy(in.Definition, in.Class, in.Template)
-	spec.Template.Labels = merged(spec.Template.Labels, labels(in))
+	spec.Template.Labels = Merged(spec.Template.Labels, labels(in))
 	equip(&spec.Template.Spec, environment(in, payload), in.Definition.Secrets)
 	return spec
 }
@@ -159,8 +159,8 @@ func metadata(in Input) metav1.ObjectMeta {
 	return metav1.ObjectMeta{
 		Namespace:       d.Namespace,
 		Name:            Name(d.Name, d.UID, d.Kind, in.Run),
-		Labels:          merged(t.Spec.Labels, labels(in)),
-		Annotations:     merged(foreign(t.Spec.Annotations), ours),
+		Labels:          Merged(t.Spec.Labels, labels(in)),
+		Annotations:     Merged(foreign(t.Spec.Annotations), ours),
 		OwnerReferences: []metav1.OwnerReference{owner(d)},
 	}
 }
@@ -210,8 +210,8 @@ func foreign(annotations map[string]string) map[string]string {
 	})
 }
 
-// merged is theirs with ours on top, in a map of its own.
-func merged(theirs, ours map[string]string) map[string]string {
+// Merged is theirs with ours on top, in a map of its own.
+func Merged(theirs, ours map[string]string) map[string]string {
 	all := make(map[string]string, len(theirs)+len(ours))
 	maps.Copy(all, theirs)
 	maps.Copy(all, ours)

@@ -246,7 +246,7 @@ func TestProblems(t *testing.T) {
 		},
 		"successPolicy": {
 			job(func(j *batchv1.JobSpec) { j.SuccessPolicy = &batchv1.SuccessPolicy{} }), v1.ReasonTemplateInvalid, "StreamingJobTemplate",
-			"spec.spec.successPolicy", "must not be set: a backfill has succeeded when its pod has; remove it",
+			"spec.spec.successPolicy", "must not be set: the operator decides by the main container whether a job has succeeded; remove it",
 		},
 		"backoffLimitPerIndex": {
 			job(func(j *batchv1.JobSpec) { j.BackoffLimitPerIndex = ptr.To[int32](1) }), v1.ReasonTemplateInvalid, "StreamingJobTemplate",

@@ -78,19 +78,30 @@ func Marks(name string) []string {
 func RunOf(job string) int64 {
 	number := job[strings.LastIndex(job, "-")+1:]
 	run, err := strconv.ParseInt(number, 10, 64)
-	if err != nil || run < 0 || run > MaxRun || number[0] == '+' {
+	if err != nil || run > MaxRun || number[0] == '+' {
 		return 0
 	}
 	return run
 }
 
-// JobOf is the name of the Job that a pod was named after: the Job controller adds a
-// hyphen and five characters.
+// JobOf is the name of the Job that a pod was named after, or its beginning: the Job
+// controller adds a hyphen and five characters to as much of it as there is room for.
 func JobOf(pod string) string {
 	if i := strings.LastIndex(pod, "-"); i >= 0 {
 		return pod[:i]
 	}
 	return ""
+}
+
+// nameOfPods is how much of a Job's name, and the hyphen after it, the names of its pods
+// begin with: the API server leaves room for five characters in 63
+// (k8s.io/apiserver/pkg/storage/names). Only a run of a CronJob with a long name has more.
+const nameOfPods = 63 - 5
+
+// IsPodOf tells whether a pod has a name that the Job controller gives to pods of that Job.
+func IsPodOf(pod, job string) bool {
+	base := job + "-"
+	return strings.HasPrefix(pod, base[:min(len(base), nameOfPods)])
 }
 
 // Mark is the part of its children's names that tells a stream from all others, also

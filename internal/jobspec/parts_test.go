@@ -83,8 +83,10 @@ func TestNamesTellWhose(t *testing.T) {
 			if !IsJobOf(job, stream, uid, "Stream") || !IsOf(job, stream, uid, "Stream") || IsJobOf(job, stream, "another", "Stream") || IsOf(job, stream, uid, "Other") {
 				t.Errorf("it is not told that job %s is the stream's alone", job)
 			}
-			pod := job + "-24589"
-			if !IsOf(pod, stream, uid, "Stream") || IsJobOf(pod, stream, uid, "Stream") || JobOf(pod) != job {
+			base := job + "-"
+			pod := base[:min(len(base), 58)] + "24589"
+			whole := len(base) <= 58 // of a longer one the pod's name has only the beginning
+			if !IsOf(pod, stream, uid, "Stream") || !IsPodOf(pod, job) || IsPodOf(pod, "x"+job) || whole && (IsJobOf(pod, stream, uid, "Stream") || JobOf(pod) != job) {
 				t.Errorf("it is not told that %s is a pod of %s", pod, job)
 			}
 			if !slices.Contains(Marks(pod), Mark(stream, uid, "Stream")) {

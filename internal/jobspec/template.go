@@ -56,7 +56,7 @@ func jobFaults(spec *batchv1.JobSpec) []Fault {
 			spec.ManagedBy != nil && *spec.ManagedBy != batchv1.JobControllerName, "managedBy",
 			"must not name another controller: the operator relies on the Job controller's promises; remove it",
 		},
-		{spec.SuccessPolicy != nil, "successPolicy", "must not be set: a backfill has succeeded when its pod has; remove it"},
+		{spec.SuccessPolicy != nil, "successPolicy", "must not be set: the operator decides by the main container whether a job has succeeded; remove it"},
 		{spec.BackoffLimitPerIndex != nil, "backoffLimitPerIndex", "must not be set: it belongs to Indexed Jobs; use backoffLimit"},
 		{spec.MaxFailedIndexes != nil, "maxFailedIndexes", "must not be set: it belongs to Indexed Jobs; remove it"},
 	}

@@ -229,6 +229,7 @@ func TestARunThatAPolicyChangedIsNamed(t *testing.T) {
 	if n := c.warnings(string(v1.ReasonRunDiscarded)); n != 1 {
 		t.Errorf("%d events", n)
 	}
+	c.hours(1)
 	if n := c.warnings(string(v1.ReasonRunDiscarded)); n != 0 {
 		t.Errorf("%d events later", n)
 	}

@@ -520,6 +520,19 @@ func TestANewerPodBeginsTheWorkOnceMore(t *testing.T) {
 			t.Errorf("failure %+v, request %s", f, c.firstRequest().Status.Phase)
 		}
 	})
+	t.Run("it exits 0 without the mark", func(t *testing.T) {
+		c, next := begun(t)
+		next.Status = corev1.PodStatus{Phase: corev1.PodSucceeded, ContainerStatuses: []corev1.ContainerStatus{{Name: "main", State: terminated(0, c.clock.Now(), "")}}}
+		c.must(c.api.Status().Update(t.Context(), next))
+		j := c.running()
+		now := metav1.NewTime(c.clock.Now())
+		j.Status.CompletionTime, j.Status.Conditions = &now, []batchv1.JobCondition{{Type: batchv1.JobComplete, Status: corev1.ConditionTrue, LastTransitionTime: now}}
+		c.must(c.api.Status().Update(t.Context(), j))
+		c.settle()
+		if q := c.firstRequest(); q.Spec.Completed || len(q.Status.Attempts) != 1 || q.Status.Attempts[0].Result != v1.AttemptUnproven {
+			t.Errorf("completed: %v, attempts %+v", q.Spec.Completed, q.Status.Attempts)
+		}
+	})
 }
 
 // TestTheMainContainerDecidesBesideOneThatWaits: its image cannot be pulled, for instance.

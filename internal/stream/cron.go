@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -179,7 +178,7 @@ func (p *pass) applyCron(ctx context.Context) error {
 	if p.cron != nil {
 		wanted.UID, wanted.ResourceVersion = p.cron.UID, p.cron.ResourceVersion
 		wanted.Finalizers = p.cron.Finalizers // somebody else's, who counts on them
-		wanted.Labels, wanted.Annotations = onTop(p.cron.Labels, wanted.Labels), onTop(p.cron.Annotations, wanted.Annotations)
+		wanted.Labels, wanted.Annotations = jobspec.Merged(p.cron.Labels, wanted.Labels), jobspec.Merged(p.cron.Annotations, wanted.Annotations)
 		if err := gone(p.refused(p.Client.Update(ctx, wanted), v1.ReasonJobRefused), "update the CronJob"); err != nil || p.obstacle != nil {
 			return err
 		}
@@ -220,7 +219,7 @@ func (p *pass) checkCron(ctx context.Context, stored, sent *batchv1.CronJob) err
 func (p *pass) makeRoom(ctx context.Context, key client.ObjectKey) error {
 	there := &batchv1.CronJob{}
 	if err := p.Live.Get(ctx, key, there); err != nil {
-		return notAsJudged("look at the CronJob that is there: %w", err)
+		return gone(err, "look at the CronJob that is there")
 	}
 	switch {
 	case !ownedBy(there, p.stream.UID):
@@ -237,15 +236,6 @@ func (p *pass) makeRoom(ctx context.Context, key client.ObjectKey) error {
 		return err
 	}
 	return notAsJudged("CronJob %s was not recorded", there.Name)
-}
-
-func onTop(theirs, ours map[string]string) map[string]string {
-	all := maps.Clone(theirs)
-	if all == nil {
-		all = map[string]string{}
-	}
-	maps.Copy(all, ours)
-	return all
 }
 
 // pauseCron lets the very version of the CronJob that was judged make no more runs.

@@ -125,7 +125,7 @@ func (w *world) mainEnd(p *corev1.Pod) *corev1.ContainerStateTerminated {
 			return nil
 		}
 	}
-	return exitOf(p, w.main)
+	return firstFailed(p)
 }
 
 // runningSince is when the main container of a pod began to run; zero where it does not.
@@ -221,15 +221,10 @@ func (w *world) newestMarked(pods []corev1.Pod) *corev1.Pod {
 	return nil
 }
 
-// nameOfPods is how much of a Job's name the names of its pods begin with: the API server
-// leaves room for five characters in 63 (k8s.io/apiserver/pkg/storage/names).
-const nameOfPods = 63 - 5
-
 // isMadeFor tells whether a pod has the name of one that the recorded job has made. Owner and
 // labels of the pod of a former job can be changed, so that it seems to be one of this job's.
 func (w *world) isMadeFor(p *corev1.Pod) bool {
-	base := w.record.Name + "-"
-	return strings.HasPrefix(p.Name, base[:min(len(base), nameOfPods)])
+	return jobspec.IsPodOf(p.Name, w.record.Name)
 }
 
 // isMarkedPod tells whether the main container of a pod has given the mark of completion.
@@ -274,19 +269,18 @@ const (
 	believed
 )
 
-// judge finds the best verdict that a job's pods allow, and what is wrong with it.
-func (w *world) judge(j *batchv1.Job, pods []corev1.Pod) (best verdict, why string) {
-	for i := range pods {
-		p := &pods[i]
-		end := w.mainEnd(p)
-		if jobOf(p) != j.UID || w.record != nil && !w.isMadeFor(p) || end == nil || end.ExitCode != 0 || p.Status.Phase == corev1.PodFailed && w.mainStatus(p) == nil {
-			continue
-		}
-		if is, doubt := w.judgePod(j, p, end); is >= best {
-			best, why = is, doubt
-		}
+// judge is what the newest pod of a job proves, and what is wrong with that. A newer pod
+// has begun the work once more, so what the one before it proved counts no longer.
+func (w *world) judge(j *batchv1.Job, pods []corev1.Pod) (verdict, string) {
+	p := newest(pods, j.UID, func(p *corev1.Pod) bool { return w.record == nil || w.isMadeFor(p) })
+	if p == nil {
+		return doubted, ""
 	}
-	return best, why
+	end := w.mainEnd(p)
+	if end == nil || end.ExitCode != 0 || p.Status.Phase == corev1.PodFailed && w.mainStatus(p) == nil {
+		return doubted, ""
+	}
+	return w.judgePod(j, p, end)
 }
 
 func (w *world) judgePod(j *batchv1.Job, p *corev1.Pod, end *corev1.ContainerStateTerminated) (verdict, string) {
@@ -302,8 +296,8 @@ func (w *world) judgePod(j *batchv1.Job, p *corev1.Pod, end *corev1.ContainerSta
 			p.Name, cmp.Or(mark.TerminationMessage, v1.DefaultTerminationMessage), w.stream.Spec.StreamClass)
 	}
 	if killers := jobspec.Killers(&p.Spec, w.main); len(killers) > 0 {
-		return ambiguous, fmt.Sprintf("Pod %s exited 0, and the kubelet may have ended it, for it has %s. Let the StreamClass declare spec.completion, or remove that.",
-			p.Name, strings.Join(killers, ", "))
+		return ambiguous, fmt.Sprintf("Pod %s exited 0, and the kubelet may have ended it, for it has %s. Let StreamClass %s declare spec.completion, or remove that from the template, LimitRange or policy that sets it.",
+			p.Name, strings.Join(killers, ", "), w.stream.Spec.StreamClass)
 	}
 	return believed, ""
 }
@@ -389,16 +383,12 @@ func containerOf(policy *batchv1.PodFailurePolicy) string {
 	return name
 }
 
-// exitOf is how the main container of a pod ended. Where the pod has no such container
-// it is how the first ended that failed: the others end with it, and are sorted by name.
-func exitOf(p *corev1.Pod, main string) *corev1.ContainerStateTerminated {
+// firstFailed is how the first container of a pod ended that failed, else the first that
+// ended: the kubelet sorts them by name.
+func firstFailed(p *corev1.Pod) *corev1.ContainerStateTerminated {
 	var exit *corev1.ContainerStateTerminated
 	for i := range p.Status.ContainerStatuses {
-		c := &p.Status.ContainerStatuses[i]
-		ended := c.State.Terminated
-		if c.Name == main {
-			return ended
-		}
+		ended := p.Status.ContainerStatuses[i].State.Terminated
 		if ended != nil && (exit == nil || exit.ExitCode == 0 && ended.ExitCode != 0) {
 			exit = ended
 		}

@@ -159,7 +159,7 @@ func TestAnExitCodeWithoutAMainContainer(t *testing.T) {
 	} {
 		pod := &corev1.Pod{Status: corev1.PodStatus{ContainerStatuses: c.pod}}
 		got := int32(-1)
-		if exit := exitOf(pod, "main"); exit != nil {
+		if exit := (&world{main: "main"}).exitOf(pod); exit != nil {
 			got = exit.ExitCode
 		}
 		if got != c.want {

@@ -214,7 +214,6 @@ func (r *Reconciler) jobState(ctx context.Context, w *world) (lifecycle.Job, err
 	case w.record.Outcome != "":
 		return w.endedState(), nil
 	case w.markedThoughStopped() != nil:
-		w.verdict = believed
 		return lifecycle.Succeeded, nil
 	case w.job == nil:
 		return lifecycle.Vanished, nil

@@ -102,6 +102,9 @@ func (p *pass) lookGone(ctx context.Context) error {
 // pods of such names is in the way, and is not ours to end.
 func (p *pass) lookUnaccounted(ctx context.Context, pod *corev1.Pod) error {
 	name, uid := jobspec.JobOf(pod.Name), types.UID(pod.Labels[batchv1.ControllerUidLabel])
+	if p.record != nil && p.isMadeFor(pod) {
+		name = p.record.Name // of a long one the pod's name has only the beginning
+	}
 	by := metav1.GetControllerOf(pod)
 	if by != nil {
 		name, uid = by.Name, by.UID

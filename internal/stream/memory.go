@@ -197,11 +197,15 @@ func (p *pass) claim(s *v1.StreamStatus) {
 
 // claimDiscard gives up the run numbers of the jobs that are about to be discarded.
 func (p *pass) claimDiscard(s *v1.StreamStatus) {
+	var told []string
 	for _, j := range p.strays() {
 		s.Runs = max(s.Runs, p.believable(p.runOf(j)))
 		if why := p.whyDiscarded(j); why != "" {
-			p.discarded = fmt.Sprintf("Job %s, a held run, was discarded: it %s The next run comes in its time.", j.Name, why)
+			told = append(told, fmt.Sprintf("Job %s, a held run, was discarded: it %s", j.Name, why))
 		}
+	}
+	if len(told) > 0 {
+		p.discarded = strings.Join(told, " ") + " The next run comes in its time."
 	}
 	last := meta.FindStatusCondition(s.Conditions, v1.ConditionLastRunFailed)
 	if p.discarded != "" && (last == nil || last.Reason != string(v1.ReasonRunFailed)) { // a failure is not to be hidden
@@ -302,7 +306,7 @@ func (p *pass) failure() *v1.Failure {
 	}
 	exit := p.noted()
 	if last := newest(p.pods, record.UID, fits); last != nil {
-		f.Pod, exit = last.Name, exitOf(last, p.main)
+		f.Pod, exit = last.Name, p.exitOf(last)
 	} else if exit != nil {
 		f.Pod = record.EndedPod.Name
 	}
@@ -320,6 +324,15 @@ func (p *pass) failure() *v1.Failure {
 		f.Reason, f.Message = string(v1.ReasonCompletionUnproven), backlog.Truncate(p.doubt, 1024)
 	}
 	return f
+}
+
+// exitOf is how the main container of a failed pod ended; nil where it has not. Of a pod
+// that has no such container it is how the first ended that failed.
+func (w *world) exitOf(p *corev1.Pod) *corev1.ContainerStateTerminated {
+	if end := w.mainEnd(p); end != nil || w.mainStatus(p) != nil {
+		return end
+	}
+	return firstFailed(p)
 }
 
 // noted is how the main container ended of the pod that the operator has deleted; nil

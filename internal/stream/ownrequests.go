@@ -41,7 +41,7 @@ func (p *pass) createRequest(ctx context.Context, name, reason string) error {
 	}
 	there := &v1.BackfillRequest{}
 	if err := p.Live.Get(ctx, client.ObjectKeyFromObject(want), there); err != nil {
-		return notAsJudged("%w", err)
+		return gone(err, "look at request "+want.Name)
 	}
 	if flaw := flawOf(p.stream, there, want, reason); flaw != "" {
 		p.obstacle = &obstacle{reason: v1.ReasonNameConflict, detail: fmt.Sprintf("It is backfillrequest %s, %s. Delete it: kubectl delete backfillrequest %s --namespace %s",

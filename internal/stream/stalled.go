@@ -124,8 +124,8 @@ func (w *world) runUnseen() *stall {
 		if slices.ContainsFunc(w.jobs, func(j batchv1.Job) bool { return j.UID == ref.UID && w.bearsLabels(&j) }) || w.wakesAt(made.Add(w.startDeadline())) {
 			continue
 		}
-		return &stall{v1.ReasonRunUnseen, fmt.Sprintf("CronJob %s has made job %s, which does not bear the label %s and is not let run. Exclude what bears it from admission policies and webhooks, then delete the job: kubectl delete job %s -n %s",
-			w.cron.Name, ref.Name, v1.LabelStreamID, ref.Name, w.cron.Namespace)}
+		return &stall{v1.ReasonRunUnseen, fmt.Sprintf("CronJob %s has made job %s, which does not bear the labels %s and %s and is not let run. Exclude what bears it from admission policies and webhooks, then delete the job: kubectl delete job %s -n %s",
+			w.cron.Name, ref.Name, v1.LabelStreamID, v1.LabelStreamKind, ref.Name, w.cron.Namespace)}
 	}
 	return nil
 }
@@ -184,7 +184,9 @@ func (w *world) podThatDoesNotRun() *stall {
 		if w.wakesAt(since.Add(w.startDeadline())) {
 			return nil
 		}
-		return &stall{v1.ReasonNoPod, fmt.Sprintf("Job %s has had no pod since %s; its events say why, a quota for instance.", w.job.Name, since.UTC().Format(time.RFC3339))}
+		return &stall{v1.ReasonNoPod, fmt.Sprintf("Job %s has had no pod that the operator sees since %s. Its events say why, often a quota: kubectl describe job %s -n %s. "+
+			"Where it has one, a policy has taken the pod's label %s away: kubectl get pods -l %s=%s -n %s",
+			w.job.Name, since.UTC().Format(time.RFC3339), w.job.Name, w.job.Namespace, v1.LabelStreamID, batchv1.JobNameLabel, w.job.Name, w.job.Namespace)}
 	}
 	if !alive(last) || last.DeletionTimestamp != nil || last.Status.Phase != corev1.PodPending || w.wakesAt(last.CreationTimestamp.Add(w.startDeadline())) {
 		return nil
@@ -220,7 +222,7 @@ func trouble(p *corev1.Pod) (reason v1.Reason, message string) {
 			return v1.Reason(waiting.Reason), waiting.Message
 		}
 	}
-	return v1.ReasonPodNotRunning, ""
+	return v1.ReasonPodNotRunning, fmt.Sprintf("its status says no reason: kubectl describe pod %s -n %s", p.Name, p.Namespace)
 }
 
 // backfillThatIsStopped is a backfill that is ended from outside again and again: a policy
@@ -254,7 +256,7 @@ func (w *world) crashLoop() *stall {
 	if w.facts.Job == lifecycle.Active && w.healed() {
 		return nil
 	}
-	return &stall{v1.ReasonCrashLooping, fmt.Sprintf("It has ended %d times in a row without having run for %s; the log of the last pod says why.", ends, w.definition.Restart.HealthyAfter)}
+	return &stall{v1.ReasonCrashLooping, fmt.Sprintf("It has ended %d times in a row without having run for %s. The log of the last pod says why: kubectl logs -l %s=%s -n %s", ends, w.definition.Restart.HealthyAfter, v1.LabelStreamID, w.stream.Name, w.stream.Namespace)}
 }
 
 // badEnds counts the active job's pods, from the newest back, that failed by

@@ -39,7 +39,7 @@ func TestCreateTemplate(t *testing.T) {
 			"spec.spec.manualSelector: Invalid value: true: must not be true: a Job could take another one's pods; remove it",
 			"spec.spec.suspend: Invalid value: true: must not be true: the operator decides when a Job runs; suspend the Stream by its spec.suspended",
 			`spec.spec.managedBy: Invalid value: "example.com/other": must not name another controller: the operator relies on the Job controller's promises; remove it`,
-			"spec.spec.successPolicy: Invalid value: must not be set: a backfill has succeeded when its pod has; remove it",
+			"spec.spec.successPolicy: Invalid value: must not be set: the operator decides by the main container whether a job has succeeded; remove it",
 			"spec.spec.backoffLimitPerIndex: Invalid value: 1: must not be set: it belongs to Indexed Jobs; use backoffLimit",
 			"spec.spec.maxFailedIndexes: Invalid value: 1: must not be set: it belongs to Indexed Jobs; remove it",
 			"spec.spec.backoffLimit: Invalid value: -1: must not be negative; use 0 for no retry",

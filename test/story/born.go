@@ -3,6 +3,8 @@
 package story
 
 import (
+	"strconv"
+
 	"github.com/onsi/ginkgo/v2"
 	"github.com/onsi/gomega"
 	batchv1 "k8s.io/api/batch/v1"
@@ -10,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	streamingv1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/jobspec"
 	"github.com/arcane-streaming/arcane-operator/test/given"
 )
 
@@ -100,14 +103,10 @@ func (w *World) expectContract(p *corev1.Pod, s *streamingv1.Stream, more map[st
 		streamingv1.EnvStreamKind:      streamingv1.KindStream,
 		streamingv1.EnvStreamNamespace: s.Namespace,
 		streamingv1.EnvStreamUID:       string(s.UID),
-		streamingv1.EnvRun:             p.Annotations[streamingv1.AnnotationRun],
+		streamingv1.EnvRun:             strconv.FormatInt(jobspec.RunOf(p.Labels[batchv1.JobNameLabel]), 10),
 	}
 	for name, value := range more {
 		want[name] = value
-	}
-	if want[streamingv1.EnvRun] == "" {
-		// The number stands on the Job; its pod need not repeat it.
-		delete(want, streamingv1.EnvRun)
 	}
 	for name, value := range want {
 		got, isSet := env(p, name)

@@ -111,7 +111,7 @@ func failsForGood(stage func() *Stage) {
 				warnings := w.Warnings(ctx, s)
 				g.Expect(Told(warnings)).To(gomega.Equal(1))
 				g.Expect(warnings[0].Message).To(gomega.And(
-					gomega.ContainSubstring(failure.Pod), gomega.MatchRegexp(`\b1\b`)))
+					gomega.ContainSubstring(failure.Pod), gomega.ContainSubstring("exit code 1")))
 			})
 			w.RestartOperator(ctx)
 			w.AwaitQuiet(ctx)

@@ -33,14 +33,6 @@ import (
 	"github.com/arcane-streaming/arcane-operator/test/story"
 )
 
-// Reasons that a stream gives.
-const (
-	reasonForeignPod        streamingv1.Reason = "ForeignPod"
-	reasonPodDoesNotEnd     streamingv1.Reason = "PodDoesNotEnd"
-	reasonJobDoesNotEnd     streamingv1.Reason = "JobDoesNotEnd"
-	reasonCronJobDoesNotEnd streamingv1.Reason = "CronJobDoesNotEnd"
-)
-
 const (
 	// forgedMark is an annotation on each pod that an attacker's template makes.
 	forgedMark = "example.com/forged"

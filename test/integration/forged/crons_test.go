@@ -4,6 +4,7 @@ package forged_test
 
 import (
 	"context"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -91,7 +92,7 @@ var _ = Describe("Somebody who may create CronJobs", func() {
 		expectUntouched(ctx, w, theirs)
 		awaitDeleted(ctx, w, pod)
 		Expect(mallory.Delete(ctx, theirs)).To(Succeed())
-		w.AwaitWithin(ctx, 75e9, func(g Gomega) {
+		w.AwaitWithin(ctx, 75*time.Second, func(g Gomega) {
 			g.Expect(w.Stream(ctx, "orders").Status.Phase).To(Equal(streamingv1.StreamScheduled))
 		})
 	})

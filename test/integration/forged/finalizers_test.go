@@ -41,12 +41,12 @@ var _ = Describe("Somebody's finalizer", func() {
 	}
 	verdict := func(ctx context.Context, o client.Object) {
 		GinkgoHelper()
-		reason, kind := reasonJobDoesNotEnd, "job"
+		reason, kind := streamingv1.ReasonJobStays, "job"
 		switch o.(type) {
 		case *corev1.Pod:
-			reason, kind = reasonPodDoesNotEnd, "pod"
+			reason, kind = streamingv1.ReasonPodStays, "pod"
 		case *batchv1.CronJob:
-			reason, kind = reasonCronJobDoesNotEnd, "cronjob"
+			reason, kind = streamingv1.ReasonCronJobStays, "cronjob"
 		}
 		awaitStalled(ctx, w, "orders", reason, o.GetName(), finalizer, "kubectl", "patch "+kind, w.Namespace)
 		w.AwaitQuiet(ctx)
@@ -140,7 +140,7 @@ var _ = Describe("Somebody's finalizer", func() {
 		awaitOwnCron(ctx, w, s, forged)
 	})
 
-	It("on a pod that was given the name of a stream's is named, and the stream starts when it goes", func(ctx SpecContext) {
+	It("on a pod that was given the name of a stream's keeps the stream waiting at most until it goes", func(ctx SpecContext) {
 		streaming(ctx, w, "orders")
 		s := suspend(ctx, w, "orders")
 		w.KillOperator(ctx)
