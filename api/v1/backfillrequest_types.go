@@ -97,7 +97,8 @@ const (
 	RequestPaused RequestPhase = "Paused"
 	// RequestCompleted has been completed by a job whose success can be trusted.
 	RequestCompleted RequestPhase = "Completed"
-	// RequestFailed waits for the user: suspend and resume the stream to retry it, delete it to give it up.
+	// RequestFailed: its job failed. It runs again, with the same id, when its stream does: by itself where
+	// spec.restart says so, else when its user suspends and resumes the stream; delete it to give it up.
 	RequestFailed RequestPhase = "Failed"
 	// RequestCancelled was given up by the user.
 	RequestCancelled RequestPhase = "Cancelled"
@@ -120,7 +121,7 @@ const (
 	AttemptInterrupted AttemptResult = "Interrupted"
 	// AttemptUnproven ended with exit code 0 and without the mark of completion that the class
 	// declares, although nobody deleted or evicted its pod: the backfill runs again, same id; the
-	// third in a row is a failure.
+	// third in a row is a failure. Interrupted ones in between do not count.
 	AttemptUnproven AttemptResult = "Unproven"
 	// AttemptStopped was stopped by the operator: suspension or a change of configuration.
 	AttemptStopped AttemptResult = "Stopped"
@@ -135,8 +136,8 @@ type Attempt struct {
 	// Result is how it ended. Succeeded: with a success that can be trusted. Failed: its
 	// Job failed. Interrupted: its pod was deleted or evicted, or its Job vanished; the
 	// backfill runs again. Unproven: it exited 0 without the mark of completion that the class
-	// declares; the backfill runs again, and the third in a row is a failure. Stopped: by the operator, for a suspension or a change of
-	// configuration.
+	// declares; the backfill runs again, and the third in a row, interrupted ones in between apart, is a
+	// failure. Stopped: by the operator, for a suspension or a change of configuration.
 	Result AttemptResult `json:"result"`
 	// Time of the end.
 	Time metav1.Time `json:"time"`
@@ -151,7 +152,8 @@ type BackfillRequestStatus struct {
 	// Phase is a summary for people. Queued: waits for its stream, its turn or a slot of
 	// its class. Granted: has a slot and is about to run. Running: has a job. Paused:
 	// stopped because its stream was suspended; it runs again, with the same id. Failed:
-	// suspend and resume the stream to retry it, delete it to give it up. Completed and
+	// it runs again when its stream does, by itself where spec.restart says so, else when
+	// its user suspends and resumes the stream; delete it to give it up. Completed and
 	// Cancelled are final.
 	// +optional
 	Phase RequestPhase `json:"phase,omitempty"`

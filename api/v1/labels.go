@@ -10,7 +10,7 @@ const (
 	LabelStreamKind = "arcane/stream-kind"
 	// LabelStreamClass holds the name of the stream's class, where it is short enough for a label (63 characters).
 	LabelStreamClass = "arcane/stream-class"
-	// LabelBackfilling is "true" on a backfill's Job and pods, else "false".
+	// LabelBackfilling is "true" on the Job and pods of a backfill or of a run of a schedule, else "false".
 	LabelBackfilling = "arcane/backfilling"
 	// LabelManagedBy is the recommended label of Kubernetes for the tool that manages an object.
 	LabelManagedBy = "app.kubernetes.io/managed-by"
@@ -84,15 +84,15 @@ const (
 	EnvStreamUID = EnvPrefix + "STREAM_UID"
 	// EnvSpec is the JSON of the stream's whole spec, keys sorted.
 	EnvSpec = EnvPrefix + "SPEC"
-	// EnvBackfill is "true" in a backfill, else "false".
+	// EnvBackfill is "true" in a backfill and in a run of a schedule, else "false".
 	EnvBackfill = EnvPrefix + "BACKFILL"
-	// EnvBackfillID is the request's name, the same again on every retry. Backfills only.
+	// EnvBackfillID is the request's name, the same again on every retry. Not in streaming jobs.
 	EnvBackfillID = EnvPrefix + "BACKFILL_ID"
-	// EnvBackfillUID is the request's UID: plugins should key their output by it. Backfills only.
+	// EnvBackfillUID is the request's UID: plugins should key their output by it. Not in streaming jobs.
 	EnvBackfillUID = EnvPrefix + "BACKFILL_UID"
-	// EnvOverride is the JSON of the request's payload. Backfills only.
+	// EnvOverride is the JSON of the request's payload. Not in streaming jobs.
 	EnvOverride = EnvPrefix + "OVERRIDE"
 	// EnvRun is the run's number: it grows with every job of the stream, so a
-	// plugin can fence an older writer with it.
+	// plugin can fence an older writer with it. Not in runs of a schedule.
 	EnvRun = EnvPrefix + "RUN"
 )

@@ -130,7 +130,7 @@ var ofStreams = []Explanation{
 	{
 		ReasonCompletionUnproven, at(failing),
 		"The job's main container exited 0, and nothing proves that its work is done: the kubelet may have ended it.",
-		look("Let the StreamClass declare by what the plugin marks its completion (spec.completion), or take the probe or the limit that the message names out of the template; then suspend the stream and resume it."),
+		look("Let the StreamClass declare by what the plugin marks its completion (spec.completion); where it does, let the plugin write the mark. Or remove the probe, hook or limit that the message names: from the template, or from the LimitRange or policy that added it. Then suspend the stream and resume it."),
 	},
 	{ReasonEndCarriedOut, at(decided), "The job's end is recorded and carried out.", nothingToDo},
 	{ReasonJobVanished, at(decided), "The job was deleted before its end was recorded.", nothingToDo},
@@ -165,11 +165,11 @@ var ofStreams = []Explanation{
 	{
 		ReasonForeignPod, at(stalled),
 		"A live pod that the operator did not make bears the stream's labels, or a name of its pods, and may be writing; nothing else starts, and the pod is left alone.",
-		act("The message names the pod, its owner and the command that ends it; where it has nothing to do with the stream, take the labels arcane/stream-id and arcane/stream-kind off."),
+		look("The message names the pod, its owner and the command that ends it. Where only its labels put it in the way, take arcane/stream-id and arcane/stream-kind off, and out of the template that makes it; one that is in the way by its name has to end."),
 	},
 	{
 		ReasonRunUnseen, at(stalled),
-		"The CronJob has made a run that does not bear the stream's label; it is not let run.",
+		"The CronJob has made a run that does not bear the stream's labels; it is not let run.",
 		act("Exclude what bears the label arcane/stream-id from the admission policy or webhook that changes it; then delete the Job that the message names. The next run comes in its time."),
 	},
 	{
@@ -405,11 +405,11 @@ func Conditions() []ConditionMeaning {
 			"Not yet, or not without somebody's help; the reason says which.",
 		},
 		{ConditionReconciling, streamAndPlugin, "The operator is on its way to the declared state.", "It is there, or it waits for somebody."},
-		{ConditionStalled, streamAndPlugin, "Nothing will happen until somebody acts.", "Nobody has to act."},
+		{ConditionStalled, []string{KindStream, KindBackfillRequest, KindStreamClass, KindStreamPlugin}, "It does not get on as it should: somebody has to act, or at least to look.", "Nobody has to act."},
 		{ConditionAccepted, stream, "The definition can be turned into a job.", "It cannot, and the message names the field. What runs is left running, nothing new starts."},
 		{ConditionBackfilling, stream, "A backfill is running.", "None is running."},
 		{ConditionSuspended, stream, "No pod of the stream is alive, by its user's wish.", "The stream is not suspended, or not yet."},
-		{ConditionLastRunFailed, stream, "The last run of the stream's schedule failed.", "It did not."},
+		{ConditionLastRunFailed, stream, "The last run of the stream's schedule failed, or was discarded before it ran.", "It did not."},
 		{ConditionChangePending, stream, "A change of configuration waits for the end of the running backfill.", "Never: the condition goes when nothing waits any more."},
 	}
 }

@@ -345,15 +345,16 @@ type Failure struct {
 	Run int64 `json:"run"`
 	// Mode of the failed job.
 	Mode Mode `json:"mode"`
-	// Reason as the Job gives it, such as BackoffLimitExceeded or PodFailurePolicy.
+	// Reason as the Job gives it, such as BackoffLimitExceeded or PodFailurePolicy; or CompletionUnproven where nothing
+	// proves that the work is done.
 	Reason string `json:"reason"`
 	// FailureClass is the class's name for the exit code, if it has one.
 	// +optional
 	FailureClass string `json:"failureClass,omitempty"`
-	// ExitCode of the main container, where a pod could still be read.
+	// ExitCode of the main container, where a pod, or the operator's note of it (status.job.endedPod), could still be read.
 	// +optional
 	ExitCode *int32 `json:"exitCode,omitempty"`
-	// Pod that failed, where it could still be read.
+	// Pod that failed, where it, or the operator's note of it (status.job.endedPod), could still be read.
 	// +optional
 	Pod string `json:"pod,omitempty"`
 	// Message of the container (its termination message), else of the Job; at most 1,024 characters.

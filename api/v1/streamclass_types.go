@@ -120,16 +120,18 @@ type StreamClassSpec struct {
 	// +optional
 	Backfill *ClassBackfill `json:"backfill,omitempty"`
 
-	// StartDeadlineSeconds is how long a started job may wait for its pod to run
-	// before the stream is shown as Stalled. Default 600. Changing it restarts nothing
-	// and counts at once.
+	// StartDeadlineSeconds is how long a stream may wait before it is shown as Stalled: for a started job's
+	// pod to run, for a pod, Job or CronJob to be gone, for a pod that is not its own to end, for a refused
+	// write, or for the operator's cache and the API server to agree. Default 600. Changing it restarts
+	// nothing and counts at once.
 	// +optional
 	// +kubebuilder:default=600
 	// +kubebuilder:validation:Minimum=1
 	StartDeadlineSeconds *int32 `json:"startDeadlineSeconds,omitempty"`
 
-	// ContainerName is the main container: exit codes are about it. Default: the
-	// template's first. Changing it restarts the streaming jobs whose podFailurePolicy
+	// ContainerName is the main container: exit codes are about it, unless a podFailurePolicy of the
+	// stream's, the template's or the class's own names one and the same container in all its rules about
+	// exit codes. Default: the template's first. Changing it restarts the streaming jobs whose podFailurePolicy
 	// is computed; a template without that container is not accepted (TemplateInvalid).
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
@@ -137,9 +139,9 @@ type StreamClassSpec struct {
 
 	// Completion says by what a backfill, or a run of a schedule, shows that it has done all of its work.
 	// Default: exit code 0 is believed where nothing but the plugin can have ended the container. Where the
-	// kubelet can (a liveness or startup probe, a limit on ephemeral storage or on an emptyDir), a plugin that
-	// exits 0 on SIGTERM would pass for one that has finished: such an end is not believed, and the request or
-	// the run fails with reason CompletionUnproven. Changing it restarts nothing: a job that
+	// kubelet can (a liveness or startup probe, a postStart hook, a limit on ephemeral storage or on an emptyDir),
+	// a plugin that exits 0 on SIGTERM would pass for one that has finished: such an end is not believed. The
+	// stream fails, with CompletionUnproven in status.failure.reason; a run of a schedule sets LastRunFailed. Changing it restarts nothing: a job that
 	// runs is judged by what was declared when it was recorded, and where that was nothing, the termination message
 	// that is declared by its end counts too.
 	// +optional

@@ -3,7 +3,6 @@ package backfill
 // This file says which requests wait, for what, and in which order: pure functions.
 
 import (
-	"cmp"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -79,7 +78,7 @@ func isNext(s *v1.Stream, q *v1.BackfillRequest, requests []v1.BackfillRequest) 
 		return recorded(s, q)
 	}
 	return !slices.ContainsFunc(requests, func(o v1.BackfillRequest) bool {
-		return waiting(s, &o) && inOrder(&o, q) < 0
+		return waiting(s, &o) && backlog.InOrder(&o, q) < 0
 	})
 }
 
@@ -93,13 +92,8 @@ func behindFirst(s *v1.Stream, q *v1.BackfillRequest, found func(types.UID) *v1.
 	}
 	return slices.ContainsFunc([]types.UID{s.Status.InitialRequestUID, s.Status.GapRequestUID}, func(first types.UID) bool {
 		o := found(first)
-		return o != nil && waiting(s, o) && inOrder(o, q) < 0
+		return o != nil && waiting(s, o) && backlog.InOrder(o, q) < 0
 	})
-}
-
-// inOrder sorts requests: the oldest first, then by name, then, across namespaces, by namespace.
-func inOrder(a, b *v1.BackfillRequest) int {
-	return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Namespace, b.Namespace))
 }
 
 // endOf is when a request ended.

@@ -110,6 +110,6 @@ func (q *queue) candidates() []candidate {
 			list = append(list, candidate{request: r, stream: s, claimed: claimed})
 		}
 	}
-	slices.SortFunc(list, func(a, b candidate) int { return inOrder(a.request, b.request) })
+	slices.SortFunc(list, func(a, b candidate) int { return backlog.InOrder(a.request, b.request) })
 	return list
 }

@@ -3,6 +3,7 @@ package backlog
 // This file says which requests wait in the line of a stream.
 
 import (
+	"cmp"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -40,6 +41,11 @@ func OwnerOf(q *v1.BackfillRequest) types.UID {
 		return owners[0]
 	}
 	return ""
+}
+
+// InOrder sorts requests: the oldest first, then by name, then, across namespaces, by namespace.
+func InOrder(a, b *v1.BackfillRequest) int {
+	return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Namespace, b.Namespace))
 }
 
 // ownersOf are the Streams that own a request.

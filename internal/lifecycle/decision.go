@@ -10,11 +10,13 @@ type Verb string
 // The looks: live reads that a write depends on. One that does not find what was
 // judged ends the pass, and the world is observed again.
 const (
-	// LookFormer: the recorded job is gone, its pods too; for a backfill, its request is alive.
+	// LookFormer: the recorded job is gone, its pods too; for a backfill, its request is alive; for any other job, no
+	// backfill is alive that comes first.
 	LookFormer Verb = "LookFormer"
-	// LookAgain: no other unfinished Job and no live pod of the stream; for a backfill, its request is alive.
+	// LookAgain: for a backfill, its request is alive and has its slot. That nothing else of the stream runs, the
+	// observation after the claim has shown.
 	LookAgain Verb = "LookAgain"
-	// LookJob: the recorded job is the very version that was judged.
+	// LookJob: the recorded job is the very version that was judged, and no pod of it has given the mark of completion since.
 	LookJob Verb = "LookJob"
 	// LookStopped: neither the recorded job nor a pod of it is left.
 	LookStopped Verb = "LookStopped"
@@ -82,7 +84,7 @@ const (
 	ForgetVanished Verb = "ForgetVanished"
 	// Close forgets a job whose end has been carried out.
 	Close Verb = "Close"
-	// RecordCron records the CronJob that was just created.
+	// RecordCron records the CronJob that ApplyCron has left behind.
 	RecordCron Verb = "RecordCron"
 	// RecordInitial notes that the initial backfill was requested, and by which request.
 	RecordInitial Verb = "RecordInitial"
@@ -98,7 +100,7 @@ const (
 	RecordSuccess Verb = "RecordSuccess"
 	// RecordInterrupted notes that a backfill ended without a success that can be trusted.
 	RecordInterrupted Verb = "RecordInterrupted"
-	// RecordFailure notes a failure that waits for its user.
+	// RecordFailure notes a failure: its user, or the restart policy, decides what follows.
 	RecordFailure Verb = "RecordFailure"
 	// RecordPodEnd notes that a streaming job's pod ended by itself after running well.
 	RecordPodEnd Verb = "RecordPodEnd"

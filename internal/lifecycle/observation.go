@@ -211,7 +211,7 @@ const (
 	// Succeeded: its main container has exited 0, and for what carries all data something
 	// proves that all of it was carried.
 	Succeeded
-	// Interrupted: a backfill, or a run of a schedule, that is complete, but whose success cannot be trusted.
+	// Interrupted: the main container of a backfill, or of a run of a schedule, exited 0, and that cannot be trusted.
 	Interrupted
 	// Failed: it has failed, or nothing will ever prove its success.
 	Failed
@@ -232,7 +232,7 @@ const (
 	Changed
 	// ChangeWaits: it is a running backfill, and the change waits for its end.
 	ChangeWaits
-	// Altered: somebody has changed the Job itself, so that it may run two pods at a time, or vanish with its end.
+	// Altered: somebody has changed the Job itself, so that it may run two pods at a time, or none, or vanish with its end.
 	Altered
 )
 

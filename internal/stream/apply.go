@@ -39,8 +39,10 @@ type pass struct {
 	requested types.UID
 	// obstacle is what keeps the decision from being carried out, although the cluster answered.
 	obstacle *obstacle
-	// remembered: the stream's status has been patched in this pass, or was to be; unpatched: in vain.
-	remembered, unpatched bool
+	// remembered: this pass has sent the stream's status patch.
+	remembered bool
+	// unpatched: the API server did not take it.
+	unpatched bool
 	// told: the requests' status has been patched where it had to be.
 	told bool
 	// wrote: a status has been patched in this pass.

@@ -41,8 +41,8 @@ type Options struct {
 }
 
 const (
-	// maxPasses bounds the steps that follow each other at once; the longest way,
-	// from a backfill's success to the released streaming job, takes six.
+	// maxPasses bounds the steps that follow each other at once; from a
+	// backfill's success to the released streaming job it takes four.
 	maxPasses = 12
 	// lookAgainAfter is when the world is observed again after a live look did not
 	// find what the cache said; twice as long each time that happens again. The watch
@@ -166,8 +166,9 @@ func (r *Reconciler) pass(ctx context.Context, key types.NamespacedName) (wake t
 	return max(w.wake.Sub(w.now), time.Millisecond), false, nil
 }
 
-// lastsTooLong tells whether the world has not been the one that was judged for so long
-// that the stream says so. What cannot be patched then is as it was before.
+// lastsTooLong makes an obstacle of a pass that has had to be repeated for longer than the
+// class's startDeadlineSeconds. Where the status patch itself was refused it does nothing:
+// it could not be told.
 func (p *pass) lastsTooLong(err error) bool {
 	since, what := p.unsettled.since(p.key()), movedOn(err)
 	if what == "" || p.unpatched || since.IsZero() || p.now.Before(since.Add(p.startDeadline())) {

@@ -44,7 +44,7 @@ func (p *pass) countEnd(before, after *v1.StreamStatus) {
 		if after.Failure != nil && after.Failure.JobUID == was.UID {
 			failureClass = after.Failure.FailureClass
 		} else {
-			failureClass = p.failure().FailureClass // a run of the schedule leaves no failure behind
+			failureClass = p.failure().FailureClass // neither a run of the schedule nor a pod that ended by itself leaves a failure behind
 		}
 		p.countBackfill(was, telemetry.ResultFailed)
 	case telemetry.Succeeded:
@@ -93,7 +93,7 @@ func (p *pass) countBackfill(job *v1.JobRecord, result telemetry.Result) {
 	}
 }
 
-// trigger is why the request of a backfill's job was made. Of one that is gone the stream knows that.
+// trigger is why the request of a backfill's job was made. Where the request is gone, the stream's status tells.
 func (p *pass) trigger(job *v1.JobRecord) telemetry.Trigger {
 	switch {
 	case p.served != nil:
@@ -159,7 +159,7 @@ func (p *pass) acted() bool {
 	return false
 }
 
-// countStart measures the start of the recorded job, once its first pod runs.
+// countStart measures the start of the recorded job, once the main container of its newest pod runs.
 func (p *pass) countStart() {
 	pod := newest(p.pods, p.job.UID, func(*corev1.Pod) bool { return true })
 	if pod == nil || !alive(pod) {

@@ -72,9 +72,9 @@ func (r *Reconciler) readActive(ctx context.Context, w *world) error {
 
 // waits tells whether a Job is a run of the schedule that may still be let run: held, of
 // the very content that the stream's CronJob makes, of the present configuration, and
-// nobody has stopped the stream. That the CronJob controller made it nothing proves: it
-// adopts a Job that it finds under the name, and others may have written that one. Of
-// another content it is never let run, whatever owner it names.
+// nobody has stopped the stream. Nothing proves that the CronJob controller made it: that
+// controller adopts a Job under the name of a run, and others may have written it. With
+// other content it is never let run.
 func (w *world) waits(j *batchv1.Job) bool {
 	if !w.isRun(j) || !w.bearsLabels(j) || !suspended(j) || j.DeletionTimestamp != nil || w.stream.Spec.Suspended || w.definition.Schedule == "" ||
 		jobspec.Differs(j, w.cron) != "" {
@@ -94,13 +94,13 @@ func (w *world) whyDiscarded(j *batchv1.Job) string {
 		return ""
 	}
 	if field := jobspec.Differs(j, w.cron); field != "" && w.isAsApplied() {
-		return fmt.Sprintf("differs in %s from what its CronJob makes. Where a policy or webhook has changed it, exclude what bears the label %s.", field, v1.LabelStreamID)
+		return fmt.Sprintf("differs in %s from what its CronJob makes. Where a policy or webhook has changed it, exclude what bears the label %s from it.", field, v1.LabelStreamID)
 	}
 	return "was made before the stream or its CronJob changed."
 }
 
-// due is the oldest run that waits to be let run. It is asked for only where the CronJob
-// is as we left it: a run of another content than ours waits for nothing then.
+// due is the oldest run that may be let run now; nil where none waits. Asked only of a
+// CronJob whose spec is what the operator last wrote: otherwise its runs may have other content.
 func (w *world) due() *batchv1.Job {
 	var list []*batchv1.Job
 	for i := range w.jobs {

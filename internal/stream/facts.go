@@ -314,8 +314,8 @@ func (r *Reconciler) failed(ctx context.Context, w *world) (lifecycle.Job, error
 // declares before the backfill has failed: it would run for ever.
 const unprovenAtMost = 3
 
-// unprovenInARow counts a request's last attempts that exited 0 without the mark, past those
-// that somebody ended.
+// unprovenInARow counts a request's last attempts that exited 0 without the mark.
+// Interrupted ones in between are skipped.
 func unprovenInARow(q *v1.BackfillRequest) int {
 	n := 0
 	for _, a := range lastAttempts(q, v1.AttemptUnproven, v1.AttemptInterrupted) {

@@ -82,7 +82,8 @@ func (p *pass) lookGone(ctx context.Context) error {
 	case job != nil:
 		return notAsJudged("job %s is still there", job.Name)
 	}
-	// By the stream's label and not by the Job's: with that one a pod leaves the cache, which is noticed.
+	// Selected by the stream's label, not by the Job's: a pod that loses the stream's label leaves the cache, and
+	// readDeparted finds it.
 	var pods corev1.PodList
 	err = p.Live.List(ctx, &pods, client.InNamespace(p.stream.Namespace), client.MatchingLabels{v1.LabelStreamID: p.stream.Name})
 	if err != nil {

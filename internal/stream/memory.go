@@ -147,8 +147,9 @@ func (p *pass) nextStatus(s *v1.StreamStatus) *v1.StreamStatus {
 	return s
 }
 
-// triesAgain tells whether a claim comes before a write that was refused the last time:
-// whether it still is, is told after it.
+// triesAgain tells whether the write that follows was refused the last time. The claim
+// before it then leaves phase and conditions alone; the report says afterwards whether it
+// was refused again.
 func (p *pass) triesAgain(s *v1.StreamStatus) bool {
 	ready := meta.FindStatusCondition(s.Conditions, v1.ConditionReady)
 	return p.obstacle == nil && s.Phase == p.decision.Phase && ready != nil && slices.Contains(p.decision.Do, lifecycle.ClaimStop) &&

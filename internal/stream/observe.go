@@ -3,7 +3,6 @@ package stream
 // This file is the only reader: it reads all that one decision needs.
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -17,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/backlog"
 	"github.com/arcane-streaming/arcane-operator/internal/definition"
 	"github.com/arcane-streaming/arcane-operator/internal/jobspec"
 	"github.com/arcane-streaming/arcane-operator/internal/lifecycle"
@@ -48,7 +48,7 @@ type world struct {
 	// problem is why the definition is not accepted.
 	problem *definition.Problem
 	// streaming and backfill are the inputs of the job of each mode, streaming's also
-	// where that is the runs of a schedule; the backfill's is for the next request, or for the one that the recorded job serves.
+	// where that is the runs of a schedule; the backfill's is for the next request, and without one for the stream's or class's own template.
 	streaming, backfill jobspec.Input
 	// next is the request to serve next.
 	next *v1.BackfillRequest
@@ -193,9 +193,7 @@ func (r *Reconciler) readRequests(ctx context.Context, w *world) error {
 		return fmt.Errorf("list the requests: %w", err)
 	}
 	w.requests = requests.Items
-	slices.SortFunc(w.requests, func(a, b v1.BackfillRequest) int {
-		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
-	})
+	slices.SortFunc(w.requests, func(a, b v1.BackfillRequest) int { return backlog.InOrder(&a, &b) })
 	if w.record != nil && w.record.Mode == v1.ModeBackfill {
 		for i := range w.requests {
 			if w.requests[i].UID == w.record.RequestUID {

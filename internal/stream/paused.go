@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// paused are the streams for which no job is created for a while, and why. It is not
+// paused are the streams for which nothing is created for a while, neither a job nor a CronJob, and why. It is not
 // durable: a process that starts anew tries once more.
 type paused struct {
 	mu      sync.Mutex
@@ -31,7 +31,7 @@ func (p *paused) pause(stream types.NamespacedName, until time.Time, why obstacl
 	p.streams[stream] = pause{until, why}
 }
 
-// now is why no job is created for a stream at this time, and for how long; nil where one may be.
+// now is why nothing is created for a stream at this time, and for how long; nil where one may be.
 func (p *paused) now(stream types.NamespacedName, now time.Time) *obstacle {
 	p.mu.Lock()
 	defer p.mu.Unlock()

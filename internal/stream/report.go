@@ -43,7 +43,7 @@ func (p *pass) report(ctx context.Context) (err error) {
 	return nil
 }
 
-// log writes one line for each decision; one that wrote nothing is for those who look closely.
+// log writes one line for each decision; at level 1 where nothing was written.
 func (p *pass) log(ctx context.Context) {
 	level := 1
 	if p.acted() {
@@ -52,7 +52,7 @@ func (p *pass) log(ctx context.Context) {
 	logf.FromContext(ctx).V(level).Info("decided", "rule", p.decision.Rule, "reason", p.reason(), "phase", p.decision.Phase, "do", p.decision.Do)
 }
 
-// reason is why's word.
+// reason is the decision's, or the obstacle's, for the log and the trace. What users read is why's.
 func (p *pass) reason() v1.Reason {
 	if p.obstacle != nil {
 		return p.obstacle.reason

@@ -89,7 +89,7 @@ func (p *pass) tell(q *v1.BackfillRequest) {
 		message := p.failureMessage()
 		p.tellStart(q)
 		p.attempt(q, v1.AttemptFailed, message)
-		backlog.SetPhase(&q.Status, v1.RequestFailed, v1.ReasonRequestFailed, message, q.Generation, metav1.NewTime(p.now))
+		backlog.SetPhase(&q.Status, v1.RequestFailed, v1.ReasonRequestFailed, message+" "+p.wayOut(), q.Generation, metav1.NewTime(p.now))
 	case lifecycle.Done:
 		if q.Spec.Completed {
 			p.tellCompleted(q)

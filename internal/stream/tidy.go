@@ -47,8 +47,8 @@ func (p *pass) tidy(ctx context.Context) error {
 	return nil
 }
 
-// ttlOf is the TTL that was held back from a Job. What is no such thing, but was
-// written there by hand, is none.
+// ttlOf is the TTL that the operator has held back from a Job, in seconds; held is false
+// where the annotation is missing or is no such number.
 func ttlOf(j *batchv1.Job) (seconds int, held bool) {
 	seconds, err := strconv.Atoi(j.Annotations[v1.AnnotationTTL])
 	return seconds, err == nil && seconds >= 0 && seconds <= math.MaxInt32

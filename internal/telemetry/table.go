@@ -281,7 +281,7 @@ var (
 	startDuration = Metric{
 		Name: "arcane_stream_start_duration_seconds", Type: Histogram, Since: first, Buckets: moments,
 		Labels: []Label{streamClass, mode},
-		Help:   "From a job's creation until all containers of its first pod ran. A start during which the operator's leader changed is not counted.",
+		Help:   "From a job's creation until the main container of its pod ran. A start during which the operator's leader changed is not counted.",
 	}
 	stopDuration = Metric{
 		Name: "arcane_stream_stop_duration_seconds", Type: Histogram, Since: first, Buckets: moments,

@@ -17,8 +17,8 @@ import (
 	"github.com/arcane-streaming/arcane-operator/test/scripted/script"
 )
 
-// healthy is the healthyAfter of these stories, and outlives how long a run lasts that outlives it for sure: a start is told
-// in whole seconds.
+// healthy is the healthyAfter of these stories. A run of outlives has run well for sure, although starts are told in whole
+// seconds.
 const (
 	healthy  = time.Second
 	outlives = script.Duration(3 * time.Second)
