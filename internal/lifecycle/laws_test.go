@@ -218,6 +218,7 @@ var protocol = []struct {
 	{EndPod, []Verb{NotePod}},
 	{PauseCron, []Verb{ClaimStop}},
 	{DeleteCron, []Verb{ClaimStop}},
+	{DeleteLoose, []Verb{ClaimStop}},
 	{ClaimRun, []Verb{LookFormer}},
 	{ForgetVanished, []Verb{LookStopped}},
 	{DeleteStray, []Verb{ClaimDiscard}},
@@ -244,7 +245,7 @@ func protocolIsKept(o Observation, d Decision) bool {
 	created := has(d, CreateBackfill) || has(d, CreateStream)
 	stops := has(d, DeleteJob) && !o.Suspended && o.Job != Over
 	return kept && created == has(d, Claim) &&
-		has(d, ClaimStop) == (has(d, DeleteJob) || has(d, PauseCron) || has(d, DeleteCron)) && has(d, ClaimDiscard) == has(d, DeleteStray) &&
+		has(d, ClaimStop) == (has(d, DeleteJob) || has(d, PauseCron) || has(d, DeleteCron) || has(d, DeleteLoose)) && has(d, ClaimDiscard) == has(d, DeleteStray) &&
 		has(d, CreateInitial) == has(d, RecordInitial) && has(d, ApplyCron) == has(d, RecordCron) && has(d, CreateGap) == has(d, RecordGap) && has(d, LookStopped) == (has(d, Forget) || has(d, ForgetVanished)) &&
 		has(d, LookEnded) == (stops && !o.Wanted) &&
 		has(d, LookReady) == (forRequest(o, d) && (stops || has(d, PauseCron)))
@@ -288,7 +289,7 @@ func strangersAreRemoved(o Observation, d Decision) bool {
 	case first && o.Others == OrphanPods:
 		return slices.Equal(d.Do, []Verb{DeleteOrphans})
 	case first && o.LooseRequest:
-		return slices.Equal(d.Do, []Verb{DeleteLoose})
+		return slices.Equal(d.Do, []Verb{ClaimStop, DeleteLoose})
 	}
 	return !has(d, DeleteStray) && !has(d, DeleteOrphans) && !has(d, DeleteLoose)
 }

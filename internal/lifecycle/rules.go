@@ -65,7 +65,7 @@ var rules = []rule{
 	// What nobody accounts for goes, whatever the stream is doing.
 	{"discard-stray", all(stray), do(ClaimDiscard, DeleteStray), keep, v1.ReasonWaitingForJob, watched},
 	{"delete-orphans", all(orphans), do(DeleteOrphans), keep, v1.ReasonWaitingForPods, watched},
-	{"delete-loose-request", all(looseRequest), do(DeleteLoose), keep, v1.ReasonLooseRequest, again},
+	{"delete-loose-request", all(looseRequest), do(ClaimStop, DeleteLoose), keep, v1.ReasonLooseRequest, again},
 	{"waive-initial", all(toWaive), do(Waive), keep, v1.ReasonInitialWaived, again},
 
 	// Suspended means stopped, and needs neither class nor template.

@@ -43,6 +43,8 @@ type pass struct {
 	remembered bool
 	// unpatched: the API server did not take it.
 	unpatched bool
+	// lasts: the pass has failed for so long that its obstacle says so.
+	lasts bool
 	// told: the requests' status has been patched where it had to be.
 	told bool
 	// wrote: a status has been patched in this pass.
@@ -201,11 +203,16 @@ func (p *pass) altered(kind, name, field string) *obstacle {
 
 // refused makes an obstacle of the API server's verdict about what was sent to it.
 func (p *pass) refused(err error, reason v1.Reason) error {
-	if apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) {
+	if isRefusal(err) {
 		p.obstacle = &obstacle{reason: reason, detail: "It says: " + err.Error()}
 		return nil
 	}
 	return err
+}
+
+// isRefusal tells whether an error is the API server's verdict about what was sent to it.
+func isRefusal(err error) bool {
+	return apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err)
 }
 
 // releaseJob lets the recorded job run: that very job, in whatever version. The Job
@@ -373,5 +380,12 @@ func (p *pass) completeRequest(ctx context.Context) error {
 		return fmt.Errorf("complete request %s: %w", q.Name, err)
 	}
 	*q = *target
+	if !q.Spec.Completed || q.Annotations[v1.AnnotationCompletedBy] != string(p.record.UID) {
+		p.obstacle = &obstacle{
+			reason: v1.ReasonWriteRefused,
+			detail: fmt.Sprintf("An admission policy or webhook took back spec.completed, or the annotation %s, of backfillrequest %s, by which its completion is written down. Exclude BackfillRequests from it.",
+				v1.AnnotationCompletedBy, q.Name),
+		}
+	}
 	return nil
 }

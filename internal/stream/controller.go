@@ -120,6 +120,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 			logf.FromContext(ctx).V(1).Info("the world moved on, observing again", "cause", err.Error())
 			return ctrl.Result{RequeueAfter: r.unsettled.again(req.NamespacedName, r.Clock.Now())}, nil
 		case err != nil:
+			r.unsettled.again(req.NamespacedName, r.Clock.Now())
 			return ctrl.Result{}, err
 		case !goOn:
 			return ctrl.Result{RequeueAfter: wake}, nil
@@ -154,7 +155,7 @@ func (r *Reconciler) pass(ctx context.Context, key types.NamespacedName) (wake t
 	if err := p.tidy(ctx); err != nil {
 		return 0, false, err
 	}
-	if p.obstacle == nil || p.obstacle.reason != v1.ReasonUnsettled {
+	if !p.lasts {
 		r.unsettled.settle(key)
 	}
 	switch {
@@ -170,10 +171,14 @@ func (r *Reconciler) pass(ctx context.Context, key types.NamespacedName) (wake t
 // class's startDeadlineSeconds. Where the status patch itself was refused it does nothing:
 // it could not be told.
 func (p *pass) lastsTooLong(err error) bool {
-	since, what := p.unsettled.since(p.key()), movedOn(err)
-	if what == "" || p.unpatched || since.IsZero() || p.now.Before(since.Add(p.startDeadline())) {
+	since := p.unsettled.since(p.key())
+	if p.unpatched || since.IsZero() || p.now.Before(since.Add(p.startDeadline())) {
 		return false
 	}
-	p.obstacle = &obstacle{reason: v1.ReasonUnsettled, detail: "Still different: " + strings.TrimSuffix(what, ".") + ".", stalls: true, after: lookAgainAtMost}
+	p.lasts = true
+	p.obstacle = &obstacle{reason: v1.ReasonWriteRefused, detail: "It says: " + err.Error(), stalls: true}
+	if what := movedOn(err); what != "" {
+		p.obstacle = &obstacle{reason: v1.ReasonUnsettled, detail: "Still different: " + strings.TrimSuffix(what, ".") + ".", stalls: true, after: lookAgainAtMost}
+	}
 	return true
 }

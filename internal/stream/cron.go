@@ -232,6 +232,13 @@ func (p *pass) makeRoom(ctx context.Context, key client.ObjectKey) error {
 		p.obstacle = &obstacle{reason: v1.ReasonNameConflict, after: namesRecheck, detail: "It is cronjob " + there.Name + ", " + onItsWayOut("cronjob", there)}
 		return nil
 	}
+	stream := &v1.Stream{}
+	if err := p.Live.Get(ctx, p.key(), stream); err != nil {
+		return gone(err, "look at the stream")
+	}
+	if c := stream.Status.CronJob; c != nil && c.UID == there.UID {
+		return notAsJudged("CronJob %s is recorded by now", there.Name)
+	}
 	if err := p.removeCron(ctx, there); err != nil {
 		return err
 	}

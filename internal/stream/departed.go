@@ -20,6 +20,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/arcane-streaming/arcane-operator/internal/jobspec"
 )
 
 // departed are the pods that left the cache alive, by stream and UID, with their names.
@@ -57,14 +59,28 @@ func (d *departed) forget(stream types.NamespacedName, pods ...types.UID) {
 	}
 }
 
+// streamsOfPod are the stream that a pod's labels name, and the one that its own name is
+// derived from: the labels may have been changed before they went.
+func (r *Reconciler) streamsOfPod(ctx context.Context, o client.Object) []reconcile.Request {
+	found := streamOfLabels(ctx, o)
+	for _, mark := range jobspec.Marks(o.GetName()) {
+		for _, named := range r.streamsBy(ctx, client.MatchingFields{byMark: mark}) {
+			if named.Namespace == o.GetNamespace() && !slices.Contains(found, named) {
+				found = append(found, named)
+			}
+		}
+	}
+	return found
+}
+
 // onPod wakes a pod's stream, and notes a pod that leaves the cache alive.
 func (r *Reconciler) onPod() handler.EventHandler {
-	wakes := handler.EnqueueRequestsFromMapFunc(streamOfLabels)
+	wakes := handler.EnqueueRequestsFromMapFunc(r.streamsOfPod)
 	return handler.Funcs{
 		CreateFunc: wakes.Create, UpdateFunc: wakes.Update, GenericFunc: wakes.Generic,
 		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 			if p, ok := e.Object.(*corev1.Pod); ok && alive(p) {
-				for _, stream := range streamOfLabels(ctx, p) {
+				for _, stream := range r.streamsOfPod(ctx, p) {
 					r.departed.note(stream.NamespacedName, p)
 				}
 			}
@@ -83,7 +99,7 @@ func (r *Reconciler) readDeparted(ctx context.Context, w *world) error {
 			return fmt.Errorf("look at pod %s, which left the cache: %w", name, err)
 		}
 		back := slices.ContainsFunc(w.pods, func(o corev1.Pod) bool { return o.UID == uid })
-		if apierrors.IsNotFound(err) || p.UID != uid || !alive(p) || back {
+		if apierrors.IsNotFound(err) || p.UID != uid || !alive(p) || back || w.claimOf(p) == noClaim {
 			r.departed.forget(stream, uid)
 			continue
 		}

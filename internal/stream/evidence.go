@@ -207,7 +207,10 @@ func (w *world) markedThoughStopped() *corev1.Pod {
 	}
 	stopped := w.job == nil || w.job.DeletionTimestamp != nil || condition(w.job, batchv1.JobFailed) != nil || condition(w.job, batchv1.JobFailureTarget) != nil
 	last := w.newestMarked(w.pods)
-	if last == nil || !stopped && last.DeletionTimestamp == nil && !targeted(last) && last.Status.Phase != corev1.PodFailed {
+	if last == nil || w.job != nil && hasSucceeded(w.job) && last.Status.Phase == corev1.PodFailed {
+		return nil // the pod that the Job succeeded by, a newer one, is gone
+	}
+	if !stopped && last.DeletionTimestamp == nil && !targeted(last) && last.Status.Phase != corev1.PodFailed {
 		return nil
 	}
 	return last
@@ -277,15 +280,16 @@ func (w *world) judge(j *batchv1.Job, pods []corev1.Pod) (verdict, string) {
 		return doubted, ""
 	}
 	end := w.mainEnd(p)
-	if end == nil || end.ExitCode != 0 || p.Status.Phase == corev1.PodFailed && w.mainStatus(p) == nil {
-		return doubted, ""
+	if end == nil || end.ExitCode != 0 || p.Status.Phase == corev1.PodFailed && (w.mainStatus(p) == nil || hasSucceeded(j)) {
+		return doubted, "" // the pod that a Job succeeded by has not failed: that one is gone
 	}
 	return w.judgePod(j, p, end)
 }
 
 func (w *world) judgePod(j *batchv1.Job, p *corev1.Pod, end *corev1.ContainerStateTerminated) (verdict, string) {
 	mark := w.requiredMark()
-	gone := w.disturbed(p) || deletedBefore(p, succeededAt(j)) || w.mainRestarted(p)
+	// Where the pod's status names a reason, the kubelet has failed it as a whole.
+	gone := w.disturbed(p) || deletedBefore(p, succeededAt(j)) || w.mainRestarted(p) || p.Status.Phase == corev1.PodFailed && p.Status.Reason != ""
 	switch {
 	case w.isMarked(p, end):
 		return believed, ""
@@ -354,6 +358,11 @@ func succeededAt(j *batchv1.Job) metav1.Time {
 	return metav1.Time{}
 }
 
+func hasSucceeded(j *batchv1.Job) bool {
+	at := succeededAt(j)
+	return !at.IsZero()
+}
+
 // deletedBefore tells whether a pod was deleted, or may have been, before its success
 // was seen. When its containers ended is told by its node's clock, when it was deleted
 // by the control plane's: where the node's is behind, an end that the deletion brought
@@ -363,9 +372,9 @@ func deletedBefore(p *corev1.Pod, seen metav1.Time) bool {
 	return p.DeletionTimestamp != nil && (seen.IsZero() || !seen.Time.Before(askedAt(p)))
 }
 
-// containerOf is the container that all rules of a policy about exit codes are about; empty
-// where they are about several, or do not say.
-func containerOf(policy *batchv1.PodFailurePolicy) string {
+// containerOf is the one of a pod's containers that all rules of a policy about exit codes
+// are about; empty where they are about several, about an init container, or do not say.
+func containerOf(policy *batchv1.PodFailurePolicy, pod *corev1.PodSpec) string {
 	if policy == nil {
 		return ""
 	}
@@ -379,6 +388,9 @@ func containerOf(policy *batchv1.PodFailurePolicy) string {
 			return ""
 		}
 		name = is
+	}
+	if !slices.ContainsFunc(pod.Containers, func(c corev1.Container) bool { return c.Name == name }) {
+		return ""
 	}
 	return name
 }

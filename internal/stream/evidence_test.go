@@ -181,11 +181,12 @@ func TestAPolicyNamesItsContainer(t *testing.T) {
 		}
 		return p
 	}
+	pod := &corev1.PodSpec{InitContainers: []corev1.Container{{Name: "init"}}, Containers: []corev1.Container{{Name: "a"}, {Name: "b"}}}
 	for _, c := range []struct {
 		policy *batchv1.PodFailurePolicy
 		want   string
-	}{{nil, ""}, {on(), ""}, {on("a"), "a"}, {on("a", "a"), "a"}, {on("a", "b"), ""}, {on("a", ""), ""}, {on("", "a"), ""}} {
-		if got := containerOf(c.policy); got != c.want {
+	}{{nil, ""}, {on(), ""}, {on("a"), "a"}, {on("init"), ""}, {on("a", "a"), "a"}, {on("a", "b"), ""}, {on("a", ""), ""}, {on("", "a"), ""}} {
+		if got := containerOf(c.policy, pod); got != c.want {
 			t.Errorf("%v: %q, want %q", c.policy, got, c.want)
 		}
 	}

@@ -286,7 +286,7 @@ func (r *Reconciler) success(ctx context.Context, w *world) (lifecycle.Job, erro
 	case believed:
 		return lifecycle.Succeeded, nil
 	case unmarked:
-		if w.facts.Mode == v1.ModeBackfill && unprovenInARow(w.served) < unprovenAtMost-1 {
+		if w.facts.Mode == v1.ModeBackfill && unprovenInARow(w.served, w.record.UID) < unprovenAtMost-1 {
 			return lifecycle.Interrupted, nil
 		}
 		return lifecycle.Failed, nil
@@ -314,10 +314,16 @@ func (r *Reconciler) failed(ctx context.Context, w *world) (lifecycle.Job, error
 // declares before the backfill has failed: it would run for ever.
 const unprovenAtMost = 3
 
-// unprovenInARow counts a request's last attempts that exited 0 without the mark.
-// Interrupted ones in between are skipped.
-func unprovenInARow(q *v1.BackfillRequest) int {
-	n := 0
+// unprovenInARow counts a request's last attempts before a job that exited 0 without the
+// mark. Interrupted ones in between are skipped. The job's own may be on record already: the
+// operator died, or met a conflict, before the stream recorded the same.
+func unprovenInARow(q *v1.BackfillRequest, job types.UID) int {
+	if q == nil {
+		return 0
+	}
+	before := *q
+	before.Status.Attempts = slices.DeleteFunc(slices.Clone(q.Status.Attempts), func(a v1.Attempt) bool { return a.JobUID == job })
+	q, n := &before, 0
 	for _, a := range lastAttempts(q, v1.AttemptUnproven, v1.AttemptInterrupted) {
 		if a.Result == v1.AttemptUnproven {
 			n++

@@ -119,11 +119,23 @@ func (p *pass) lookUnaccounted(ctx context.Context, pod *corev1.Pod) error {
 		return fmt.Errorf("look for the job of pod %s: %w", pod.Name, err)
 	case by == nil && job.DeletionTimestamp != nil:
 		return nil // a Job on its way out takes nothing back
+	case p.isDone(job):
+		return p.lookLive(ctx, pod)
 	case p.isRecorded(job.UID), p.mayGo(job):
 		return notAsJudged("pod %s has a job after all", pod.Name)
 	}
 	p.obstacle = &obstacle{reason: v1.ReasonForeignPod, detail: "It is " + inTheWay(pod), stalls: true}
 	return nil
+}
+
+// lookLive makes sure that a pod is alive.
+func (p *pass) lookLive(ctx context.Context, pod *corev1.Pod) error {
+	live := &corev1.Pod{}
+	err := p.Live.Get(ctx, client.ObjectKeyFromObject(pod), live)
+	if err == nil && (live.UID != pod.UID || !alive(live)) {
+		return notAsJudged("pod %s has ended", pod.Name)
+	}
+	return gone(err, "look at pod "+pod.Name)
 }
 
 // lookJob makes sure that the recorded job is the very version that was judged, and that

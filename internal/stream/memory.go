@@ -58,7 +58,11 @@ func (p *pass) remember(ctx context.Context) error { return p.patchStatus(ctx, t
 // rememberAfterRequests tells the request how its attempt ended before the stream
 // forgets the job that the attempt was.
 func (p *pass) rememberAfterRequests(ctx context.Context) error {
-	if err := p.tellRequests(ctx); err != nil {
+	err := p.tellRequests(ctx)
+	if isRefusal(err) {
+		err = nil // what the stream remembers does not wait for it; the report tries again, and tells
+	}
+	if err != nil {
 		return err
 	}
 	return p.remember(ctx)
@@ -352,7 +356,7 @@ func oneLine(text string) string { return strings.Join(strings.Fields(text), " "
 // mainOf is the container that the exit codes of a job are about that is built from these
 // inputs: its failure policy says which, else the class or the template.
 func mainOf(in jobspec.Input) string {
-	if main := containerOf(jobspec.FailurePolicy(in.Definition, in.Class, in.Template)); main != "" {
+	if main := containerOf(jobspec.FailurePolicy(in.Definition, in.Class, in.Template), &in.Template.Spec.Spec.Template.Spec); main != "" {
 		return main
 	}
 	return jobspec.MainContainer(in.Class, in.Template)
@@ -366,7 +370,7 @@ func (w *world) mainContainer() string {
 		return w.record.MainContainer
 	}
 	if w.job != nil {
-		if main := containerOf(w.job.Spec.PodFailurePolicy); main != "" {
+		if main := containerOf(w.job.Spec.PodFailurePolicy, &w.job.Spec.Template.Spec); main != "" {
 			return main
 		}
 	}

@@ -238,6 +238,9 @@ func indexOf(o client.Object) fields.Set {
 	if q, ok := o.(*v1.BackfillRequest); ok {
 		return fields.Set{byStreamID: q.Spec.StreamID, "spec.streamId": q.Spec.StreamID} // the cache's, and the API server's own
 	}
+	if s, ok := o.(*v1.Stream); ok {
+		return fields.Set{byMark: strings.Join(markOf(s), "")}
+	}
 	return fields.Set{byStream: strings.Join(labelsOfStream(o), ""), byMark: strings.Join(marks(o), "")}
 }
 

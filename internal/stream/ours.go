@@ -56,7 +56,14 @@ func (w *world) ofFormer(o metav1.Object) bool {
 	return slices.ContainsFunc(o.GetOwnerReferences(), func(ref metav1.OwnerReference) bool {
 		return ref.Kind == v1.KindStream && ref.Name == w.stream.Name && ref.UID != w.stream.UID ||
 			ref.Kind == "CronJob" && (w.cron == nil || ref.UID != w.cron.UID)
-	})
+	}) || w.isLeftBehind(o)
+}
+
+// isLeftBehind tells whether an object that nobody owns bears the stream's labels and has
+// the name of another stream's Job: its stream, which had this name before, was deleted
+// without it (kubectl delete --cascade=orphan), or a restore has dropped the owner.
+func (w *world) isLeftBehind(o metav1.Object) bool {
+	return metav1.GetControllerOf(o) == nil && w.bearsLabels(o) && !w.isNamedAfter(o) && len(jobspec.Marks(o.GetName())) > 0 && jobspec.RunOf(o.GetName()) > 0
 }
 
 // claim is what a live pod has to do with the stream.
@@ -98,7 +105,15 @@ func (w *world) isOrphan(p *corev1.Pod) bool {
 		return false
 	}
 	by := metav1.GetControllerOf(p)
-	return by == nil || !slices.ContainsFunc(w.jobs, func(j batchv1.Job) bool { return j.UID == by.UID })
+	return by == nil || !slices.ContainsFunc(w.jobs, func(j batchv1.Job) bool { return j.UID == by.UID && !w.isDone(&j) })
+}
+
+// isDone tells whether a Job of the stream has finished some time ago: the Job controller
+// does nothing more about it, nor about a live pod that somebody has given to it. Before
+// that the cache may not have heard yet that its own pod has ended.
+func (w *world) isDone(j *batchv1.Job) bool {
+	end := ending(j)
+	return end != nil && (w.isRecorded(j.UID) || w.mayGo(j)) && !w.wakesAt(end.LastTransitionTime.Add(lookAgainAtMost))
 }
 
 // nextRun is the number of the next run.

@@ -29,7 +29,7 @@ func (p *pass) report(ctx context.Context) (err error) {
 		p.log(ctx)
 		return nil
 	}
-	if err := p.tellRequests(ctx); err != nil {
+	if err := p.refused(p.tellRequests(ctx), v1.ReasonWriteRefused); err != nil {
 		return err
 	}
 	// What a write met after the stream had been patched is told all the same.

@@ -5,6 +5,7 @@ package stream
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/backlog"
 	"github.com/arcane-streaming/arcane-operator/internal/jobspec"
 	"github.com/arcane-streaming/arcane-operator/internal/lifecycle"
 )
@@ -95,17 +97,23 @@ func (w *world) jobThatStays() *stall {
 }
 
 // podInTheWay is somebody else's pod that may be writing, and that nothing starts beside.
+// Beside a job that runs it is told only where it has the name of a pod of the stream's:
+// it was one, and somebody has given it to another Job.
 func (w *world) podInTheWay() *stall {
-	if w.facts.Job == lifecycle.Active {
-		return nil
+	active, what := w.facts.Job == lifecycle.Active, "Nothing starts beside "
+	if active {
+		what = "It may write beside the stream: "
 	}
 	for i := range w.pods {
 		p := &w.pods[i]
+		if active && w.claimOf(p) != namedAfter {
+			continue
+		}
 		if !alive(p) || p.DeletionTimestamp != nil || w.isAccounted(p) || !w.isForeign(p) ||
 			w.wakesAt(latest(p.CreationTimestamp.Time, w.stream.CreationTimestamp.Time).Add(w.startDeadline())) {
 			continue
 		}
-		return &stall{v1.ReasonForeignPod, "Nothing starts beside " + inTheWay(p)}
+		return &stall{v1.ReasonForeignPod, what + inTheWay(p)}
 	}
 	return nil
 }
@@ -206,7 +214,7 @@ func trouble(p *corev1.Pod) (reason v1.Reason, message string) {
 	}
 	for _, c := range p.Status.Conditions {
 		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && c.Reason != "" {
-			return v1.Reason(c.Reason), c.Message
+			return asReason(c.Reason, c.Message)
 		}
 	}
 	for _, list := range [][]corev1.ContainerStatus{p.Status.InitContainerStatuses, p.Status.ContainerStatuses} {
@@ -217,12 +225,26 @@ func trouble(p *corev1.Pod) (reason v1.Reason, message string) {
 			}
 			if waiting.Reason == "ErrImagePull" {
 				// The kubelet shows the two by turns, every few seconds.
-				return "ImagePullBackOff", waiting.Message
+				return asReason("ImagePullBackOff", waiting.Message)
 			}
-			return v1.Reason(waiting.Reason), waiting.Message
+			return asReason(waiting.Reason, waiting.Message)
 		}
 	}
 	return v1.ReasonPodNotRunning, fmt.Sprintf("its status says no reason: kubectl describe pod %s -n %s", p.Name, p.Namespace)
+}
+
+// isReason matches what the API server takes for a condition's reason; an event's may have
+// 128 characters.
+var isReason = regexp.MustCompile(`^[A-Za-z]([A-Za-z0-9_,:]{0,126}[A-Za-z0-9_])?$`)
+
+// asReason makes a pod's own words fit for a condition: whoever may patch a pod's status, or
+// schedules it, chooses them, and the API server would refuse the stream's status for them.
+func asReason(reason, message string) (v1.Reason, string) {
+	message = backlog.Truncate(message, 1024)
+	if isReason.MatchString(reason) {
+		return v1.Reason(reason), message
+	}
+	return v1.ReasonPodNotRunning, backlog.Truncate(reason, 256) + ": " + message
 }
 
 // backfillThatIsStopped is a backfill that is ended from outside again and again: a policy

@@ -1,8 +1,8 @@
 package stream
 
-// This file counts how often, and since when, the world of a stream was not the one that
-// was judged. Such a pass changes nothing and is repeated; where that does not end, the
-// pauses grow, and once it has lasted too long the stream says so.
+// This file counts how often, and since when, a stream's pass could not be done: its world
+// was not the one that was judged, or the API server gave an error. Such a pass is repeated;
+// where that does not end, the pauses grow, and once it has lasted too long the stream says so.
 
 import (
 	"errors"
@@ -75,7 +75,7 @@ func (u *unsettled) again(stream types.NamespacedName, now time.Time) time.Durat
 	return delay(r.n, lookAgainAfter, lookAgainAtMost)
 }
 
-// since is when the first of the passes was that had to be repeated; zero where none had.
+// since is when the first of the passes was that has to be repeated; zero where none has.
 func (u *unsettled) since(stream types.NamespacedName) time.Time {
 	u.mu.Lock()
 	defer u.mu.Unlock()

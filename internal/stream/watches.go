@@ -24,7 +24,7 @@ import (
 const (
 	// byStream finds the Jobs and pods that bear a stream's labels: "kind/name".
 	byStream = "stream.arcane/stream"
-	// byMark finds the Jobs and pods that are named after a stream, whatever their labels say.
+	// byMark finds the Jobs and pods that are named after a stream, whatever their labels say, and that stream.
 	byMark = "stream.arcane/mark"
 	// byClass finds the Streams of a class.
 	byClass = "stream.arcane/class"
@@ -45,6 +45,7 @@ func indexes(ctx context.Context, indexer client.FieldIndexer) error {
 		{&batchv1.Job{}, byMark, marks},
 		{&corev1.Pod{}, byMark, marks},
 		{&v1.BackfillRequest{}, byStreamID, func(o client.Object) []string { return []string{o.(*v1.BackfillRequest).Spec.StreamID} }},
+		{&v1.Stream{}, byMark, markOf},
 		{&v1.Stream{}, byClass, func(o client.Object) []string { return []string{o.(*v1.Stream).Spec.StreamClass} }},
 		{&v1.Stream{}, byTemplate, templatesOfStream},
 		{&v1.StreamClass{}, byTemplate, templatesOfClass},
@@ -66,6 +67,11 @@ func labelsOfStream(o client.Object) []string {
 }
 
 func marks(o client.Object) []string { return jobspec.Marks(o.GetName()) }
+
+// markOf is what the names of a stream's children hold.
+func markOf(o client.Object) []string {
+	return []string{jobspec.Mark(o.GetName(), o.GetUID(), v1.KindStream)}
+}
 
 func templatesOfStream(o client.Object) []string {
 	s := o.(*v1.Stream)

@@ -68,7 +68,7 @@ var catalog = []mutant{
 		name: "success trusted without its pod",
 		harm: "A backfill whose pod was deleted and took SIGTERM with exit code 0 counts as done.",
 		edits: []edit{
-			{"internal/stream/evidence.go", "(best verdict, why string) {\n", "(best verdict, why string) {\n\tbest = believed\n"},
+			{"internal/stream/evidence.go", "judge(j *batchv1.Job, pods []corev1.Pod) (verdict, string) {\n", "judge(j *batchv1.Job, pods []corev1.Pod) (verdict, string) {\n\tif j != nil {\n\t\treturn believed, \"\"\n\t}\n"},
 		},
 		suites: []suite{stories, model},
 	},
