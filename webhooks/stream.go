@@ -21,10 +21,7 @@ func (s *server) streams() kind[*v1.Stream, validation.StreamSurroundings] {
 		fresh:   func() *v1.Stream { return &v1.Stream{} },
 		changed: validation.StreamChanged,
 		// Whoever may change a stream may stop it; to let it run takes more.
-		wakes: func(old, new *v1.Stream) bool {
-			return old.Spec.Suspended && !new.Spec.Suspended ||
-				old.Annotations[v1.AnnotationRestartedAt] != new.Annotations[v1.AnnotationRestartedAt]
-		},
+		wakes: validation.StreamWakes,
 		fill: func(ctx context.Context, _, new *v1.Stream, create bool) error {
 			around, err := s.aroundStream(ctx, new)
 			if err != nil {

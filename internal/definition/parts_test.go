@@ -45,7 +45,7 @@ func TestRestart(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := restart(c.spec); got != c.want {
+			if got := RestartOf(c.spec); got != c.want {
 				t.Errorf("got %+v, want %+v", got, c.want)
 			}
 		})

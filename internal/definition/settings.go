@@ -18,7 +18,8 @@ const (
 	DefaultHealthyAfter         = 10 * time.Minute
 )
 
-func restart(spec *v1.RestartSpec) Restart {
+// RestartOf is what a spec says of restarts, with the defaults filled in; it may be nil.
+func RestartOf(spec *v1.RestartSpec) Restart {
 	r := Restart{
 		Policy:       v1.RestartNever,
 		MaxRestarts:  DefaultMaxRestarts,
@@ -58,7 +59,8 @@ func duration(d *metav1.Duration, otherwise time.Duration) time.Duration {
 	return d.Duration
 }
 
-func backfill(spec *v1.BackfillSpec) Backfill {
+// BackfillOf is what a spec says of backfills, with the defaults filled in; it may be nil.
+func BackfillOf(spec *v1.BackfillSpec) Backfill {
 	b := Backfill{OnSpecChange: v1.OnSpecChangeFinish}
 	if spec == nil {
 		return b

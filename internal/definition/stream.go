@@ -116,8 +116,8 @@ func identity(s *v1.Stream) Definition {
 		RestartedAt: s.Annotations[v1.AnnotationRestartedAt],
 		Class:       s.Spec.StreamClass,
 		Suspended:   s.Spec.Suspended,
-		Restart:     restart(s.Spec.Restart),
-		Backfill:    backfill(s.Spec.Backfill),
+		Restart:     RestartOf(s.Spec.Restart),
+		Backfill:    BackfillOf(s.Spec.Backfill),
 	}
 	_, d.CreatedSuspended = s.Annotations[v1.AnnotationCreatedSuspended]
 	if s.Spec.Schedule != nil {

@@ -53,6 +53,9 @@ func (r *Reconciler) fold(ctx context.Context, w *world) error {
 	if f.Job, err = r.jobState(ctx, w); err != nil {
 		return err
 	}
+	if f.Restarts == lifecycle.Counted && w.vanishedEarly() {
+		f.Restarts = lifecycle.BackingOff // its end is counted first
+	}
 	if f.Job != lifecycle.Held && f.Job != lifecycle.Active {
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"regexp"
+	"slices"
 	"testing"
 	"time"
 
@@ -288,6 +289,38 @@ func TestALaggingOperatorDeletesNoRecordedCronJob(t *testing.T) {
 	}
 }
 
+// TestJobsThatSomebodyDeletesAtOnceAreBackedOff: the first is followed at once, and then it
+// takes longer each time.
+func TestJobsThatSomebodyDeletesAtOnceAreBackedOff(t *testing.T) {
+	c := newCluster(t, orders(noBackfill)...)
+	c.settle()
+	var waits []time.Duration
+	for range 4 {
+		c.must(c.api.Delete(t.Context(), c.running()))
+		since := c.clock.Now()
+		for n := 0; len(c.unfinished()) == 0 && n < 10; n++ {
+			r, err := c.reconcile()
+			c.must(err)
+			if len(c.unfinished()) == 0 {
+				c.clock.SetTime(c.clock.Now().Add(r.RequeueAfter))
+			}
+		}
+		waits = append(waits, c.clock.Now().Sub(since))
+		c.settle()
+	}
+	if waits[0] != 0 || waits[1] == 0 || waits[2] <= waits[1] || waits[3] <= waits[2] {
+		t.Errorf("waits %v", waits)
+	}
+	if stalled := c.condition(v1.ConditionStalled); stalled.Status != metav1.ConditionTrue || stalled.Reason != string(v1.ReasonCrashLooping) {
+		t.Errorf("Stalled %s %s", stalled.Status, stalled.Reason)
+	}
+	c.clock.SetTime(c.clock.Now().Add(24 * time.Hour))
+	c.must(c.api.Delete(t.Context(), c.running()))
+	_, err := c.reconcile()
+	c.must(err)
+	c.running()
+}
+
 // TestAJobThatItsStreamLeftBehindIsWaitedFor: it makes its next pod when its back-off is over.
 func TestAJobThatItsStreamLeftBehindIsWaitedFor(t *testing.T) {
 	former := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{
@@ -378,4 +411,9 @@ func TestWhatIsRefusedForLongIsTold(t *testing.T) {
 			}
 		})
 	}
+}
+
+// unfinished are the Jobs that have not ended.
+func (c *cluster) unfinished() []batchv1.Job {
+	return slices.DeleteFunc(c.jobs(), func(j batchv1.Job) bool { return finished(&j) })
 }

@@ -178,6 +178,7 @@ func (p *pass) lastDecision(before *v1.Decision) *v1.Decision {
 
 func (p *pass) forgetVanished(s *v1.StreamStatus) {
 	p.tellVanishedRun(s)
+	p.countVanished(s)
 	s.Job = nil
 }
 
@@ -188,6 +189,7 @@ func (p *pass) claim(s *v1.StreamStatus) {
 		in = p.backfill
 	}
 	now := metav1.NewTime(p.now)
+	p.countVanished(s)
 	s.Runs = in.Run
 	s.Job = &v1.JobRecord{
 		Name: p.created.Name, UID: p.created.UID, Run: in.Run, Mode: in.Mode, StartTime: &now,
@@ -198,6 +200,13 @@ func (p *pass) claim(s *v1.StreamStatus) {
 	}
 	s.ConfigurationHash = s.Job.ConfigurationHash
 	s.PodFailurePolicy = p.created.Spec.PodFailurePolicy
+}
+
+// countVanished counts a streaming job that vanished early as an end.
+func (p *pass) countVanished(s *v1.StreamStatus) {
+	if p.vanishedEarly() {
+		s.Restarts = again(s.Restarts, metav1.NewTime(p.now), p.definition.Restart)
+	}
 }
 
 // claimDiscard gives up the run numbers of the jobs that are about to be discarded.

@@ -45,6 +45,15 @@ func (w *world) restarts() lifecycle.Restarts {
 	return lifecycle.Counted
 }
 
+// vanishedEarly tells whether somebody deleted the streaming job before it could have run
+// well. The first such job is followed at once, those after it in their time: what deletes
+// each Job would have the operator make them as fast as it can.
+func (w *world) vanishedEarly() bool {
+	_, _, stopped := stopOf(w.judged)
+	return w.facts.Job == lifecycle.Vanished && w.facts.Mode == v1.ModeStream && !stopped &&
+		w.record.StartTime != nil && w.now.Sub(w.record.StartTime.Time) < w.definition.Restart.HealthyAfter
+}
+
 // healed tells whether the streaming job's pod has been running for long enough
 // that the restarts before it no longer count.
 func (w *world) healed() bool {

@@ -136,6 +136,17 @@ func StreamChanged(old, new *v1.Stream) bool {
 		!equality.Semantic.DeepEqual(judged(old), judged(new))
 }
 
+// StreamWakes tells whether an update lets the operator start a Job that it would not have
+// started: it resumes or restarts the stream, lets a failed one start again by itself, or
+// more often, or lets a change end a backfill that runs.
+func StreamWakes(old, new *v1.Stream) bool {
+	before, after := definition.RestartOf(old.Spec.Restart), definition.RestartOf(new.Spec.Restart)
+	return old.Spec.Suspended && !new.Spec.Suspended ||
+		old.Annotations[v1.AnnotationRestartedAt] != new.Annotations[v1.AnnotationRestartedAt] ||
+		after.Policy == v1.RestartOnFailure && before.Policy != v1.RestartOnFailure || after.MaxRestarts > before.MaxRestarts ||
+		definition.BackfillOf(new.Spec.Backfill).OnSpecChange == v1.OnSpecChangeRestart && definition.BackfillOf(old.Spec.Backfill).OnSpecChange != v1.OnSpecChangeRestart
+}
+
 // same tells whether two free objects are the same bytes. (Reflection looks at
 // every byte as a value of its own: a thousand times as slow.)
 func same(a, b *runtime.RawExtension) bool {

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	streamingv1 "github.com/arcane-streaming/arcane-operator/api/v1"
@@ -187,12 +188,19 @@ func changing(ctx context.Context, w *story.World, user client.Client, jobs, bot
 		s.Annotations = map[string]string{streamingv1.AnnotationRestartedAt: "now"}
 	}), both...)
 
+	for _, restart := range []streamingv1.RestartSpec{{Policy: streamingv1.RestartOnFailure}, {MaxRestarts: ptr.To[int32](1000)}} {
+		expect(patch("theirs", func(s *streamingv1.Stream) { s.Spec.Restart = &restart }), jobs...)
+	}
+	expect(patch("theirs", func(s *streamingv1.Stream) {
+		s.Spec.Backfill = &streamingv1.BackfillSpec{OnSpecChange: streamingv1.OnSpecChangeRestart}
+	}), jobs...)
+
 	By("what runs nothing")
-	w.Create(ctx, given.Stream(w.Namespace, "running", w.Class, given.NoInitialBackfill))
+	w.Create(ctx, given.Stream(w.Namespace, "running", w.Class, given.NoInitialBackfill, given.Restarts(5)))
 	expect(patch("running", func(s *streamingv1.Stream) { s.Spec.Suspended = true }))
 	expect(patch("running", func(s *streamingv1.Stream) { s.Labels = map[string]string{"team": "sales"} }))
 	expect(patch("running", func(s *streamingv1.Stream) {
-		s.Spec.Restart = &streamingv1.RestartSpec{Policy: streamingv1.RestartOnFailure}
+		s.Spec.Restart = &streamingv1.RestartSpec{Policy: streamingv1.RestartNever, MaxRestarts: ptr.To[int32](1)}
 	}))
 	w.Create(ctx, given.Request(w.Namespace, "waiting", "theirs"))
 	var waiting streamingv1.BackfillRequest

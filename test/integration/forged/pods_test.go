@@ -148,11 +148,11 @@ var _ = Describe("Somebody who may create pods", func() {
 			labels := labelsOf("orders", true)
 			labels[batchv1.JobNameLabel], labels[batchv1.ControllerUidLabel] = job.Name, string(job.UID)
 			forged := streamPod(w, "debug", labels)
-			forged.Spec.Containers[0].Env = nil // it ends at once
+			forged.Spec.Containers[0].Env = nil // it fails at once
 			Expect(mallory.Create(ctx, forged)).To(Succeed())
 			w.Await(ctx, func(g Gomega) {
 				g.Expect(w.Client.Get(ctx, client.ObjectKeyFromObject(forged), forged)).To(Succeed())
-				g.Expect(forged.Status.Phase).To(Equal(corev1.PodSucceeded))
+				g.Expect(forged.Status.Phase).To(Equal(corev1.PodFailed))
 			})
 			w.AwaitQuiet(ctx)
 			Expect(w.Requests(ctx, "orders")).To(ConsistOf(HaveField("Spec.Completed", false)))
