@@ -37,9 +37,11 @@ var _ = Describe("A stream whose Secret is missing", func() {
 		pod := w.AwaitPod(ctx, "orders", streamingv1.ModeStream)
 		w.AwaitPhase(ctx, "orders", streamingv1.StreamRunning)
 		Expect(w.Started(ctx, "orders")).To(HaveLen(1), "the kubelet has tried again, not the operator")
-		log, err := w.Kube.CoreV1().Pods(w.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{}).DoRaw(ctx)
-		Expect(err).NotTo(HaveOccurred())
-		Expect(string(log)).To(ContainSubstring("PASSWORD"), "the plugin has it in its environment")
+		w.Await(ctx, func(g Gomega) { // what a container prints comes to its log a moment later
+			log, err := w.Kube.CoreV1().Pods(w.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{}).DoRaw(ctx)
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(string(log)).To(ContainSubstring("PASSWORD"), "the plugin has it in its environment")
+		})
 		for _, v := range w.History(ctx).Versions {
 			Expect(kubernetesJSON(v.Object)).NotTo(ContainSubstring(canary))
 		}
