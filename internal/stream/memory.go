@@ -58,11 +58,8 @@ func (p *pass) remember(ctx context.Context) error { return p.patchStatus(ctx, t
 // rememberAfterRequests tells the request how its attempt ended before the stream
 // forgets the job that the attempt was.
 func (p *pass) rememberAfterRequests(ctx context.Context) error {
-	err := p.tellRequests(ctx)
-	if isRefusal(err) {
-		err = nil // what the stream remembers does not wait for it; the report tries again, and tells
-	}
-	if err != nil {
+	// What the stream remembers does not wait for a request whose status is guarded: the report tries again, and tells.
+	if err := p.tellRequests(ctx); err != nil && !isRefusal(err) {
 		return err
 	}
 	return p.remember(ctx)
