@@ -76,8 +76,9 @@ type JobRecord struct {
 	// StartTime is when the job was recorded.
 	// +optional
 	StartTime *metav1.Time `json:"startTime,omitempty"`
-	// Outcome is set once the job's end can no longer be lost. Succeeded: a backfill's
-	// success, which its request is still to be told of. Ended: all of it has been carried out.
+	// Outcome says how the job ended, and keeps that although the Job may go. Succeeded: a
+	// backfill's success, which the operator has yet to write into its request. Ended: nothing
+	// is left to do.
 	// +optional
 	Outcome Outcome `json:"outcome,omitempty"`
 	// Lingers: when the outcome was recorded the Job had not ended, because other
