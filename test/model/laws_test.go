@@ -40,8 +40,8 @@ type truth struct {
 	taken map[types.UID]bool
 	// signed are the requests that an operator completed.
 	signed map[types.UID]bool
-	// recorded are the requests whose success is in a stream's status.
-	recorded map[types.UID]bool
+	// recorded are the Jobs whose success a stream's status has held, by the request that they ran for.
+	recorded map[types.UID]types.UID
 	// cancelled are the requests whose user set completed.
 	cancelled map[types.UID]bool
 	// running are the streams that were created to backfill first.
@@ -62,7 +62,7 @@ type truth struct {
 func newTruth() truth {
 	return truth{
 		earned: map[types.UID]bool{}, streamOf: map[types.UID]types.UID{}, jobOf: map[types.UID]types.UID{}, lost: map[types.UID]bool{},
-		named: map[types.UID]string{}, taken: map[types.UID]bool{}, signed: map[types.UID]bool{}, recorded: map[types.UID]bool{},
+		named: map[types.UID]string{}, taken: map[types.UID]bool{}, signed: map[types.UID]bool{}, recorded: map[types.UID]types.UID{},
 		cancelled: map[types.UID]bool{}, running: map[types.UID]bool{}, released: map[types.UID]int64{},
 		ran: map[types.UID]bool{}, made: map[types.UID]int{}, going: map[types.UID]int{},
 	}
@@ -136,7 +136,7 @@ func (w *world) judgeStream(was, is *v1.Stream) {
 		w.judgeCounted(is)
 	}
 	if j := is.Status.Job; j != nil && j.Outcome == v1.OutcomeSucceeded {
-		w.truth.recorded[j.RequestUID] = true
+		w.truth.recorded[j.RequestUID] = j.UID
 		if !w.truth.earned[j.UID] {
 			w.fail("I2: a success was recorded that was not earned: %s", j.Name)
 		}
@@ -257,8 +257,8 @@ func (w *world) judgeRequest(was, is *v1.BackfillRequest) {
 		switch {
 		case !is.Spec.Completed:
 			w.fail("I2: request %s ended as %s without being completed or cancelled", is.Name, is.Status.Phase)
-		case is.Status.Phase == v1.RequestCompleted && (!w.truth.signed[is.UID] || !w.truth.earned[job]):
-			w.fail("I2: request %s ended as Completed, signed by %q, which no job of ours has done", is.Name, job)
+		case is.Status.Phase == v1.RequestCompleted && (job == "" || w.truth.recorded[is.UID] != job):
+			w.fail("I2: request %s ended as Completed, signed by %q, whose success no stream has recorded for it", is.Name, job)
 		case is.Status.Phase == v1.RequestCancelled && w.truth.signed[is.UID] && w.isRecorded(is):
 			w.fail("I2: request %s ended as Cancelled, and the success of its job is recorded", is.Name)
 		}
@@ -461,7 +461,7 @@ func (w *world) judgeEvidence(j *batchv1.Job, what string) {
 }
 
 func (w *world) judgeRelease(j *batchv1.Job) {
-	if w.truth.recorded[types.UID(j.Annotations[v1.AnnotationRequestUID])] {
+	if w.truth.recorded[types.UID(j.Annotations[v1.AnnotationRequestUID])] != "" {
 		w.fail("I3: job %s repeats a backfill whose success was recorded", j.Name)
 	}
 	w.truth.ran[j.UID] = true
