@@ -73,6 +73,7 @@ const (
 	ReasonJobAltered           Reason = "JobAltered"
 	ReasonWriteRefused         Reason = "WriteRefused"
 	ReasonRunDiscarded         Reason = "RunDiscarded"
+	ReasonRunMissed            Reason = "RunMissed"
 	ReasonRequestRefused       Reason = "RequestRefused"
 	ReasonAccepted             Reason = "Accepted"
 	ReasonChangeWaits          Reason = "ChangeWaitsForBackfill"

@@ -102,6 +102,9 @@ type CronJobRecord struct {
 	// Applied is a hash of what the operator sent in that write.
 	// +optional
 	Applied string `json:"applied,omitempty"`
+	// Time of that write.
+	// +optional
+	Time *metav1.Time `json:"time,omitempty"`
 }
 
 // EndedPod is how the main container of a pod ended, noted before the pod was deleted.

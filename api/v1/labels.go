@@ -18,7 +18,7 @@ const (
 	ManagedBy = "arcane-operator"
 )
 
-// Annotations on Jobs.
+// Annotations on Jobs and CronJobs.
 const (
 	// AnnotationConfigurationHash holds a hash over the inputs that change the Job.
 	AnnotationConfigurationHash = "configuration-hash"
@@ -31,6 +31,9 @@ const (
 	// gets only after its outcome has been recorded, so that the evidence
 	// outlives any downtime of the operator.
 	AnnotationTTL = "streaming.sneaksanddata.com/ttl-seconds-after-finished"
+	// AnnotationRunMissed on a CronJob is when its last run was due that did not come. The
+	// operator writes it to wake the CronJob controller, and reads it never.
+	AnnotationRunMissed = "streaming.sneaksanddata.com/run-missed"
 )
 
 // Annotations on Streams and BackfillRequests.

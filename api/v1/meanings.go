@@ -209,6 +209,11 @@ var ofStreams = []Explanation{
 		"A held run of the schedule was not the job that the CronJob makes, or not any more, and was discarded before it wrote anything.",
 		look("The message says why. Where it names a field, exclude what bears the stream's label from the policy or webhook that changes it; the next run comes in its time."),
 	},
+	{
+		ReasonRunMissed, at(lastRunFailed),
+		"No run of the schedule came in its time.",
+		look("The message names the job that has taken the run's name, where there is one: delete it. Otherwise the events of the CronJob say why: a quota, a policy, a controller manager that is down. The next run comes in its time; for one at once, create a BackfillRequest."),
+	},
 	{ReasonJobRefused, at(warned, stalled), "The API server refused the job that was built from the template, or a policy changed what the operator needs of it.", act("Correct what it says; it is tried again every minute.")},
 	{ReasonRequestRefused, at(warned, stalled), "The API server refused the backfill request that the stream needs.", act("Correct what it says, a quota or a policy for instance; it is tried again every minute.")},
 	{ReasonAccepted, at(accepted), "The definition can be turned into a job.", nothingToDo},
@@ -409,7 +414,7 @@ func Conditions() []ConditionMeaning {
 		{ConditionAccepted, stream, "The definition can be turned into a job.", "It cannot, and the message names the field. What runs is left running, nothing new starts."},
 		{ConditionBackfilling, stream, "A backfill is running.", "None is running."},
 		{ConditionSuspended, stream, "No pod of the stream is alive, by its user's wish.", "The stream is not suspended, or not yet."},
-		{ConditionLastRunFailed, stream, "The last run of the stream's schedule failed, or was discarded before it ran.", "It did not."},
+		{ConditionLastRunFailed, stream, "The last run of the stream's schedule failed, was discarded before it ran, or did not come.", "It did not."},
 		{ConditionChangePending, stream, "A change of configuration waits for the end of the running backfill.", "Never: the condition goes when nothing waits any more."},
 	}
 }

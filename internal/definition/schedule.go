@@ -68,3 +68,32 @@ func timeZoneText(zone string) string {
 	}
 	return ""
 }
+
+// NextRun is when a schedule is due next after a time; zero where that never comes. Without
+// a time zone nobody but the controller manager knows which one holds, and latest is the
+// latest that any may mean: offsets differ by quarters of an hour, from -12:00 to +14:00,
+// and daylight saving may begin or end in between.
+func NextRun(schedule, zone string, after time.Time) (due, latest time.Time) {
+	every, err := cron.ParseStandard(schedule)
+	if err != nil {
+		return time.Time{}, time.Time{}
+	}
+	at, err := time.LoadLocation(zone) // UTC where it is empty
+	if err != nil {
+		return time.Time{}, time.Time{}
+	}
+	due = every.Next(after.In(at))
+	if zone != "" || due.IsZero() {
+		return due, due
+	}
+	for offset := -12 * time.Hour; offset <= 14*time.Hour; offset += 15 * time.Minute {
+		next := every.Next(after.In(time.FixedZone("", int(offset.Seconds()))))
+		if next.After(latest) {
+			latest = next
+		}
+	}
+	if latest.Sub(after) > time.Hour {
+		latest = latest.Add(time.Hour)
+	}
+	return due, latest
+}

@@ -4,6 +4,7 @@ package jobspec
 
 import (
 	"fmt"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -26,6 +27,12 @@ const (
 // CronJob controller adds the minute of the run to it.
 func CronName(streamName string, streamUID types.UID, kind string) string {
 	return named(streamName, streamUID, kind, MaxName)
+}
+
+// NameOfRun is the name of the run that a CronJob makes for a time of its schedule:
+// getJobName in Kubernetes' CronJob controller adds the minutes since 1970.
+func NameOfRun(cron *batchv1.CronJob, due time.Time) string {
+	return fmt.Sprintf("%s-%d", cron.Name, due.Unix()/60)
 }
 
 // BuildCron builds the CronJob. Every Job that it makes is held: Kubernetes'

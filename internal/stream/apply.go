@@ -33,8 +33,9 @@ type pass struct {
 	taken int64
 	// cronJob is the CronJob as ApplyCron left it behind.
 	cronJob *v1.CronJobRecord
-	// discarded is what there is to say of a run of the schedule that is discarded.
-	discarded string
+	// runReason and runMessage tell of a run of the schedule that never ran.
+	runReason  v1.Reason
+	runMessage string
 	// requested is the UID of the request that CreateInitial or CreateGap left behind or found.
 	requested types.UID
 	// obstacle is what keeps the decision from being carried out, although the cluster answered.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -18,6 +19,7 @@ import (
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/internal/backlog"
+	"github.com/arcane-streaming/arcane-operator/internal/definition"
 	"github.com/arcane-streaming/arcane-operator/internal/jobspec"
 	"github.com/arcane-streaming/arcane-operator/internal/lifecycle"
 )
@@ -149,12 +151,62 @@ func (w *world) cronAtWork() lifecycle.Cron {
 	switch {
 	case problem != nil:
 		return lifecycle.CronRight
-	case !w.isAsApplied() || w.stream.Status.CronJob.Applied != jobspec.DigestOfCron(wanted):
+	case !w.isAsApplied() || w.stream.Status.CronJob.Applied != jobspec.DigestOfCron(wanted), !w.missed().IsZero():
 		return lifecycle.CronStale
 	case w.due() != nil:
 		return lifecycle.CronDue
 	}
 	return lifecycle.CronRight
+}
+
+// missed is when a run was due that has not come for as long as a start may take, although
+// nothing of the stream held it back; zero where there is none. A write wakes the CronJob
+// controller, so the time of the last one begins the wait anew: under a name that somebody
+// has taken that controller makes no Job, says nothing, and does not come back by itself.
+func (w *world) missed() time.Time {
+	if w.record != nil || ptr.Deref(w.cron.Spec.Suspend, false) || len(w.cron.Status.Active) > 0 ||
+		slices.ContainsFunc(w.jobs, func(j batchv1.Job) bool { return w.isRun(&j) && !finished(&j) }) {
+		return time.Time{}
+	}
+	since := w.cron.CreationTimestamp.Time
+	for _, at := range []*metav1.Time{w.cron.Status.LastScheduleTime, w.stream.Status.CronJob.Time} {
+		if at != nil {
+			since = latest(since, at.Time)
+		}
+	}
+	due, by := definition.NextRun(w.definition.Schedule, w.definition.TimeZone, since)
+	if d := w.stream.Status.LastDecision; d != nil {
+		by = latest(by, d.Time.Time) // until then it may have waited for the one before
+	}
+	if due.IsZero() || w.wakesAt(by.Add(w.startDeadline())) {
+		return time.Time{}
+	}
+	return due
+}
+
+// tellMissed says which run of the schedule has not come, and what stands in its way.
+func (p *pass) tellMissed(ctx context.Context, due time.Time) error {
+	why := fmt.Sprintf("The events of the CronJob may say why: kubectl describe cronjob %s -n %s", p.cron.Name, p.cron.Namespace)
+	run := &batchv1.Job{}
+	err := p.Live.Get(ctx, types.NamespacedName{Namespace: p.cron.Namespace, Name: jobspec.NameOfRun(p.cron, due)}, run)
+	switch {
+	case client.IgnoreNotFound(err) != nil:
+		return fmt.Errorf("look for the run that has not come: %w", err)
+	case err == nil && !metav1.IsControlledBy(run, p.cron):
+		why = fmt.Sprintf("Job %s has its name and is not a run of CronJob %s. To end it: kubectl delete job %s -n %s", run.Name, p.cron.Name, run.Name, run.Namespace)
+	}
+	p.runReason = v1.ReasonRunMissed
+	p.runMessage = fmt.Sprintf("The run that was due at %s has not come. %s. The next run comes in its time; for one at once, create a BackfillRequest.",
+		due.UTC().Format(time.RFC3339), why)
+	return nil
+}
+
+// recordCron records the CronJob as it was left behind, and the run that it has not made.
+func (p *pass) recordCron(s *v1.StreamStatus) {
+	s.CronJob = p.cronJob
+	if p.runReason != "" {
+		p.setLastRun(s, metav1.ConditionTrue, p.runReason, p.runMessage)
+	}
 }
 
 // applyCron leaves the CronJob behind that is wanted. One that is there is changed in
@@ -170,12 +222,19 @@ func (p *pass) applyCron(ctx context.Context) error {
 		return notAsJudged("%s", problem.Message)
 	}
 	sent := wanted.DeepCopy()
-	record := v1.CronJobRecord{Applied: jobspec.DigestOfCron(wanted)}
+	now := metav1.NewTime(p.now)
+	record := v1.CronJobRecord{Applied: jobspec.DigestOfCron(wanted), Time: &now}
 	defer func() {
 		record.UID, record.Generation = wanted.UID, wanted.Generation
 		p.cronJob = &record
 	}()
 	if p.cron != nil {
+		if due := p.missed(); !due.IsZero() {
+			if err := p.tellMissed(ctx, due); err != nil {
+				return err
+			}
+			wanted.Annotations = jobspec.Merged(wanted.Annotations, map[string]string{v1.AnnotationRunMissed: due.UTC().Format(time.RFC3339)})
+		}
 		wanted.UID, wanted.ResourceVersion = p.cron.UID, p.cron.ResourceVersion
 		wanted.Finalizers = p.cron.Finalizers // somebody else's, who counts on them
 		wanted.Labels, wanted.Annotations = jobspec.Merged(p.cron.Labels, wanted.Labels), jobspec.Merged(p.cron.Annotations, wanted.Annotations)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -416,4 +417,86 @@ func TestWhatIsRefusedForLongIsTold(t *testing.T) {
 // unfinished are the Jobs that have not ended.
 func (c *cluster) unfinished() []batchv1.Job {
 	return slices.DeleteFunc(c.jobs(), func(j batchv1.Job) bool { return finished(&j) })
+}
+
+// TestARunWhoseNameIsTakenIsTold: the CronJob controller makes no Job under that name, says
+// nothing, and does not come back before somebody writes to the CronJob.
+func TestARunWhoseNameIsTakenIsTold(t *testing.T) {
+	c := newCluster(t, orders(scheduled, func(s *v1.Stream) { s.Spec.TimeZone = ptr.To("Etc/UTC") })...)
+	c.settle()
+	cron, due := c.cron(), c.clock.Now().Truncate(15*time.Minute).Add(15*time.Minute)
+	squatter := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: jobspec.NameOfRun(cron, due), UID: "squatter"}}
+	c.must(c.api.Create(t.Context(), squatter))
+
+	c.clock.SetTime(due.Add(defaultStartDeadline - time.Second))
+	r, err := c.reconcile()
+	c.must(err)
+	if before := c.cron(); before.ResourceVersion != cron.ResourceVersion {
+		t.Error("the CronJob was written before the run was overdue")
+	}
+	c.clock.SetTime(c.clock.Now().Add(r.RequeueAfter))
+	if c.clock.Now().Before(due.Add(defaultStartDeadline)) {
+		t.Fatalf("it looks again at %s", c.clock.Now())
+	}
+	c.settle()
+	last, after := c.condition(v1.ConditionLastRunFailed), c.cron()
+	if last.Reason != string(v1.ReasonRunMissed) || !strings.Contains(last.Message, "kubectl delete job "+squatter.Name) {
+		t.Errorf("LastRunFailed %+v", last)
+	}
+	if after.ResourceVersion == cron.ResourceVersion {
+		t.Error("the CronJob controller was not woken")
+	}
+	if n := c.warnings(string(v1.ReasonRunMissed)); n != 1 {
+		t.Errorf("told %d times", n)
+	}
+	if s := c.stream(); s.Status.Phase != v1.StreamScheduled || !c.exists(squatter) {
+		t.Errorf("phase %s", s.Status.Phase)
+	}
+	c.settle()
+	if again := c.cron(); again.ResourceVersion != after.ResourceVersion {
+		t.Error("the CronJob is written again and again")
+	}
+
+	c.must(c.api.Delete(t.Context(), squatter))
+	c.due("29384900")
+	c.end(0)
+	c.settle()
+	if last := c.condition(v1.ConditionLastRunFailed); last.Status != metav1.ConditionFalse {
+		t.Errorf("LastRunFailed %+v", last)
+	}
+}
+
+// TestAScheduleThatWaitsHasMissedNothing: for its run, for a backfill, for its user, or just since it was resumed.
+func TestAScheduleThatWaitsHasMissedNothing(t *testing.T) {
+	for name, tell := range map[string]func(*cluster){
+		"a run is at work": func(c *cluster) { c.due("29384757") },
+		"suspended":        func(c *cluster) { c.change(func(s *v1.Stream) { s.Spec.Suspended = true }) },
+		"a run that has ended just now": func(c *cluster) {
+			c.due("29384757")
+			c.hours(5)
+			c.end(0)
+		},
+		"resumed just now": func(c *cluster) {
+			c.change(func(s *v1.Stream) { s.Spec.Suspended = true })
+			c.settle()
+			c.clock.SetTime(c.clock.Now().Add(5 * time.Hour))
+			c.change(func(s *v1.Stream) { s.Spec.Suspended = false })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t, orders(scheduled)...)
+			c.settle()
+			tell(c)
+			c.settle()
+			if strings.Contains(name, "just now") {
+				c.clock.SetTime(c.clock.Now().Add(time.Minute))
+			} else {
+				c.clock.SetTime(c.clock.Now().Add(48 * time.Hour))
+			}
+			c.settle()
+			if n := c.warnings(string(v1.ReasonRunMissed)); n > 0 || c.cron().Annotations[v1.AnnotationRunMissed] != "" {
+				t.Errorf("a run is said to be missed: %+v", c.condition(v1.ConditionLastRunFailed))
+			}
+		})
+	}
 }

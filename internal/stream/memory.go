@@ -38,7 +38,7 @@ var changes = map[lifecycle.Verb]func(*pass, *v1.StreamStatus){
 	lifecycle.Heal:              func(_ *pass, s *v1.StreamStatus) { s.Restarts = nil },
 	lifecycle.Waive:             func(_ *pass, s *v1.StreamStatus) { s.InitialBackfill = v1.InitialWaived },
 	lifecycle.RecordInitial:     (*pass).recordInitial,
-	lifecycle.RecordCron:        func(p *pass, s *v1.StreamStatus) { s.CronJob = p.cronJob },
+	lifecycle.RecordCron:        (*pass).recordCron,
 	lifecycle.RecordSuccess:     (*pass).recordSuccess,
 	lifecycle.RecordInterrupted: (*pass).letGo,
 	lifecycle.RecordPodEnd:      (*pass).recordPodEnd,
@@ -216,11 +216,11 @@ func (p *pass) claimDiscard(s *v1.StreamStatus) {
 		}
 	}
 	if len(told) > 0 {
-		p.discarded = strings.Join(told, " ") + " The next run comes in its time."
+		p.runReason, p.runMessage = v1.ReasonRunDiscarded, strings.Join(told, " ")+" The next run comes in its time."
 	}
 	last := meta.FindStatusCondition(s.Conditions, v1.ConditionLastRunFailed)
-	if p.discarded != "" && (last == nil || last.Reason != string(v1.ReasonRunFailed)) { // a failure is not to be hidden
-		p.setLastRun(s, metav1.ConditionTrue, v1.ReasonRunDiscarded, p.discarded)
+	if p.runReason != "" && (last == nil || last.Reason != string(v1.ReasonRunFailed)) { // a failure is not to be hidden
+		p.setLastRun(s, metav1.ConditionTrue, p.runReason, p.runMessage)
 	}
 }
 

@@ -261,6 +261,7 @@ var warns = map[v1.Reason]bool{
 	v1.ReasonRunFailed:           true,
 	v1.ReasonJobAltered:          true,
 	v1.ReasonRunDiscarded:        true,
+	v1.ReasonRunMissed:           true,
 	v1.ReasonWriteRefused:        true,
 }
 
@@ -273,8 +274,8 @@ func (p *pass) announce(before, after *v1.StreamStatus) {
 	if stall := p.stallOf(after.Phase); stall != nil && !stalledBy(before, stall.reason) {
 		p.event(corev1.EventTypeWarning, stall.reason, stall.message)
 	}
-	if p.discarded != "" {
-		p.event(corev1.EventTypeWarning, v1.ReasonRunDiscarded, p.discarded)
+	if p.runReason != "" {
+		p.event(corev1.EventTypeWarning, p.runReason, p.runMessage)
 	}
 	switch {
 	case refusal != "" && refusal != refusedBy(before): // so this pass has written it

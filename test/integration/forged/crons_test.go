@@ -4,17 +4,20 @@ package forged_test
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	batchv1 "k8s.io/api/batch/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	streamingv1 "github.com/arcane-streaming/arcane-operator/api/v1"
+	"github.com/arcane-streaming/arcane-operator/internal/jobspec"
 	"github.com/arcane-streaming/arcane-operator/test/given"
 	"github.com/arcane-streaming/arcane-operator/test/scripted/script"
 	"github.com/arcane-streaming/arcane-operator/test/story"
@@ -232,6 +235,33 @@ var _ = Describe("Somebody who may create Jobs and forges a run of a schedule", 
 		pod := awaitOnePod(ctx, w, "orders")
 		Expect(controls(due, pod)).To(BeTrue())
 		expectNeverRecorded(ctx, w, forged.UID)
+	})
+
+	It("before it is due delays the schedule, which says so and goes on", SpecPriority(1), func(ctx SpecContext) {
+		w.EditClass(ctx, func(c *streamingv1.StreamClass) { c.Spec.StartDeadlineSeconds = ptr.To[int32](3) })
+		cron := cronOf(ctx, w, s)
+		next := time.Now().Truncate(time.Minute).Add(time.Minute)
+		if time.Until(next) < 10*time.Second {
+			next = next.Add(time.Minute) // the CronJob is not yet changed by then
+		}
+		// Suspended, without a label or an owner: nothing of it reaches the operator's cache.
+		forged := given.Job(w.Namespace, jobspec.NameOfRun(cron, next))
+		forged.Spec.Suspend = ptr.To(true)
+		Expect(mallory.Create(ctx, forged)).To(Succeed())
+		w.EditStream(ctx, "orders", func(s *streamingv1.Stream) {
+			s.Spec.Schedule, s.Spec.TimeZone = ptr.To(fmt.Sprintf("%d,%d * * * *", next.Minute(), next.Add(time.Minute).Minute())), ptr.To("Etc/UTC")
+		})
+		w.AwaitWithin(ctx, 100*time.Second, func(g Gomega) {
+			last := meta.FindStatusCondition(w.Stream(ctx, "orders").Status.Conditions, streamingv1.ConditionLastRunFailed)
+			g.Expect(last).NotTo(BeNil())
+			g.Expect(last.Reason).To(Equal(string(streamingv1.ReasonRunMissed)))
+			g.Expect(last.Message).To(ContainSubstring("kubectl delete job " + forged.Name))
+		})
+		w.AwaitWithin(ctx, 100*time.Second, func(g Gomega) {
+			g.Expect(w.Stream(ctx, "orders").Status.Job).NotTo(BeNil(), "the next run has not come")
+		})
+		expectNeverReleased(ctx, w, forged)
+		expectUntouched(ctx, w, forged)
 	})
 
 	It("and lets it succeed sees no run succeed", func(ctx SpecContext) {
