@@ -8,24 +8,28 @@ import (
 	"sync"
 
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/lru"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/internal/definition"
 )
 
-// Kept are schemas by the name of their class. Its zero value keeps none yet; many may
+// most is how many schemas are kept. Those of deleted classes and of former versions are
+// the first to go, as nobody asks for them.
+const most = 512
+
+// Kept are the schemas that were asked for last. Its zero value keeps none yet; many may
 // ask it at once.
 type Kept struct {
 	mu     sync.Mutex
-	byName map[string]kept
+	recent *lru.Cache
 }
 
-// kept is the schema of one version of a class: a generation changes with the spec, and
-// begins anew with another object of the name.
-type kept struct {
+// version is one version of a class: a generation changes with the spec, and begins anew
+// with another object of the name.
+type version struct {
 	uid        types.UID
 	generation int64
-	schema     *definition.Schema
 }
 
 // Of is the schema of a class; nil where there is no class, or where it has none, or
@@ -34,15 +38,16 @@ func (k *Kept) Of(class *v1.StreamClass) *definition.Schema {
 	if class == nil || class.Spec.Schema == nil {
 		return nil
 	}
-	k.mu.Lock()
+	k.mu.Lock() // while it compiles, too: those who ask for the same wait for it
 	defer k.mu.Unlock()
-	if s, ok := k.byName[class.Name]; ok && s.uid == class.UID && s.generation == class.Generation {
-		return s.schema
+	if k.recent == nil {
+		k.recent = lru.New(most)
 	}
-	if k.byName == nil {
-		k.byName = map[string]kept{}
+	key := version{class.UID, class.Generation}
+	if schema, ok := k.recent.Get(key); ok {
+		return schema.(*definition.Schema)
 	}
 	schema := definition.SchemaOf(class)
-	k.byName[class.Name] = kept{class.UID, class.Generation, schema}
+	k.recent.Add(key, schema)
 	return schema
 }

@@ -31,14 +31,26 @@ func TestASchemaIsOfItsVersion(t *testing.T) {
 		t.Error("it is compiled each time")
 	}
 	for name, other := range map[string]*v1.StreamClass{
-		"changed": class("a", "1", 2), "another of its name": class("a", "2", 1), "another": class("b", "1", 1),
+		"changed": class("a", "1", 2), "another of its name": class("a", "2", 1), "another": class("b", "3", 1),
 	} {
 		if k.Of(other) == first {
 			t.Errorf("%s has the schema of the first", name)
 		}
 	}
-	if n := len(k.byName); n != 2 {
-		t.Errorf("%d schemas are kept of two classes", n)
+}
+
+// TestOldSchemasGo keeps classes that come and go from filling the memory.
+func TestOldSchemasGo(t *testing.T) {
+	var k Kept
+	first := k.Of(class("a", "1", 1))
+	for n := range int64(most) {
+		k.Of(class("b", "2", n+1))
+	}
+	if n := k.recent.Len(); n != most {
+		t.Errorf("%d schemas are kept", n)
+	}
+	if k.Of(class("a", "1", 1)) == first {
+		t.Error("the oldest is kept")
 	}
 }
 
