@@ -177,7 +177,8 @@ func marked() []Scene {
 			Middle: func(ctx context.Context, w *World, name string) { w.thenMarks(ctx, name) },
 			End: func(ctx context.Context, w *World, name string) {
 				w.KubeletEnds(ctx, name)
-				w.completesAfter(ctx, name, streamingv1.AttemptUnproven)
+				w.resumeAfterALostEnd(ctx, name)
+				w.completesAfter(ctx, name, streamingv1.AttemptUnproven, streamingv1.AttemptFailed)
 			},
 		},
 		{
@@ -270,6 +271,25 @@ func (w *World) failsUnproven(ctx context.Context, name, names string) {
 // code, and calls it 137 then (ContainerStatusUnknown). Such an end is a failure like any other.
 func isLost(message string) bool { return strings.Contains(message, "could not be located") }
 
+// resumeAfterALostEnd does what a user does about a backfill whose end the kubelet has lost.
+func (w *World) resumeAfterALostEnd(ctx context.Context, name string) {
+	ginkgo.GinkgoHelper()
+	var first streamingv1.AttemptResult
+	w.Await(ctx, func(g gomega.Gomega) {
+		attempts := w.Requests(ctx, name)[0].Status.Attempts
+		g.Expect(attempts).NotTo(gomega.BeEmpty())
+		first = attempts[0].Result
+	})
+	if first != streamingv1.AttemptFailed {
+		return
+	}
+	s := w.AwaitPhase(ctx, name, streamingv1.StreamFailed)
+	gomega.Expect(s.Status.Failure.Message).To(gomega.Satisfy(isLost), s.Status.Failure.Message)
+	w.Suspend(ctx, name)
+	w.AwaitPhase(ctx, name, streamingv1.StreamSuspended)
+	w.Resume(ctx, name)
+}
+
 func (w *World) failsAfterThree(ctx context.Context, name string) {
 	ginkgo.GinkgoHelper()
 	s := w.AwaitPhase(ctx, name, streamingv1.StreamFailed)
@@ -305,12 +325,12 @@ func completesAtOnce(ctx context.Context, w *World, name string) {
 	gomega.Expect(w.Modes(ctx, name)).To(gomega.Equal([]streamingv1.Mode{streamingv1.ModeBackfill, streamingv1.ModeStream}))
 }
 
-// completesAfter: by its second run, which has the id of the first.
-func (w *World) completesAfter(ctx context.Context, name string, result streamingv1.AttemptResult) {
+// completesAfter: by its second run, which has the id of the first, after one of these results.
+func (w *World) completesAfter(ctx context.Context, name string, results ...streamingv1.AttemptResult) {
 	ginkgo.GinkgoHelper()
 	r := w.AwaitCompleted(ctx, w.TheRequest(ctx, name))
 	gomega.Expect(r.Status.Attempts).NotTo(gomega.BeEmpty())
-	gomega.Expect(r.Status.Attempts[0].Result).To(gomega.Equal(result))
+	gomega.Expect(results).To(gomega.ContainElement(r.Status.Attempts[0].Result))
 	w.AwaitPod(ctx, name, streamingv1.ModeStream)
 	started := w.Started(ctx, name)
 	gomega.Expect(started).To(gomega.HaveLen(3))
