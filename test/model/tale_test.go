@@ -78,11 +78,11 @@ func (t *tale) tell(scenes []scene) {
 			t.recover()
 		}
 	}
-	never := func(*tale) bool { return false }
-	t.goOn(patience, never)
+	atRest := func(*tale) bool { return false }
+	t.goOn(patience, atRest)
 	t.fault = none
 	t.recover()
-	t.goOn(2000, never)
+	t.goOn(2000, atRest)
 }
 
 // goOn lets everybody work until somebody has seen what they wait for, or nothing happens any more.

@@ -330,7 +330,8 @@ func (w *world) onJob(j *batchv1.Job) []happening {
 	return list
 }
 
-// restore puts back what an administrator takes away: there is nothing that a stream could do without it.
+// restore puts back what an administrator takes away: there is nothing that a stream could
+// do without it. It ends all schedules, too.
 func (w *world) restore() {
 	for _, n := range []string{"std", "big"} {
 		if w.byKind[templates][n] == nil {
@@ -340,7 +341,22 @@ func (w *world) restore() {
 	if w.byKind[classes][className] == nil {
 		must(w.create(w.newClass()))
 	}
+	for _, s := range w.streams() {
+		if s.Spec.Schedule == nil {
+			continue
+		}
+		w.happen(happening{"user: ends the schedule of", s.Name, func() {
+			change(w.store, s, func(next *v1.Stream) {
+				next.Spec.Schedule = ptr.To(never)
+				next.Generation++
+			})
+		}})
+	}
 }
+
+// never is a schedule that comes on the thirtieth of February. A run that does not come in
+// its time is told, and the CronJob controller woken, again and again: that is no rest.
+const never = "0 0 30 2 *"
 
 // way is how a stream says what would help it.
 var way = regexp.MustCompile(`kubectl delete (job|cronjob|pod|backfillrequest) (\S+) (?:-n|--namespace) `)
