@@ -89,6 +89,18 @@ type JobRecord struct {
 	// deleted the pod, because other containers ran on.
 	// +optional
 	EndedPod *EndedPod `json:"endedPod,omitempty"`
+	// Stop is why the operator ended the job, where it did: a job that is gone then was not
+	// taken away by somebody else.
+	// +optional
+	Stop *Stop `json:"stop,omitempty"`
+}
+
+// Stop is one decision to end a job.
+type Stop struct {
+	// Reason as in the conditions.
+	Reason string `json:"reason"`
+	// Time of the decision.
+	Time metav1.Time `json:"time"`
 }
 
 // CronJobRecord is the CronJob that the operator has made, as its own last write left it.
@@ -102,7 +114,9 @@ type CronJobRecord struct {
 	// Applied is a hash of what the operator sent in that write.
 	// +optional
 	Applied string `json:"applied,omitempty"`
-	// Time of that write.
+	// Time since when the CronJob owes a run: its creation, the last change of the stream's
+	// definition, its last resumption, or when the operator woke the CronJob controller for
+	// a run that had not come.
 	// +optional
 	Time *metav1.Time `json:"time,omitempty"`
 }

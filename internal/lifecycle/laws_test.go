@@ -25,6 +25,7 @@ func judge(o Observation, d Decision) error {
 		{"a phase tells the truth", phaseIsTrue},
 		{"looks and claims come before what they protect", protocolIsKept},
 		{"a stream that is being deleted is left to ownership", deletingIsLeft},
+		{"what must not run on is stopped, whatever else there is", stopsAreFirst},
 		{"what nobody accounts for is removed", strangersAreRemoved},
 		{"failure and initial backfill are decided by their facts alone", memoryIsJustified},
 		{"one workload, and that of the backend that is wanted", scheduleIsKept},
@@ -272,7 +273,7 @@ func lingeringEnds(o Observation, d Decision) bool {
 
 // alteredIsStopped: whatever else is known of it, but for what has to be put in order before anything is stopped.
 func alteredIsStopped(o Observation, d Decision) bool {
-	before := o.Lingers || o.Others >= OrphanPods || o.LooseRequest || o.Initial == ToWaive || o.Suspended && makesNow(o)
+	before := o.Lingers || o.Suspended && makesNow(o)
 	return o.Inputs != Altered || before || has(d, DeleteJob)
 }
 
@@ -280,9 +281,22 @@ func deletingIsLeft(o Observation, d Decision) bool {
 	return !o.Deleting || len(d.Do) == 0 && d.Phase == keep
 }
 
+// mustNotRunOn tells whether something makes, or may make, pods that its user does not want.
+func mustNotRunOn(o Observation) bool {
+	unfinished := o.Job == Held || o.Job == Active
+	return o.Suspended && (makesNow(o) || unfinished) || unfinished && (!o.Wanted || o.Inputs == Altered)
+}
+
+// endsFirst tells whether an end has to be recorded, or carried out, before anything else.
+func endsFirst(o Observation) bool { return o.Job >= Succeeded && o.Job <= Done || o.Lingers }
+
+// stopsAreFirst keeps what stands in the way of the rest from keeping a job at work.
+func stopsAreFirst(o Observation, d Decision) bool {
+	return o.Deleting || endsFirst(o) || !mustNotRunOn(o) || has(d, DeleteJob) || has(d, PauseCron)
+}
+
 func strangersAreRemoved(o Observation, d Decision) bool {
-	ended := o.Job >= Succeeded && o.Job <= Done || o.Lingers
-	first := !o.Deleting && !ended
+	first := !o.Deleting && !endsFirst(o) && !mustNotRunOn(o)
 	switch {
 	case first && o.Others == StrayJob:
 		return slices.Equal(d.Do, []Verb{ClaimDiscard, DeleteStray})

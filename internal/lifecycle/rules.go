@@ -62,24 +62,24 @@ var rules = []rule{
 	{"end-job", all(over, lingers), do(LookJob, ClaimStop, DeleteJob), keep, v1.ReasonMainContainerEnded, watched},
 	{"end-pod", all(lingers), do(NotePod, EndPod), keep, v1.ReasonMainContainerEnded, watched},
 
+	// What must not run on is stopped first: what stands in the way of the rest keeps it from
+	// nothing. Suspended means stopped, and needs neither class nor template.
+	{"suspend-schedule", all(suspended, makesRuns), do(ClaimStop, PauseCron), v1.StreamPending, v1.ReasonSuspending, watched},
+	{"suspend", all(suspended, unfinished), do(LookJob, ClaimStop, DeleteJob), v1.StreamPending, v1.ReasonSuspending, watched},
+	// A backfill that nobody wants any more.
+	{"stop-cancelled", all(not(wanted)), do(LookEnded, LookJob, ClaimStop, DeleteJob), v1.StreamPending, v1.ReasonBackfillCancelled, watched},
+	// Two pods of one job would be two writers, whatever it is that runs.
+	{"stop-altered", all(altered), do(LookJob, ClaimStop, DeleteJob), v1.StreamPending, v1.ReasonJobAltered, watched},
+
 	// What nobody accounts for goes, whatever the stream is doing.
 	{"discard-stray", all(stray), do(ClaimDiscard, DeleteStray), keep, v1.ReasonWaitingForJob, watched},
 	{"delete-orphans", all(orphans), do(DeleteOrphans), keep, v1.ReasonWaitingForPods, watched},
 	{"delete-loose-request", all(looseRequest), do(ClaimStop, DeleteLoose), keep, v1.ReasonLooseRequest, again},
 	{"waive-initial", all(toWaive), do(Waive), keep, v1.ReasonInitialWaived, again},
 
-	// Suspended means stopped, and needs neither class nor template.
-	{"suspend-schedule", all(suspended, makesRuns), do(ClaimStop, PauseCron), v1.StreamPending, v1.ReasonSuspending, watched},
-	{"suspend", all(suspended, unfinished), do(LookJob, ClaimStop, DeleteJob), v1.StreamPending, v1.ReasonSuspending, watched},
 	{"await-stop", all(suspended, leaving), nothing, v1.StreamPending, v1.ReasonSuspending, watched},
 	{"forget", all(suspended, remembered), do(LookStopped, Forget), v1.StreamSuspended, v1.ReasonSuspended, again},
 	{"suspended", all(suspended), nothing, v1.StreamSuspended, v1.ReasonSuspended, watched},
-
-	// A backfill that nobody wants any more.
-	{"stop-cancelled", all(not(wanted)), do(LookEnded, LookJob, ClaimStop, DeleteJob), v1.StreamPending, v1.ReasonBackfillCancelled, watched},
-
-	// Two pods of one job would be two writers, whatever it is that runs.
-	{"stop-altered", all(altered), do(LookJob, ClaimStop, DeleteJob), v1.StreamPending, v1.ReasonJobAltered, watched},
 
 	// A job that is gone, and in whose place none starts, is forgotten: a backfill
 	// makes room for others of its class at once.

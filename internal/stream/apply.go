@@ -33,6 +33,8 @@ type pass struct {
 	taken int64
 	// cronJob is the CronJob as ApplyCron left it behind.
 	cronJob *v1.CronJobRecord
+	// tookBack: the pass has deleted the recorded job, which a policy had changed as it was let run.
+	tookBack bool
 	// runReason and runMessage tell of a run of the schedule that never ran.
 	runReason  v1.Reason
 	runMessage string
@@ -151,6 +153,9 @@ func (p *pass) createJob(ctx context.Context, in *jobspec.Input) error {
 	if p.obstacle = p.paused.now(p.key(), p.now); p.obstacle != nil {
 		return nil
 	}
+	if p.obstacle = p.tooSoon(in.Request); p.obstacle != nil {
+		return nil
+	}
 	for range namesTried {
 		job, problem := jobspec.Build(*in)
 		if problem != nil {
@@ -242,7 +247,7 @@ func (p *pass) releaseJob(ctx context.Context) error {
 	default:
 		return nil
 	}
-	p.obstacle = p.altered("job", released.Name, field)
+	p.obstacle, p.tookBack = p.altered("job", released.Name, field), true
 	p.paused.pause(p.key(), p.now.Add(obstacleRecheck), *p.obstacle)
 	return p.delete(ctx, released)
 }
@@ -282,7 +287,7 @@ func (p *pass) deleteJob(ctx context.Context) error {
 
 // alteration says in which field the recorded job was changed.
 func (p *pass) alteration() string {
-	return fmt.Sprintf("It was %s of job %s.", jobspec.NotOneWriter(&p.job.Spec), p.job.Name)
+	return fmt.Sprintf("It was %s of job %s.", p.alteredIn(), p.job.Name)
 }
 
 // endPod deletes the very pod whose main container has failed: once it has ended, the Job
@@ -350,8 +355,12 @@ func (p *pass) deleteOrphans(ctx context.Context) error {
 		if !alive(pod) || p.isAccounted(pod) || !p.isOrphan(pod) {
 			continue
 		}
-		if err := p.lookUnaccounted(ctx, pod); err != nil || p.obstacle != nil {
+		inTheWay := p.obstacle
+		if err := p.lookUnaccounted(ctx, pod); err != nil {
 			return err
+		}
+		if p.obstacle != inTheWay {
+			continue // somebody else's; an orphan may come after it
 		}
 		if err := p.deletePod(ctx, pod); err != nil {
 			return err

@@ -440,6 +440,7 @@ func TestABackfillThatIsEndedAgainAndAgainSaysSo(t *testing.T) {
 			t.Fatalf("after %d: %s", n, message)
 		}
 		c.must(c.api.Delete(t.Context(), c.running()))
+		c.later(time.Minute) // the next one waits
 		c.settle()
 	}
 	if message := c.stalledWith(v1.ReasonBackfillInterrupted); !strings.Contains(message, "3 of the last attempts") || !strings.Contains(message, "kubectl get events") {

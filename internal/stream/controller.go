@@ -118,9 +118,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		switch {
 		case movedOn(err) != "":
 			logf.FromContext(ctx).V(1).Info("the world moved on, observing again", "cause", err.Error())
-			return ctrl.Result{RequeueAfter: r.unsettled.again(req.NamespacedName, r.Clock.Now())}, nil
+			return ctrl.Result{RequeueAfter: r.unsettled.pause(req.NamespacedName)}, nil
 		case err != nil:
-			r.unsettled.again(req.NamespacedName, r.Clock.Now())
 			return ctrl.Result{}, err
 		case !goOn:
 			return ctrl.Result{RequeueAfter: wake}, nil
@@ -146,17 +145,19 @@ func (r *Reconciler) pass(ctx context.Context, key types.NamespacedName) (wake t
 	d := lifecycle.Decide(w.facts)
 	p := &pass{Reconciler: r, world: w, decision: d}
 	if err := p.apply(ctx); err != nil && !p.lastsTooLong(err) {
+		r.unsettled.again(key, w.now, err)
 		return 0, false, err
 	}
 	if err := p.report(ctx); err != nil {
-		return 0, false, err
-	}
-	// Last, so that what cannot be cleared away keeps nothing from being told.
-	if err := p.tidy(ctx); err != nil {
+		r.unsettled.again(key, w.now, err)
 		return 0, false, err
 	}
 	if !p.lasts {
 		r.unsettled.settle(key)
+	}
+	// Last, so that what cannot be cleared away keeps nothing from being told.
+	if err := p.tellUntidy(p.tidy(ctx)); err != nil {
+		return 0, false, err
 	}
 	switch {
 	case p.obstacle != nil:
@@ -171,7 +172,7 @@ func (r *Reconciler) pass(ctx context.Context, key types.NamespacedName) (wake t
 // class's startDeadlineSeconds. Where the status patch itself was refused it does nothing:
 // it could not be told.
 func (p *pass) lastsTooLong(err error) bool {
-	since := p.unsettled.since(p.key())
+	since := p.unsettled.since(p.key(), err)
 	if p.unpatched || since.IsZero() || p.now.Before(since.Add(p.startDeadline())) {
 		return false
 	}

@@ -77,14 +77,12 @@ func (p *pass) outcome(before *v1.StreamStatus) (outcome telemetry.Outcome, aske
 	return telemetry.Vanished, asked
 }
 
-// stopOf is why and when the operator stopped what ran, if it did: a stop takes the stream
-// out of its phase, and its reason stands in the history.
+// stopOf is why and when the operator stopped the recorded job, if it did.
 func stopOf(s *v1.StreamStatus) (reason v1.Reason, asked time.Time, ok bool) {
-	if len(s.History) == 0 || s.Phase != v1.StreamPending {
+	if s.Job == nil || s.Job.Stop == nil {
 		return "", asked, false
 	}
-	last := s.History[len(s.History)-1]
-	return v1.Reason(last.Reason), last.Time.Time, lifecycle.Stops(v1.Reason(last.Reason))
+	return v1.Reason(s.Job.Stop.Reason), s.Job.Stop.Time.Time, true
 }
 
 func (p *pass) countBackfill(job *v1.JobRecord, result telemetry.Result) {

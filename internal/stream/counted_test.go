@@ -181,6 +181,7 @@ var tallies = []struct {
 			p.Status.Conditions = []corev1.PodCondition{{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue}}
 		})
 		c.must(c.api.Delete(c.t.Context(), c.running()))
+		c.later(time.Minute) // the next one waits
 		c.settle()
 	}, []string{
 		"backfill_queue_wait_seconds 1",

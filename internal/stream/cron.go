@@ -35,6 +35,10 @@ func (w *world) cronName() string {
 func (r *Reconciler) readCron(ctx context.Context, w *world) error {
 	cron := &batchv1.CronJob{}
 	err := r.Client.Get(ctx, types.NamespacedName{Namespace: w.stream.Namespace, Name: w.cronName()}, cron)
+	if apierrors.IsNotFound(err) && w.stream.Status.CronJob != nil {
+		// It may have lost the label by which the cache holds it.
+		err = r.Live.Get(ctx, types.NamespacedName{Namespace: w.stream.Namespace, Name: w.cronName()}, cron)
+	}
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil
@@ -151,7 +155,7 @@ func (w *world) cronAtWork() lifecycle.Cron {
 	switch {
 	case problem != nil:
 		return lifecycle.CronRight
-	case !w.isAsApplied() || w.stream.Status.CronJob.Applied != jobspec.DigestOfCron(wanted), !w.missed().IsZero():
+	case !w.isAsApplied() || !w.bearsLabels(w.cron) || !ownedBy(w.cron, w.stream.UID) || w.stream.Status.CronJob.Applied != jobspec.DigestOfCron(wanted), !w.missed().IsZero():
 		return lifecycle.CronStale
 	case w.due() != nil:
 		return lifecycle.CronDue
@@ -160,19 +164,20 @@ func (w *world) cronAtWork() lifecycle.Cron {
 }
 
 // missed is when a run was due that has not come for as long as a start may take, although
-// nothing of the stream held it back; zero where there is none. A write wakes the CronJob
-// controller, so the time of the last one begins the wait anew: under a name that somebody
-// has taken that controller makes no Job, says nothing, and does not come back by itself.
+// nothing of the stream held it back; zero where there is none. Under a name that somebody
+// has taken the CronJob controller makes no Job, says nothing, and does not come back before
+// a write wakes it.
 func (w *world) missed() time.Time {
 	if w.record != nil || ptr.Deref(w.cron.Spec.Suspend, false) || len(w.cron.Status.Active) > 0 ||
 		slices.ContainsFunc(w.jobs, func(j batchv1.Job) bool { return w.isRun(&j) && !finished(&j) }) {
 		return time.Time{}
 	}
 	since := w.cron.CreationTimestamp.Time
-	for _, at := range []*metav1.Time{w.cron.Status.LastScheduleTime, w.stream.Status.CronJob.Time} {
-		if at != nil {
-			since = latest(since, at.Time)
-		}
+	if t := w.stream.Status.CronJob.Time; t != nil {
+		since = t.Time // whoever deletes it again and again does not begin the wait anew
+	}
+	if t := w.cron.Status.LastScheduleTime; t != nil {
+		since = latest(since, t.Time)
 	}
 	due, by := definition.NextRun(w.definition.Schedule, w.definition.TimeZone, since)
 	if d := w.stream.Status.LastDecision; d != nil {
@@ -224,6 +229,9 @@ func (p *pass) applyCron(ctx context.Context) error {
 	sent := wanted.DeepCopy()
 	now := metav1.NewTime(p.now)
 	record := v1.CronJobRecord{Applied: jobspec.DigestOfCron(wanted), Time: &now}
+	if was := p.stream.Status.CronJob; was != nil && was.Time != nil && was.Applied == record.Applied {
+		record.Time = was.Time // written anew for what somebody else has done to it
+	}
 	defer func() {
 		record.UID, record.Generation = wanted.UID, wanted.Generation
 		p.cronJob = &record
@@ -233,6 +241,7 @@ func (p *pass) applyCron(ctx context.Context) error {
 			if err := p.tellMissed(ctx, due); err != nil {
 				return err
 			}
+			record.Time = &now
 			wanted.Annotations = jobspec.Merged(wanted.Annotations, map[string]string{v1.AnnotationRunMissed: due.UTC().Format(time.RFC3339)})
 		}
 		wanted.UID, wanted.ResourceVersion = p.cron.UID, p.cron.ResourceVersion
@@ -381,7 +390,7 @@ func (p *pass) tellVanishedRun(s *v1.StreamStatus) {
 // stoppedByUser tells whether the operator has stopped the recorded job for what its user asked for.
 func (p *pass) stoppedByUser() bool {
 	reason, _, ok := stopOf(p.judged)
-	return ok && reason != v1.ReasonJobAltered && reason != v1.ReasonDisrupted
+	return ok && reason != v1.ReasonJobAltered && reason != v1.ReasonDisrupted && reason != v1.ReasonJobRefused
 }
 
 // runFailure says why the run that is being recorded was no success.

@@ -307,7 +307,7 @@ func (r *Reconciler) failed(ctx context.Context, w *world) (lifecycle.Job, error
 		return lifecycle.Failed, err
 	}
 	is, err := r.success(ctx, w)
-	if err != nil || is == lifecycle.Succeeded {
+	if err != nil || is == lifecycle.Succeeded || is == lifecycle.Interrupted {
 		return is, err
 	}
 	return lifecycle.Failed, nil
@@ -416,9 +416,20 @@ func (w *world) isPastDeadline(p *corev1.Pod) bool {
 	return !askedAt(p).Before(over.Add(-time.Second))
 }
 
+// alteredIn is the field in which somebody has changed the recorded unfinished job so that it
+// must not run, or run on; empty where nobody has. A held Job whose spec was written after
+// its creation was suspended again after its release, or changed before it: a queueing
+// controller does both, and would have the operator let it run for ever.
+func (w *world) alteredIn() string {
+	if field := jobspec.NotOneWriter(&w.job.Spec); field != "" || !suspended(w.job) || w.job.Generation <= 1 {
+		return field
+	}
+	return "spec.suspend"
+}
+
 // inputs compares the recorded unfinished job with what would be built now.
 func (r *Reconciler) inputs(ctx context.Context, w *world) (lifecycle.Inputs, error) {
-	if jobspec.NotOneWriter(&w.job.Spec) != "" {
+	if w.alteredIn() != "" {
 		return lifecycle.Altered, nil
 	}
 	if w.problem != nil {

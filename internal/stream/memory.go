@@ -29,7 +29,7 @@ const maxHistory = 10
 // changes are what the verbs do to the stream's memory.
 var changes = map[lifecycle.Verb]func(*pass, *v1.StreamStatus){
 	lifecycle.Claim:             (*pass).claim,
-	lifecycle.ClaimStop:         func(*pass, *v1.StreamStatus) {},
+	lifecycle.ClaimStop:         (*pass).claimStop,
 	lifecycle.ClaimDiscard:      (*pass).claimDiscard,
 	lifecycle.Forget:            func(_ *pass, s *v1.StreamStatus) { s.Job, s.Failure, s.Restarts = nil, nil, nil },
 	lifecycle.NoteRestart:       (*pass).noteRestart,
@@ -58,10 +58,16 @@ func (p *pass) remember(ctx context.Context) error { return p.patchStatus(ctx, t
 // rememberAfterRequests tells the request how its attempt ended before the stream
 // forgets the job that the attempt was.
 func (p *pass) rememberAfterRequests(ctx context.Context) error {
-	// What the stream remembers does not wait for a request whose status is guarded: the report tries again, and tells.
-	if err := p.tellRequests(ctx); err != nil && !isRefusal(err) {
+	err := p.tellRequests(ctx)
+	switch {
+	case err == nil:
+	case !isRefusal(err):
 		return err
+	case p.facts.Job == lifecycle.Interrupted && p.verdict == unmarked:
+		// How many attempts in a row proved nothing stands only there: the backfill would run for ever.
+		return p.refused(err, v1.ReasonWriteRefused)
 	}
+	// What the stream remembers does not wait for a request whose status is guarded: the report tries again, and tells.
 	return p.remember(ctx)
 }
 
@@ -122,6 +128,15 @@ func (p *pass) nextStatus(s *v1.StreamStatus) *v1.StreamStatus {
 				change(p, s)
 			}
 		}
+	}
+	if p.cron == nil && p.stream.Spec.Schedule == nil {
+		s.CronJob = nil // the API server has none of this UID
+	}
+	switch {
+	case p.tookBack:
+		p.noteStop(s, p.obstacle.reason)
+	case s.Job != nil && p.facts.Job == lifecycle.Active && !slices.Contains(p.decision.Do, lifecycle.ClaimStop):
+		s.Job.Stop = nil // what was to end it has passed
 	}
 	if p.decision.Phase == "" && p.obstacle == nil {
 		return s
@@ -203,6 +218,20 @@ func (p *pass) claim(s *v1.StreamStatus) {
 func (p *pass) countVanished(s *v1.StreamStatus) {
 	if p.vanishedEarly() {
 		s.Restarts = again(s.Restarts, metav1.NewTime(p.now), p.definition.Restart)
+	}
+}
+
+// claimStop notes why the recorded job is ended, before it is.
+func (p *pass) claimStop(s *v1.StreamStatus) {
+	p.noteStop(s, p.decision.Reason)
+	if s.CronJob != nil && slices.Contains(p.decision.Do, lifecycle.PauseCron) {
+		s.CronJob.Time = nil // no run is owed before it makes runs again
+	}
+}
+
+func (p *pass) noteStop(s *v1.StreamStatus, why v1.Reason) {
+	if s.Job != nil && s.Job.Outcome == "" {
+		s.Job.Stop = &v1.Stop{Reason: string(why), Time: metav1.NewTime(p.now)}
 	}
 }
 

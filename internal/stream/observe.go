@@ -183,7 +183,32 @@ func (r *Reconciler) readPods(ctx context.Context, w *world) (err error) {
 	if err != nil {
 		return err
 	}
-	return r.readDeparted(ctx, w)
+	if err := r.readDeparted(ctx, w); err != nil {
+		return err
+	}
+	return r.readMakers(ctx, w)
+}
+
+// readMakers adds the Jobs that make live pods under names of the stream's and that bear no
+// label, by which the cache would hold them.
+func (r *Reconciler) readMakers(ctx context.Context, w *world) error {
+	for i := range w.pods {
+		p := &w.pods[i]
+		by := metav1.GetControllerOf(p)
+		if !alive(p) || by == nil || !isJob(by) || w.claimOf(p) != namedAfter || w.isRecorded(by.UID) ||
+			slices.ContainsFunc(w.jobs, func(j batchv1.Job) bool { return j.UID == by.UID }) {
+			continue
+		}
+		job := &batchv1.Job{}
+		err := r.Live.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: by.Name}, job)
+		if client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("look at job %s of pod %s: %w", by.Name, p.Name, err)
+		}
+		if err == nil && job.UID == by.UID {
+			w.jobs = append(w.jobs, *job)
+		}
+	}
+	return nil
 }
 
 func (r *Reconciler) readRequests(ctx context.Context, w *world) error {

@@ -12,6 +12,7 @@ package stream
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -79,13 +80,18 @@ const (
 	namedAfter
 )
 
+// isJob tells whether an owner is a Job of Kubernetes', and no other kind of that name.
+func isJob(by *metav1.OwnerReference) bool {
+	return by.Kind == "Job" && strings.HasPrefix(by.APIVersion, batchv1.GroupName+"/")
+}
+
 // claimOf judges a pod by what cannot be taken away from it, its name, and then by its labels.
 func (w *world) claimOf(p *corev1.Pod) claim {
 	by := metav1.GetControllerOf(p)
 	switch {
 	case w.isNamedAfter(p):
 		return namedAfter
-	case by != nil && by.Kind != "Job":
+	case by != nil && !isJob(by):
 		return noClaim // labels that were copied to another controller's pod
 	case w.bearsLabels(p):
 		return labelled
@@ -101,11 +107,24 @@ func (w *world) isAccounted(p *corev1.Pod) bool {
 
 // isOrphan tells whether a live pod of this very stream has no Job, as far as the cache knows.
 func (w *world) isOrphan(p *corev1.Pod) bool {
-	if p.DeletionTimestamp != nil || w.claimOf(p) != namedAfter {
+	if p.DeletionTimestamp != nil || w.claimOf(p) != namedAfter || w.isOfOtherKind(p) {
 		return false
 	}
 	by := metav1.GetControllerOf(p)
 	return by == nil || !slices.ContainsFunc(w.jobs, func(j batchv1.Job) bool { return j.UID == by.UID && !w.isDone(&j) })
+}
+
+// isOfOtherKind tells whether what is no Job makes a pod: deleted, it would be made again at
+// once. A pod with the name of a pod of a Job that is known may be that Job's, given to
+// another controller; but none of a Job's pods is always restarted, as those of a
+// ReplicaSet, a StatefulSet or a DaemonSet have to be, and nobody can change that of a pod.
+func (w *world) isOfOtherKind(p *corev1.Pod) bool {
+	by := metav1.GetControllerOf(p)
+	if by == nil || isJob(by) {
+		return false
+	}
+	ofAJob := w.record != nil && w.isMadeFor(p) || slices.ContainsFunc(w.jobs, func(j batchv1.Job) bool { return jobspec.IsPodOf(p.Name, j.Name) })
+	return p.Spec.RestartPolicy == corev1.RestartPolicyAlways || !ofAJob
 }
 
 // isDone tells whether a Job of the stream has finished some time ago: the Job controller
@@ -159,7 +178,7 @@ func (w *world) runOf(j *batchv1.Job) int64 {
 }
 
 // isForeign tells whether a live pod that claims to be the stream's is in the way, and is
-// not ours to end: only its labels say whose it is, or a Job of somebody else's makes it.
+// not ours to end: only its labels say whose it is, or somebody else's Job or controller makes it.
 func (w *world) isForeign(p *corev1.Pod) bool {
 	switch w.claimOf(p) {
 	case noClaim:
@@ -169,7 +188,7 @@ func (w *world) isForeign(p *corev1.Pod) bool {
 	case namedAfter:
 	}
 	by := metav1.GetControllerOf(p)
-	return by != nil && slices.ContainsFunc(w.jobs, func(j batchv1.Job) bool {
+	return w.isOfOtherKind(p) || by != nil && slices.ContainsFunc(w.jobs, func(j batchv1.Job) bool {
 		return j.UID == by.UID && !w.isRecorded(j.UID) && !w.mayGo(&j)
 	})
 }

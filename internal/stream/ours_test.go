@@ -38,7 +38,7 @@ func theirs(name string, change ...func(*corev1.Pod)) *corev1.Pod {
 
 func controlledBy(kind, name string, uid types.UID) func(*corev1.Pod) {
 	return func(p *corev1.Pod) {
-		p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: kind, Name: name, UID: uid, Controller: ptr.To(true)}}
+		p.OwnerReferences = []metav1.OwnerReference{{APIVersion: map[string]string{"Job": "batch/v1", "ReplicaSet": "apps/v1"}[kind], Kind: kind, Name: name, UID: uid, Controller: ptr.To(true)}}
 	}
 }
 

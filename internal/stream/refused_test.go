@@ -118,9 +118,12 @@ func TestWhatCannotBeClearedAwayIsNoSecret(t *testing.T) {
 		c.must(c.api.Delete(t.Context(), &v1.StreamClass{ObjectMeta: metav1.ObjectMeta{Name: "postgres"}}))
 	}} {
 		meanwhile()
-		if _, err := c.reconcile(); !apierrors.IsForbidden(err) {
-			t.Errorf("got %v: it must be tried again", err)
+		if r, err := c.reconcile(); err != nil || r.RequeueAfter == 0 || r.RequeueAfter > obstacleRecheck {
+			t.Errorf("got %v, %v: it must be tried again", r, err)
 		}
+	}
+	if n := c.warnings(string(v1.ReasonWriteRefused)); n == 0 {
+		t.Error("nobody is told")
 	}
 	if s := c.stream(); s.Status.Phase != v1.StreamRunning || refusedBy(&s.Status) != v1.ReasonClassNotFound {
 		t.Errorf("%s, refused by %q", s.Status.Phase, refusedBy(&s.Status))

@@ -3,9 +3,12 @@ package stream
 // This file says when a stream that ended or failed starts again by itself.
 
 import (
+	"fmt"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 	"github.com/arcane-streaming/arcane-operator/internal/definition"
@@ -52,6 +55,35 @@ func (w *world) vanishedEarly() bool {
 	_, _, stopped := stopOf(w.judged)
 	return w.facts.Job == lifecycle.Vanished && w.facts.Mode == v1.ModeStream && !stopped &&
 		w.record.StartTime != nil && w.now.Sub(w.record.StartTime.Time) < w.definition.Restart.HealthyAfter
+}
+
+// tooSoon is why the next attempt of a backfill waits: what deletes each of its jobs would
+// have the operator make them as fast as it can. The first is followed at once.
+func (p *pass) tooSoon(q *v1.BackfillRequest) *obstacle {
+	if q == nil {
+		return nil // a streaming job has a back-off of its own
+	}
+	attempts := lastAttempts(q, v1.AttemptInterrupted)
+	if p.facts.Job == lifecycle.Vanished && p.record.RequestUID == q.UID && !p.stoppedByUser() &&
+		!slices.ContainsFunc(attempts, func(a v1.Attempt) bool { return a.JobUID == p.record.UID }) {
+		// It becomes an attempt when the next job is recorded. When it went nobody knows.
+		attempts = append(slices.Clone(attempts), v1.Attempt{Time: ptr.Deref(p.record.StartTime, metav1.NewTime(p.now))})
+	}
+	n, short := int32(0), p.definition.Restart.HealthyAfter
+	for i := len(attempts) - 1; i > 0 && attempts[i].Time.Sub(attempts[i-1].Time.Time) < short; i-- {
+		n++
+	}
+	if n == 0 {
+		return nil
+	}
+	last := attempts[len(attempts)-1]
+	due := last.Time.Add(delay(n, p.definition.Restart.Initial, p.definition.Restart.Max))
+	if !p.now.Before(due) {
+		return nil
+	}
+	return &obstacle{reason: v1.ReasonBackfillInterrupted, after: due.Sub(p.now), detail: fmt.Sprintf(
+		"%d in a row were, each soon after the one before; the next one starts at %s. Find out what deletes them: kubectl get events -n %s",
+		n+1, due.UTC().Format(time.RFC3339), q.Namespace)}
 }
 
 // healed tells whether the streaming job's pod has been running for long enough

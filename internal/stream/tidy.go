@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 
 	v1 "github.com/arcane-streaming/arcane-operator/api/v1"
 )
@@ -43,6 +44,19 @@ func (p *pass) tidy(ctx context.Context) error {
 		if err := p.delete(ctx, j); err != nil {
 			return fmt.Errorf("delete the old job %s: %w", j.Name, err)
 		}
+	}
+	return nil
+}
+
+// tellUntidy tells of a refusal to clear away, and has it tried again later: the stream runs
+// on, so no condition says so.
+func (p *pass) tellUntidy(err error) error {
+	if !isRefusal(err) {
+		return err
+	}
+	p.wakesAt(p.now.Add(obstacleRecheck))
+	if p.acted() {
+		p.event(corev1.EventTypeWarning, v1.ReasonWriteRefused, "An ended job cannot be cleared away. "+err.Error())
 	}
 	return nil
 }

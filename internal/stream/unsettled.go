@@ -1,7 +1,7 @@
 package stream
 
 // This file counts how often, and since when, a stream's pass could not be done: its world
-// was not the one that was judged, or the API server gave an error. Such a pass is repeated;
+// was not the one that was judged, or the API server gave an error to a write. Such a pass is repeated;
 // where that does not end, the pauses grow, and once it has lasted too long the stream says so.
 
 import (
@@ -55,31 +55,43 @@ type unsettled struct {
 }
 
 type repeats struct {
+	// since is when the passes began to end for one kind of reason: because the world had moved on, or for another error.
 	since time.Time
+	moved bool
 	n     int32
 }
 
-// again counts a pass that has to be repeated, and is the pause before that.
-func (u *unsettled) again(stream types.NamespacedName, now time.Time) time.Duration {
+// again counts a pass that has to be repeated for an error.
+func (u *unsettled) again(stream types.NamespacedName, now time.Time, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.streams == nil {
 		u.streams = map[types.NamespacedName]repeats{}
 	}
 	r, ok := u.streams[stream]
-	if !ok {
-		r.since = now
+	if moved := movedOn(err) != ""; !ok || moved != r.moved {
+		r.since, r.moved = now, moved
 	}
 	r.n++
 	u.streams[stream] = r
-	return delay(r.n, lookAgainAfter, lookAgainAtMost)
 }
 
-// since is when the first of the passes was that has to be repeated; zero where none has.
-func (u *unsettled) since(stream types.NamespacedName) time.Time {
+// pause is how long to wait before the next pass.
+func (u *unsettled) pause(stream types.NamespacedName) time.Duration {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.streams[stream].since
+	return delay(u.streams[stream].n, lookAgainAfter, lookAgainAtMost)
+}
+
+// since is when the first of the passes was that have to be repeated for an error of this
+// kind; zero where none has.
+func (u *unsettled) since(stream types.NamespacedName, err error) time.Time {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if r := u.streams[stream]; r.moved == (movedOn(err) != "") {
+		return r.since
+	}
+	return time.Time{}
 }
 
 func (u *unsettled) settle(stream types.NamespacedName) {

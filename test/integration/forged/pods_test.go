@@ -251,6 +251,43 @@ var _ = Describe("Somebody who may create other workloads whose pods have a stre
 	}
 })
 
+var _ = Describe("Somebody who makes pods under names of a stream's", func() {
+	for kind, group := range map[string]string{"jobs": "batch", "replicasets": "apps"} {
+		It("("+kind+") does not keep it from being stopped, and it names what is in the way", func(ctx SpecContext) {
+			w := stage.Enter(ctx)
+			mallory := attacker(ctx, w, to("create,delete", group, kind))
+			impatient(ctx, w)
+			s, _, pod := streaming(ctx, w, "orders")
+			// What makes them bears no label: nothing of it reaches the operator's cache.
+			name, template := run(s, 7), corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labelsOf("orders", true)}, Spec: streamPod(w, "any", nil).Spec}
+			var maker client.Object
+			if kind == "jobs" {
+				job := given.Job(w.Namespace, name)
+				job.Spec.Parallelism, job.Spec.Template = ptr.To[int32](1), template
+				maker = job
+			} else {
+				template.Labels["app"], template.Spec.RestartPolicy = "mine", corev1.RestartPolicyAlways
+				maker = workloads[kind](metav1.ObjectMeta{Namespace: w.Namespace, Name: name}, &metav1.LabelSelector{MatchLabels: map[string]string{"app": "mine"}}, template)
+			}
+			Expect(mallory.Create(ctx, maker)).To(Succeed())
+			var theirs *corev1.Pod
+			w.Await(ctx, func(g Gomega) {
+				pods := living(ctx, w)
+				i := slices.IndexFunc(pods, func(p corev1.Pod) bool { return controls(maker, &p) && p.Status.Phase == corev1.PodRunning })
+				g.Expect(i).To(BeNumerically(">=", 0))
+				theirs = &pods[i]
+			})
+			awaitStalled(ctx, w, "orders", streamingv1.ReasonForeignPod, theirs.Name, name, "kubectl")
+			Expect(isThere(ctx, w, pod)).To(BeTrue(), "what ran well is left alone")
+			w.Suspend(ctx, "orders")
+			awaitDeleted(ctx, w, pod)
+			Expect(isThere(ctx, w, theirs)).To(BeTrue(), "it is not ours to end")
+			Expect(mallory.Delete(ctx, maker, client.PropagationPolicy("Foreground"))).To(Succeed())
+			w.AwaitPhase(ctx, "orders", streamingv1.StreamSuspended)
+		})
+	}
+})
+
 // expectNoneBeside: no pod of the stream's own came alive before the forged one was gone.
 func expectNoneBeside(ctx context.Context, w *story.World, forged *corev1.Pod) {
 	GinkgoHelper()
