@@ -89,8 +89,9 @@ type JobRecord struct {
 	// deleted the pod, because other containers ran on.
 	// +optional
 	EndedPod *EndedPod `json:"endedPod,omitempty"`
-	// Stop is why the operator ended the job, where it did: a job that is gone then was not
-	// taken away by somebody else.
+	// Stop is why the operator ends the job, written before it does: Suspending,
+	// BackfillRequested or JobAltered, for instance. Cleared if the job runs on. Where it is
+	// absent and the Job is gone, somebody else has deleted the Job.
 	// +optional
 	Stop *Stop `json:"stop,omitempty"`
 }
@@ -114,9 +115,10 @@ type CronJobRecord struct {
 	// Applied is a hash of what the operator sent in that write.
 	// +optional
 	Applied string `json:"applied,omitempty"`
-	// Time since when the CronJob owes a run: its creation, the last change of the stream's
-	// definition, its last resumption, or when the operator woke the CronJob controller for
-	// a run that had not come.
+	// Time after which runs are expected: a run that was due after it and has not come within
+	// the class's startDeadlineSeconds is RunMissed. The operator sets it when it creates the
+	// CronJob, when it changes or resumes it for the stream, and when it reports a missed run.
+	// Absent while the operator has suspended the CronJob.
 	// +optional
 	Time *metav1.Time `json:"time,omitempty"`
 }

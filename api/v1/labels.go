@@ -31,8 +31,8 @@ const (
 	// gets only after its outcome has been recorded, so that the evidence
 	// outlives any downtime of the operator.
 	AnnotationTTL = "streaming.sneaksanddata.com/ttl-seconds-after-finished"
-	// AnnotationRunMissed on a CronJob is when its last run was due that did not come. The
-	// operator writes it to wake the CronJob controller, and reads it never.
+	// AnnotationRunMissed on a CronJob is when the last run was due that has not come. The
+	// operator writes it to wake the CronJob controller, and never reads it.
 	AnnotationRunMissed = "streaming.sneaksanddata.com/run-missed"
 )
 

@@ -125,7 +125,7 @@ var ofStreams = []Explanation{
 	{
 		ReasonRunFailed, at(lastRunFailed),
 		"The last run of the schedule failed; the next one comes in its time.",
-		look("The message holds the exit code and the pod; to run again at once, create a BackfillRequest."),
+		look("The message holds the exit code and the pod. If the next run is too late, make one by hand: kubectl create job NAME-now --from=cronjob/CRONJOB."),
 	},
 	{
 		ReasonCompletionUnproven, at(failing),
@@ -196,7 +196,7 @@ var ofStreams = []Explanation{
 	{ReasonRestartRequested, at(told), "A restart was asked for by the annotation streaming.sneaksanddata.com/restartedAt.", nothingToDo},
 	{
 		ReasonJobAltered, at(warned, stalled),
-		"Somebody changed the running job so that it may run two pods at a time, or none, or vanish with its end; it is stopped, and another one starts after a minute.",
+		"Somebody changed the job so that it may run two pods at a time, or none, or vanish with its end, or suspended it again; it is stopped, and another one starts after a minute.",
 		look("The message names the field. Find out who changes Jobs that bear the stream's label, a policy or an autoscaler, and exclude them from it."),
 	},
 	{
@@ -207,12 +207,12 @@ var ofStreams = []Explanation{
 	{
 		ReasonRunDiscarded, at(lastRunFailed),
 		"A held run of the schedule was not the job that the CronJob makes, or not any more, and was discarded before it wrote anything.",
-		look("The message says why. Where it names a field, exclude what bears the stream's label from the policy or webhook that changes it; the next run comes in its time."),
+		look("The message says why. Where it names a field, exclude what bears the stream's label from the policy or webhook that changes it. If the next run is too late, make one by hand: kubectl create job NAME-now --from=cronjob/CRONJOB."),
 	},
 	{
 		ReasonRunMissed, at(lastRunFailed),
 		"No run of the schedule came in its time.",
-		look("The message names the job that has taken the run's name, where there is one: delete it. Otherwise the events of the CronJob say why: a quota, a policy, a controller manager that is down. The next run comes in its time; for one at once, create a BackfillRequest."),
+		look("The message names the job that has taken the run's name, where there is one: delete it. Otherwise the events of the CronJob say why: a quota, a policy, a controller manager that is down. If the next run is too late, make one by hand: kubectl create job NAME-now --from=cronjob/CRONJOB."),
 	},
 	{ReasonJobRefused, at(warned, stalled), "The API server refused the job that was built from the template, or a policy changed what the operator needs of it.", act("Correct what it says; it is tried again every minute.")},
 	{ReasonRequestRefused, at(warned, stalled), "The API server refused the backfill request that the stream needs.", act("Correct what it says, a quota or a policy for instance; it is tried again every minute.")},

@@ -69,9 +69,9 @@ func timeZoneText(zone string) string {
 	return ""
 }
 
-// NextRun is when a schedule is due next after a time; zero where that never comes. Without
-// a time zone nobody but the controller manager knows which one holds, and latest is the
-// latest that any may mean: offsets differ by quarters of an hour, from -12:00 to +14:00,
+// NextRun is when a schedule is due next after a time, read in UTC where it has no zone; zero
+// where that never comes. The controller manager may run in another zone then: latest is the
+// latest that any zone means. Offsets differ by quarters of an hour, from -12:00 to +14:00,
 // and daylight saving may begin or end in between.
 func NextRun(schedule, zone string, after time.Time) (due, latest time.Time) {
 	every, err := cron.ParseStandard(schedule)

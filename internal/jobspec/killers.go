@@ -67,7 +67,7 @@ func limitsSize(v *corev1.Volume) bool {
 	return v.EmptyDir != nil && v.EmptyDir.SizeLimit != nil && v.EmptyDir.SizeLimit.Sign() > 0 && v.EmptyDir.Medium != corev1.StorageMediumMemory
 }
 
-// Kept is what a cache keeps of a pod's spec: its node, when it is restarted, and what Killers reads.
+// Kept is what a cache keeps of a pod's spec: its node, its restartPolicy, and what Killers reads.
 func Kept(pod *corev1.PodSpec) corev1.PodSpec {
 	kept := corev1.PodSpec{NodeName: pod.NodeName, RestartPolicy: pod.RestartPolicy}
 	if pod.Resources != nil && limitsStorage(pod.Resources.Limits) {

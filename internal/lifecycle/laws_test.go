@@ -25,11 +25,10 @@ func judge(o Observation, d Decision) error {
 		{"a phase tells the truth", phaseIsTrue},
 		{"looks and claims come before what they protect", protocolIsKept},
 		{"a stream that is being deleted is left to ownership", deletingIsLeft},
-		{"what must not run on is stopped, whatever else there is", stopsAreFirst},
+		{"I1, I8: what must not run on is stopped before anything else is put in order", stopsAreFirst},
 		{"what nobody accounts for is removed", strangersAreRemoved},
 		{"failure and initial backfill are decided by their facts alone", memoryIsJustified},
 		{"one workload, and that of the backend that is wanted", scheduleIsKept},
-		{"I1: a job that may run two pods at a time is stopped", alteredIsStopped},
 		{"what runs on beside an ended main container is ended, and its end recorded first", lingeringEnds},
 		{"a pass that nothing else will follow up goes on by itself", wakesUp},
 	} {
@@ -272,16 +271,12 @@ func lingeringEnds(o Observation, d Decision) bool {
 }
 
 // alteredIsStopped: whatever else is known of it, but for what has to be put in order before anything is stopped.
-func alteredIsStopped(o Observation, d Decision) bool {
-	before := o.Lingers || o.Suspended && makesNow(o)
-	return o.Inputs != Altered || before || has(d, DeleteJob)
-}
-
 func deletingIsLeft(o Observation, d Decision) bool {
 	return !o.Deleting || len(d.Do) == 0 && d.Phase == keep
 }
 
-// mustNotRunOn tells whether something makes, or may make, pods that its user does not want.
+// mustNotRunOn tells whether a job, or a schedule, is to be stopped: suspended, its request
+// given up, or altered.
 func mustNotRunOn(o Observation) bool {
 	unfinished := o.Job == Held || o.Job == Active
 	return o.Suspended && (makesNow(o) || unfinished) || unfinished && (!o.Wanted || o.Inputs == Altered)
@@ -290,9 +285,12 @@ func mustNotRunOn(o Observation) bool {
 // endsFirst tells whether an end has to be recorded, or carried out, before anything else.
 func endsFirst(o Observation) bool { return o.Job >= Succeeded && o.Job <= Done || o.Lingers }
 
-// stopsAreFirst keeps what stands in the way of the rest from keeping a job at work.
 func stopsAreFirst(o Observation, d Decision) bool {
-	return o.Deleting || endsFirst(o) || !mustNotRunOn(o) || has(d, DeleteJob) || has(d, PauseCron)
+	stop := DeleteJob
+	if o.Suspended && makesNow(o) {
+		stop = PauseCron
+	}
+	return o.Deleting || endsFirst(o) || !mustNotRunOn(o) || has(d, stop)
 }
 
 func strangersAreRemoved(o Observation, d Decision) bool {

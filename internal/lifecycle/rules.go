@@ -62,8 +62,8 @@ var rules = []rule{
 	{"end-job", all(over, lingers), do(LookJob, ClaimStop, DeleteJob), keep, v1.ReasonMainContainerEnded, watched},
 	{"end-pod", all(lingers), do(NotePod, EndPod), keep, v1.ReasonMainContainerEnded, watched},
 
-	// What must not run on is stopped first: what stands in the way of the rest keeps it from
-	// nothing. Suspended means stopped, and needs neither class nor template.
+	// A job that must not run on is stopped before anything else is put in order: a stray job
+	// or a foreign pod must not keep it at work. Suspending needs neither class nor template.
 	{"suspend-schedule", all(suspended, makesRuns), do(ClaimStop, PauseCron), v1.StreamPending, v1.ReasonSuspending, watched},
 	{"suspend", all(suspended, unfinished), do(LookJob, ClaimStop, DeleteJob), v1.StreamPending, v1.ReasonSuspending, watched},
 	// A backfill that nobody wants any more.
@@ -71,12 +71,13 @@ var rules = []rule{
 	// Two pods of one job would be two writers, whatever it is that runs.
 	{"stop-altered", all(altered), do(LookJob, ClaimStop, DeleteJob), v1.StreamPending, v1.ReasonJobAltered, watched},
 
-	// What nobody accounts for goes, whatever the stream is doing.
+	// Then what nobody accounts for is deleted, also in a suspended stream.
 	{"discard-stray", all(stray), do(ClaimDiscard, DeleteStray), keep, v1.ReasonWaitingForJob, watched},
 	{"delete-orphans", all(orphans), do(DeleteOrphans), keep, v1.ReasonWaitingForPods, watched},
 	{"delete-loose-request", all(looseRequest), do(ClaimStop, DeleteLoose), keep, v1.ReasonLooseRequest, again},
 	{"waive-initial", all(toWaive), do(Waive), keep, v1.ReasonInitialWaived, again},
 
+	// Suspended: nothing starts, and once all is gone the stream forgets its job.
 	{"await-stop", all(suspended, leaving), nothing, v1.StreamPending, v1.ReasonSuspending, watched},
 	{"forget", all(suspended, remembered), do(LookStopped, Forget), v1.StreamSuspended, v1.ReasonSuspended, again},
 	{"suspended", all(suspended), nothing, v1.StreamSuspended, v1.ReasonSuspended, watched},
@@ -133,4 +134,13 @@ var rules = []rule{
 	{"scheduled", all(scheduled), nothing, v1.StreamScheduled, v1.ReasonScheduled, watched},
 	{"back-off", all(backingOff), nothing, v1.StreamPending, v1.ReasonBackingOff, timed},
 	{"start-stream", all(), do(LookFormer, CreateStream, Claim), v1.StreamRunning, v1.ReasonStreaming, again},
+}
+
+// Rules lists the names of all rules, in their order.
+func Rules() []string {
+	names := make([]string, 0, len(rules))
+	for _, r := range rules {
+		names = append(names, r.name)
+	}
+	return names
 }

@@ -14,9 +14,9 @@ import (
 	"github.com/arcane-streaming/arcane-operator/internal/definition"
 )
 
-// most is how many schemas are kept. Those of deleted classes and of former versions are
+// maxKept is how many schemas are kept. Those of deleted classes and of former versions are
 // the first to go, as nobody asks for them.
-const most = 512
+const maxKept = 512
 
 // Kept are the schemas that were asked for last. Its zero value keeps none yet; many may
 // ask it at once.
@@ -38,10 +38,10 @@ func (k *Kept) Of(class *v1.StreamClass) *definition.Schema {
 	if class == nil || class.Spec.Schema == nil {
 		return nil
 	}
-	k.mu.Lock() // while it compiles, too: those who ask for the same wait for it
+	k.mu.Lock() // held while it compiles: everybody waits, and nobody compiles the same twice
 	defer k.mu.Unlock()
 	if k.recent == nil {
-		k.recent = lru.New(most)
+		k.recent = lru.New(maxKept)
 	}
 	key := version{class.UID, class.Generation}
 	if schema, ok := k.recent.Get(key); ok {

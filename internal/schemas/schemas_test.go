@@ -39,14 +39,14 @@ func TestASchemaIsOfItsVersion(t *testing.T) {
 	}
 }
 
-// TestOldSchemasGo keeps classes that come and go from filling the memory.
-func TestOldSchemasGo(t *testing.T) {
+// TestTheLeastRecentlyUsedSchemaGoes keeps classes that come and go from filling the memory.
+func TestTheLeastRecentlyUsedSchemaGoes(t *testing.T) {
 	var k Kept
 	first := k.Of(class("a", "1", 1))
-	for n := range int64(most) {
+	for n := range int64(maxKept) {
 		k.Of(class("b", "2", n+1))
 	}
-	if n := k.recent.Len(); n != most {
+	if n := k.recent.Len(); n != maxKept {
 		t.Errorf("%d schemas are kept", n)
 	}
 	if k.Of(class("a", "1", 1)) == first {

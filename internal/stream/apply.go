@@ -33,8 +33,8 @@ type pass struct {
 	taken int64
 	// cronJob is the CronJob as ApplyCron left it behind.
 	cronJob *v1.CronJobRecord
-	// tookBack: the pass has deleted the recorded job, which a policy had changed as it was let run.
-	tookBack bool
+	// releaseTakenBack: a policy undid the release of the recorded job, so this pass deletes the job.
+	releaseTakenBack bool
 	// runReason and runMessage tell of a run of the schedule that never ran.
 	runReason  v1.Reason
 	runMessage string
@@ -247,7 +247,7 @@ func (p *pass) releaseJob(ctx context.Context) error {
 	default:
 		return nil
 	}
-	p.obstacle, p.tookBack = p.altered("job", released.Name, field), true
+	p.obstacle, p.releaseTakenBack = p.altered("job", released.Name, field), true
 	p.paused.pause(p.key(), p.now.Add(obstacleRecheck), *p.obstacle)
 	return p.delete(ctx, released)
 }
@@ -355,11 +355,11 @@ func (p *pass) deleteOrphans(ctx context.Context) error {
 		if !alive(pod) || p.isAccounted(pod) || !p.isOrphan(pod) {
 			continue
 		}
-		inTheWay := p.obstacle
+		before := p.obstacle
 		if err := p.lookUnaccounted(ctx, pod); err != nil {
 			return err
 		}
-		if p.obstacle != inTheWay {
+		if p.obstacle != before {
 			continue // somebody else's; an orphan may come after it
 		}
 		if err := p.deletePod(ctx, pod); err != nil {

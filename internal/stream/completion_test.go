@@ -622,3 +622,18 @@ func TestWhatItsUserStoppedIsNoInterruption(t *testing.T) {
 		t.Errorf("%s, %q", c.attempts(), c.stalledWith(v1.ReasonBackfillInterrupted))
 	}
 }
+
+// TestAnUnmarkedEndBesideAFailedSidecar is what it would be alone: the backfill runs again.
+func TestAnUnmarkedEndBesideAFailedSidecar(t *testing.T) {
+	c := newCluster(t, declares(&v1.Completion{Mark: v1.MarkTerminationMessage})...)
+	c.settle()
+	c.end(1, func(p *corev1.Pod) {
+		p.Status.ContainerStatuses = []corev1.ContainerStatus{
+			{Name: "main", State: terminated(0, c.clock.Now(), "")}, {Name: "proxy", State: terminated(1, c.clock.Now(), "")},
+		}
+	})
+	c.settle()
+	if f := c.stream().Status.Failure; f != nil || c.attempts() != "Unproven" {
+		t.Errorf("attempts %s; failure %+v", c.attempts(), f)
+	}
+}

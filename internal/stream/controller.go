@@ -156,7 +156,7 @@ func (r *Reconciler) pass(ctx context.Context, key types.NamespacedName) (wake t
 		r.unsettled.settle(key)
 	}
 	// Last, so that what cannot be cleared away keeps nothing from being told.
-	if err := p.tellUntidy(p.tidy(ctx)); err != nil {
+	if err := p.tellTidyRefused(p.tidy(ctx)); err != nil {
 		return 0, false, err
 	}
 	switch {

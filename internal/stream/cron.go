@@ -146,6 +146,11 @@ func (w *world) isAsApplied() bool {
 	return w.cron.Generation == w.stream.Status.CronJob.Generation
 }
 
+// isIntact tells whether spec, labels and owner are as our own last write left them.
+func (w *world) isIntact() bool {
+	return w.isAsApplied() && w.bearsLabels(w.cron) && ownedBy(w.cron, w.stream.UID)
+}
+
 // cronAtWork looks closer at a CronJob that is wanted and makes runs.
 func (w *world) cronAtWork() lifecycle.Cron {
 	if w.problem != nil || w.stream.Spec.Suspended {
@@ -155,8 +160,10 @@ func (w *world) cronAtWork() lifecycle.Cron {
 	switch {
 	case problem != nil:
 		return lifecycle.CronRight
-	case !w.isAsApplied() || !w.bearsLabels(w.cron) || !ownedBy(w.cron, w.stream.UID) || w.stream.Status.CronJob.Applied != jobspec.DigestOfCron(wanted), !w.missed().IsZero():
+	case !w.isIntact() || w.stream.Status.CronJob.Applied != jobspec.DigestOfCron(wanted):
 		return lifecycle.CronStale
+	case !w.missed().IsZero():
+		return lifecycle.CronStale // a write wakes the CronJob controller
 	case w.due() != nil:
 		return lifecycle.CronDue
 	}
@@ -200,16 +207,27 @@ func (p *pass) tellMissed(ctx context.Context, due time.Time) error {
 	case err == nil && !metav1.IsControlledBy(run, p.cron):
 		why = fmt.Sprintf("Job %s has its name and is not a run of CronJob %s. To end it: kubectl delete job %s -n %s", run.Name, p.cron.Name, run.Name, run.Namespace)
 	}
+	at := due.UTC().Format(time.RFC3339)
+	if p.definition.TimeZone == "" {
+		at += " (if the controller manager's time zone is UTC)"
+	}
 	p.runReason = v1.ReasonRunMissed
-	p.runMessage = fmt.Sprintf("The run that was due at %s has not come. %s. The next run comes in its time; for one at once, create a BackfillRequest.",
-		due.UTC().Format(time.RFC3339), why)
+	p.runMessage = fmt.Sprintf("The run that was due at %s has not come. %s. The next run comes when it is due; for one at once: kubectl create job %s-now --from=cronjob/%s -n %s",
+		at, why, p.stream.Name, p.cron.Name, p.cron.Namespace)
 	return nil
 }
 
 // recordCron records the CronJob as it was left behind, and the run that it has not made.
 func (p *pass) recordCron(s *v1.StreamStatus) {
 	s.CronJob = p.cronJob
-	if p.runReason != "" {
+	p.recordNeverRan(s)
+}
+
+// recordNeverRan says why a run never ran, unless the last one that did failed: a failure is
+// not to be hidden.
+func (p *pass) recordNeverRan(s *v1.StreamStatus) {
+	last := meta.FindStatusCondition(s.Conditions, v1.ConditionLastRunFailed)
+	if p.runReason != "" && (last == nil || last.Reason != string(v1.ReasonRunFailed)) {
 		p.setLastRun(s, metav1.ConditionTrue, p.runReason, p.runMessage)
 	}
 }

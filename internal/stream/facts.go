@@ -424,7 +424,7 @@ func (w *world) alteredIn() string {
 	if field := jobspec.NotOneWriter(&w.job.Spec); field != "" || !suspended(w.job) || w.job.Generation <= 1 {
 		return field
 	}
-	return "spec.suspend"
+	return "spec (suspended again, or written while it was held)"
 }
 
 // inputs compares the recorded unfinished job with what would be built now.

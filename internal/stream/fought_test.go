@@ -1,7 +1,7 @@
 package stream
 
-// This file holds what others do again and again, and that nothing which stands in the way
-// of a start keeps a job from being stopped.
+// This file tests what others do to a stream's objects again and again, and that no foreign
+// pod or Job keeps a job from being stopped.
 
 import (
 	"context"
@@ -27,6 +27,14 @@ import (
 
 // markOfOrders is what the names of the stream's children hold.
 func markOfOrders() string { return jobspec.Mark("orders", "0a1b2c3d-stream", v1.KindStream) }
+
+// quietly reconciles so many times, with so much time in between, whatever comes of it.
+func (c *cluster) quietly(n int, pause time.Duration) {
+	for range n {
+		_, _ = c.reconcile()
+		c.later(pause)
+	}
+}
 
 // passes reconciles so many times, with so much time in between.
 func (c *cluster) passes(n int, pause time.Duration) {
@@ -178,7 +186,7 @@ func TestAReleasedJobThatIsSuspendedAgain(t *testing.T) {
 			if n := len(c.writes) - before; n > 20 {
 				t.Errorf("%d writes", n)
 			}
-			if ready := c.condition(v1.ConditionReady); ready.Status == metav1.ConditionTrue || ready.Reason != string(v1.ReasonJobAltered) || !strings.Contains(ready.Message, "spec.suspend") {
+			if ready := c.condition(v1.ConditionReady); ready.Status == metav1.ConditionTrue || ready.Reason != string(v1.ReasonJobAltered) || !strings.Contains(ready.Message, "suspended again") {
 				t.Errorf("Ready %s %s %s", ready.Status, ready.Reason, ready.Message)
 			}
 		})
@@ -210,63 +218,102 @@ func TestAScheduleThatIsFoughtOverIsTold(t *testing.T) {
 	}
 }
 
-// TestOneConflictIsNoStall, whatever could not be done before it.
-func TestOneConflictIsNoStall(t *testing.T) {
-	for name, before := range map[string]func(c *cluster, down func(error)){
-		"after an outage": func(c *cluster, down func(error)) {
-			down(errors.New("connection refused"))
-			c.passes(30, 30*time.Second)
-			down(nil)
-		},
-		"while ended jobs are guarded": func(c *cluster, _ func(error)) {
-			for range 5 {
+// TestWhatLastsIsStalledAndWhatDoesNotIsNot: an error of one kind says nothing of the other.
+func TestWhatLastsIsStalledAndWhatDoesNotIsNot(t *testing.T) {
+	down, conflict, guarded := errors.New("connection refused"), apierrors.NewConflict(schema.GroupResource{}, "any", errors.New("another version")),
+		apierrors.NewForbidden(schema.GroupResource{Resource: "jobs"}, "any", errors.New("ended jobs are kept"))
+	for name, x := range map[string]struct {
+		// ended jobs are there to be cleared away, more than are kept.
+		ended int
+		// before are what the API server says, for an hour, and then it says once what last is.
+		reads, deletes []error
+		last           error
+		stalled        v1.Reason
+	}{
+		"a conflict":                            {last: conflict},
+		"a conflict after an outage":            {reads: []error{down}, last: conflict},
+		"a conflict after failed writes":        {deletes: []error{down}, last: conflict},
+		"a conflict while ended jobs are kept":  {ended: keptJobs + 2, deletes: []error{guarded}, last: conflict},
+		"conflicts that last":                   {deletes: []error{conflict}, last: conflict, stalled: v1.ReasonUnsettled},
+		"failed writes that last":               {deletes: []error{down}, last: down, stalled: v1.ReasonWriteRefused},
+		"failed writes and conflicts, by turns": {deletes: []error{down, conflict}, last: down, stalled: v1.ReasonWriteRefused},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t, orders(noBackfill)...)
+			c.settle()
+			var reads, deletes []error
+			asked := 0
+			c.intercept(interceptor.Funcs{
+				Get: func(ctx context.Context, w client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+					if len(reads) > 0 {
+						return reads[0]
+					}
+					return w.Get(ctx, key, o, opts...)
+				},
+				Delete: func(ctx context.Context, w client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
+					if len(deletes) > 0 {
+						asked++
+						return deletes[asked%len(deletes)]
+					}
+					return w.Delete(ctx, o, opts...)
+				},
+			})
+			if x.ended > 0 {
+				deletes = x.deletes
+			}
+			for range x.ended {
 				c.end(0)
 				c.settle()
 				c.later(time.Hour)
 				c.settle()
 			}
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			c := newCluster(t, orders(noBackfill)...)
-			c.settle()
-			var outage error
-			guarded, conflicts := name == "while ended jobs are guarded", 0
-			c.intercept(interceptor.Funcs{
-				Get: func(ctx context.Context, w client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
-					if outage != nil {
-						return outage
-					}
-					return w.Get(ctx, key, o, opts...)
-				},
-				Delete: func(ctx context.Context, w client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
-					j, ok := o.(*batchv1.Job)
-					switch {
-					case conflicts > 0:
-						conflicts--
-						return apierrors.NewConflict(schema.GroupResource{Resource: "jobs"}, o.GetName(), errors.New("once"))
-					case ok && guarded:
-						return apierrors.NewForbidden(schema.GroupResource{Resource: "jobs"}, j.Name, errors.New("ended jobs are kept"))
-					}
-					return w.Delete(ctx, o, opts...)
-				},
-			})
-			before(c, func(err error) { outage = err })
-			if guarded && len(c.jobs()) <= keptJobs+1 {
-				t.Fatal("the ended jobs were not guarded")
-			}
-			conflicts = 1
-			c.change(suspend)
-			if _, err := c.reconcile(); err != nil {
-				t.Error(err)
-			}
-			if stalled := c.condition(v1.ConditionStalled); conflicts > 0 || stalled.Reason == string(v1.ReasonUnsettled) || stalled.Reason == string(v1.ReasonWriteRefused) {
-				t.Errorf("Stalled %s: %s", stalled.Reason, stalled.Message)
-			}
-			if n := c.warnings(string(v1.ReasonWriteRefused)); guarded != (n > 0) {
+			if n := c.warnings(string(v1.ReasonWriteRefused)); (x.ended > 0) != (n > 0) {
 				t.Errorf("told %d times", n)
 			}
+			c.change(suspend)
+			if reads, deletes = x.reads, x.deletes; x.ended == 0 && len(reads)+len(deletes) > 0 {
+				c.quietly(120, 30*time.Second)
+			}
+			if x.stalled == "" {
+				asked, reads, deletes = 0, nil, []error{x.last}
+				c.quietly(1, time.Second)
+			}
+			stalled := c.condition(v1.ConditionStalled)
+			if x.stalled != "" && (stalled.Status != metav1.ConditionTrue || stalled.Reason != string(x.stalled)) {
+				t.Errorf("Stalled %s %s: %s", stalled.Status, stalled.Reason, stalled.Message)
+			}
+			if x.stalled == "" && stalled.Reason == string(v1.ReasonUnsettled) {
+				t.Errorf("Stalled %s: %s", stalled.Reason, stalled.Message)
+			}
+			if asked == 0 {
+				t.Error("nothing was refused")
+			}
+			reads, deletes = nil, nil
+			c.quietly(5, lookAgainAtMost)
+			if s := c.stream(); s.Status.Phase != v1.StreamSuspended {
+				t.Errorf("it does not get on: %s", s.Status.Phase)
+			}
 		})
+	}
+}
+
+// TestAConflictInClearingAwayWaits: nothing else waits for that.
+func TestAConflictInClearingAwayWaits(t *testing.T) {
+	c := newCluster(t, orders(noBackfill)...)
+	c.settle()
+	c.intercept(interceptor.Funcs{Delete: func(context.Context, client.WithWatch, client.Object, ...client.DeleteOption) error {
+		return apierrors.NewConflict(schema.GroupResource{}, "any", errors.New("another version"))
+	}})
+	for range keptJobs + 2 {
+		c.end(0)
+		c.settle()
+		c.later(time.Hour)
+		c.settle()
+	}
+	r, err := c.reconcile()
+	c.must(err)
+	if len(c.jobs()) <= keptJobs+1 || r.RequeueAfter == 0 || r.RequeueAfter < lookAgainAfter*2 {
+		t.Errorf("%d jobs; it looks again in %s", len(c.jobs()), r.RequeueAfter)
 	}
 }
 
@@ -288,21 +335,6 @@ func TestAReleaseThatIsTakenBackIsNoCrash(t *testing.T) {
 	}
 	if n := counted(&c.stream().Status).Count; n > 0 {
 		t.Errorf("%d ends are counted", n)
-	}
-}
-
-// TestAnUnmarkedEndBesideAFailedSidecar is what it would be alone: the backfill runs again.
-func TestAnUnmarkedEndBesideAFailedSidecar(t *testing.T) {
-	c := newCluster(t, declares(&v1.Completion{Mark: v1.MarkTerminationMessage})...)
-	c.settle()
-	c.end(1, func(p *corev1.Pod) {
-		p.Status.ContainerStatuses = []corev1.ContainerStatus{
-			{Name: "main", State: terminated(0, c.clock.Now(), "")}, {Name: "proxy", State: terminated(1, c.clock.Now(), "")},
-		}
-	})
-	c.settle()
-	if f := c.stream().Status.Failure; f != nil || c.attempts() != "Unproven" {
-		t.Errorf("attempts %s; failure %+v", c.attempts(), f)
 	}
 }
 

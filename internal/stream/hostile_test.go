@@ -422,7 +422,13 @@ func (c *cluster) unfinished() []batchv1.Job {
 // TestARunWhoseNameIsTakenIsTold: the CronJob controller makes no Job under that name, says
 // nothing, and does not come back before somebody writes to the CronJob.
 func TestARunWhoseNameIsTakenIsTold(t *testing.T) {
-	c := newCluster(t, orders(scheduled, func(s *v1.Stream) { s.Spec.TimeZone = ptr.To("Etc/UTC") })...)
+	for _, zone := range []*string{ptr.To("Etc/UTC"), nil} {
+		t.Run(ptr.Deref(zone, "no zone"), func(t *testing.T) { aRunWhoseNameIsTakenIsTold(t, zone) })
+	}
+}
+
+func aRunWhoseNameIsTakenIsTold(t *testing.T, zone *string) {
+	c := newCluster(t, orders(scheduled, func(s *v1.Stream) { s.Spec.TimeZone = zone })...)
 	c.settle()
 	cron, due := c.cron(), c.clock.Now().Truncate(15*time.Minute).Add(15*time.Minute)
 	squatter := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: jobspec.NameOfRun(cron, due), UID: "squatter"}}
@@ -440,7 +446,8 @@ func TestARunWhoseNameIsTakenIsTold(t *testing.T) {
 	}
 	c.settle()
 	last, after := c.condition(v1.ConditionLastRunFailed), c.cron()
-	if last.Reason != string(v1.ReasonRunMissed) || !strings.Contains(last.Message, "kubectl delete job "+squatter.Name) {
+	if last.Reason != string(v1.ReasonRunMissed) || !strings.Contains(last.Message, "kubectl delete job "+squatter.Name) ||
+		strings.Contains(last.Message, "if the controller manager") != (zone == nil) {
 		t.Errorf("LastRunFailed %+v", last)
 	}
 	if after.ResourceVersion == cron.ResourceVersion {
@@ -466,33 +473,39 @@ func TestARunWhoseNameIsTakenIsTold(t *testing.T) {
 	}
 }
 
-// TestAScheduleThatWaitsHasMissedNothing: for its run, for a backfill, for its user, or just since it was resumed.
-func TestAScheduleThatWaitsHasMissedNothing(t *testing.T) {
-	for name, tell := range map[string]func(*cluster){
-		"a run is at work": func(c *cluster) { c.due("29384757") },
-		"suspended":        func(c *cluster) { c.change(func(s *v1.Stream) { s.Spec.Suspended = true }) },
-		"a run that has ended just now": func(c *cluster) {
+// TestNoRunIsMissedWhileTheScheduleIsHeldBack, nor shortly after that.
+func TestNoRunIsMissedWhileTheScheduleIsHeldBack(t *testing.T) {
+	for name, x := range map[string]struct {
+		tell  func(*cluster)
+		later time.Duration
+	}{
+		"a run is at work":      {func(c *cluster) { c.due("29384757") }, 48 * time.Hour},
+		"a backfill is at work": {func(c *cluster) { c.request("again") }, 48 * time.Hour},
+		"suspended":             {func(c *cluster) { c.change(suspend) }, 48 * time.Hour},
+		"a run has just ended": {func(c *cluster) {
 			c.due("29384757")
 			c.hours(5)
 			c.end(0)
-		},
-		"resumed just now": func(c *cluster) {
-			c.change(func(s *v1.Stream) { s.Spec.Suspended = true })
+		}, time.Minute},
+		"a backfill has just ended": {func(c *cluster) {
+			c.request("again")
 			c.settle()
-			c.clock.SetTime(c.clock.Now().Add(5 * time.Hour))
+			c.hours(5)
+			c.end(0)
+		}, time.Minute},
+		"just resumed": {func(c *cluster) {
+			c.change(suspend)
+			c.settle()
+			c.later(5 * time.Hour)
 			c.change(func(s *v1.Stream) { s.Spec.Suspended = false })
-		},
+		}, time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newCluster(t, orders(scheduled)...)
 			c.settle()
-			tell(c)
+			x.tell(c)
 			c.settle()
-			if strings.Contains(name, "just now") {
-				c.clock.SetTime(c.clock.Now().Add(time.Minute))
-			} else {
-				c.clock.SetTime(c.clock.Now().Add(48 * time.Hour))
-			}
+			c.later(x.later)
 			c.settle()
 			if n := c.warnings(string(v1.ReasonRunMissed)); n > 0 || c.cron().Annotations[v1.AnnotationRunMissed] != "" {
 				t.Errorf("a run is said to be missed: %+v", c.condition(v1.ConditionLastRunFailed))

@@ -130,11 +130,11 @@ func (p *pass) nextStatus(s *v1.StreamStatus) *v1.StreamStatus {
 		}
 	}
 	if p.cron == nil && p.stream.Spec.Schedule == nil {
-		s.CronJob = nil // the API server has none of this UID
+		s.CronJob = nil // no schedule is wanted, and the recorded CronJob is gone
 	}
 	switch {
-	case p.tookBack:
-		p.noteStop(s, p.obstacle.reason)
+	case p.releaseTakenBack:
+		p.noteStop(s, v1.ReasonJobRefused)
 	case s.Job != nil && p.facts.Job == lifecycle.Active && !slices.Contains(p.decision.Do, lifecycle.ClaimStop):
 		s.Job.Stop = nil // what was to end it has passed
 	}
@@ -230,9 +230,10 @@ func (p *pass) claimStop(s *v1.StreamStatus) {
 }
 
 func (p *pass) noteStop(s *v1.StreamStatus, why v1.Reason) {
-	if s.Job != nil && s.Job.Outcome == "" {
-		s.Job.Stop = &v1.Stop{Reason: string(why), Time: metav1.NewTime(p.now)}
+	if s.Job == nil || s.Job.Outcome != "" || s.Job.Stop != nil && s.Job.Stop.Reason == string(why) {
+		return // it has been asked for since the first attempt
 	}
+	s.Job.Stop = &v1.Stop{Reason: string(why), Time: metav1.NewTime(p.now)}
 }
 
 // claimDiscard gives up the run numbers of the jobs that are about to be discarded.
@@ -247,10 +248,7 @@ func (p *pass) claimDiscard(s *v1.StreamStatus) {
 	if len(told) > 0 {
 		p.runReason, p.runMessage = v1.ReasonRunDiscarded, strings.Join(told, " ")+" The next run comes in its time."
 	}
-	last := meta.FindStatusCondition(s.Conditions, v1.ConditionLastRunFailed)
-	if p.runReason != "" && (last == nil || last.Reason != string(v1.ReasonRunFailed)) { // a failure is not to be hidden
-		p.setLastRun(s, metav1.ConditionTrue, p.runReason, p.runMessage)
-	}
+	p.recordNeverRan(s)
 }
 
 // noteRestart clears what a suspension would clear, but for the job's record: the

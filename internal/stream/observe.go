@@ -186,12 +186,12 @@ func (r *Reconciler) readPods(ctx context.Context, w *world) (err error) {
 	if err := r.readDeparted(ctx, w); err != nil {
 		return err
 	}
-	return r.readMakers(ctx, w)
+	return r.readControllersOfPods(ctx, w)
 }
 
-// readMakers adds the Jobs that make live pods under names of the stream's and that bear no
-// label, by which the cache would hold them.
-func (r *Reconciler) readMakers(ctx context.Context, w *world) error {
+// readControllersOfPods adds the Jobs that control live pods under names of the stream's and
+// that bear no label: the cache does not hold them.
+func (r *Reconciler) readControllersOfPods(ctx context.Context, w *world) error {
 	for i := range w.pods {
 		p := &w.pods[i]
 		by := metav1.GetControllerOf(p)

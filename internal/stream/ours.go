@@ -107,18 +107,18 @@ func (w *world) isAccounted(p *corev1.Pod) bool {
 
 // isOrphan tells whether a live pod of this very stream has no Job, as far as the cache knows.
 func (w *world) isOrphan(p *corev1.Pod) bool {
-	if p.DeletionTimestamp != nil || w.claimOf(p) != namedAfter || w.isOfOtherKind(p) {
+	if p.DeletionTimestamp != nil || w.claimOf(p) != namedAfter || w.isOfOtherController(p) {
 		return false
 	}
 	by := metav1.GetControllerOf(p)
 	return by == nil || !slices.ContainsFunc(w.jobs, func(j batchv1.Job) bool { return j.UID == by.UID && !w.isDone(&j) })
 }
 
-// isOfOtherKind tells whether what is no Job makes a pod: deleted, it would be made again at
-// once. A pod with the name of a pod of a Job that is known may be that Job's, given to
-// another controller; but none of a Job's pods is always restarted, as those of a
-// ReplicaSet, a StatefulSet or a DaemonSet have to be, and nobody can change that of a pod.
-func (w *world) isOfOtherKind(p *corev1.Pod) bool {
+// isOfOtherController tells whether a controller other than a Job makes a pod: it would replace
+// a deleted one at once. A pod under the name of a known Job's pods may be that Job's, given
+// to another controller, unless its restartPolicy is Always: a Job's pods never have that,
+// those of a ReplicaSet, a StatefulSet or a DaemonSet always do, and nobody can change it.
+func (w *world) isOfOtherController(p *corev1.Pod) bool {
 	by := metav1.GetControllerOf(p)
 	if by == nil || isJob(by) {
 		return false
@@ -188,7 +188,7 @@ func (w *world) isForeign(p *corev1.Pod) bool {
 	case namedAfter:
 	}
 	by := metav1.GetControllerOf(p)
-	return w.isOfOtherKind(p) || by != nil && slices.ContainsFunc(w.jobs, func(j batchv1.Job) bool {
+	return w.isOfOtherController(p) || by != nil && slices.ContainsFunc(w.jobs, func(j batchv1.Job) bool {
 		return j.UID == by.UID && !w.isRecorded(j.UID) && !w.mayGo(&j)
 	})
 }

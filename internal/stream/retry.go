@@ -57,8 +57,9 @@ func (w *world) vanishedEarly() bool {
 		w.record.StartTime != nil && w.now.Sub(w.record.StartTime.Time) < w.definition.Restart.HealthyAfter
 }
 
-// tooSoon is why the next attempt of a backfill waits: what deletes each of its jobs would
-// have the operator make them as fast as it can. The first is followed at once.
+// tooSoon is why the next attempt of a backfill waits: its last ones were interrupted (a Job
+// was deleted or altered, a pod evicted), each less than restart.healthyAfter after the one
+// before. The first is followed at once.
 func (p *pass) tooSoon(q *v1.BackfillRequest) *obstacle {
 	if q == nil {
 		return nil // a streaming job has a back-off of its own
@@ -66,7 +67,7 @@ func (p *pass) tooSoon(q *v1.BackfillRequest) *obstacle {
 	attempts := lastAttempts(q, v1.AttemptInterrupted)
 	if p.facts.Job == lifecycle.Vanished && p.record.RequestUID == q.UID && !p.stoppedByUser() &&
 		!slices.ContainsFunc(attempts, func(a v1.Attempt) bool { return a.JobUID == p.record.UID }) {
-		// It becomes an attempt when the next job is recorded. When it went nobody knows.
+		// Its attempt is recorded only with the next job, and nobody knows when it went, so its start counts.
 		attempts = append(slices.Clone(attempts), v1.Attempt{Time: ptr.Deref(p.record.StartTime, metav1.NewTime(p.now))})
 	}
 	n, short := int32(0), p.definition.Restart.HealthyAfter
@@ -82,8 +83,8 @@ func (p *pass) tooSoon(q *v1.BackfillRequest) *obstacle {
 		return nil
 	}
 	return &obstacle{reason: v1.ReasonBackfillInterrupted, after: due.Sub(p.now), detail: fmt.Sprintf(
-		"%d in a row were, each soon after the one before; the next one starts at %s. Find out what deletes them: kubectl get events -n %s",
-		n+1, due.UTC().Format(time.RFC3339), q.Namespace)}
+		"%d attempts in a row were interrupted, each less than %s after the one before; the next one starts at %s. What ends them: kubectl get events -n %s",
+		n+1, short, due.UTC().Format(time.RFC3339), q.Namespace)}
 }
 
 // healed tells whether the streaming job's pod has been running for long enough

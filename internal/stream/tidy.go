@@ -48,10 +48,14 @@ func (p *pass) tidy(ctx context.Context) error {
 	return nil
 }
 
-// tellUntidy tells of a refusal to clear away, and has it tried again later: the stream runs
-// on, so no condition says so.
-func (p *pass) tellUntidy(err error) error {
-	if !isRefusal(err) {
+// tellTidyRefused tells of a refusal to clear away, and has it tried again later: the stream
+// runs on, so no condition says so.
+func (p *pass) tellTidyRefused(err error) error {
+	switch {
+	case movedOn(err) != "": // the cache is behind, and nothing waits for this
+		p.wakesAt(p.now.Add(lookAgainAtMost))
+		return nil
+	case !isRefusal(err):
 		return err
 	}
 	p.wakesAt(p.now.Add(obstacleRecheck))

@@ -54,11 +54,22 @@ type unsettled struct {
 	streams map[types.NamespacedName]repeats
 }
 
-type repeats struct {
-	// since is when the passes began to end for one kind of reason: because the world had moved on, or for another error.
+// repeats are the passes since the last one that was done: those that met another world, and
+// those that met an error.
+type repeats struct{ moved, failed failures }
+
+type failures struct {
+	// since is when the first of them was.
 	since time.Time
-	moved bool
 	n     int32
+}
+
+// of are the repeats for the kind of an error.
+func (r *repeats) of(err error) *failures {
+	if movedOn(err) != "" {
+		return &r.moved
+	}
+	return &r.failed
 }
 
 // again counts a pass that has to be repeated for an error.
@@ -68,19 +79,20 @@ func (u *unsettled) again(stream types.NamespacedName, now time.Time, err error)
 	if u.streams == nil {
 		u.streams = map[types.NamespacedName]repeats{}
 	}
-	r, ok := u.streams[stream]
-	if moved := movedOn(err) != ""; !ok || moved != r.moved {
-		r.since, r.moved = now, moved
+	r := u.streams[stream]
+	f := r.of(err)
+	if f.n == 0 {
+		f.since = now
 	}
-	r.n++
+	f.n++
 	u.streams[stream] = r
 }
 
-// pause is how long to wait before the next pass.
+// pause is how long to wait before a world that has moved on is observed again.
 func (u *unsettled) pause(stream types.NamespacedName) time.Duration {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return delay(u.streams[stream].n, lookAgainAfter, lookAgainAtMost)
+	return delay(u.streams[stream].moved.n, lookAgainAfter, lookAgainAtMost)
 }
 
 // since is when the first of the passes was that have to be repeated for an error of this
@@ -88,10 +100,8 @@ func (u *unsettled) pause(stream types.NamespacedName) time.Duration {
 func (u *unsettled) since(stream types.NamespacedName, err error) time.Time {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if r := u.streams[stream]; r.moved == (movedOn(err) != "") {
-		return r.since
-	}
-	return time.Time{}
+	r := u.streams[stream]
+	return r.of(err).since
 }
 
 func (u *unsettled) settle(stream types.NamespacedName) {

@@ -21,6 +21,7 @@ func (w *world) rest(operatorsFirst bool) {
 	w.rests = len(w.log)
 	w.calm()
 	w.restore()
+	w.endSchedules()
 	w.settle(operatorsFirst)
 	if w.broken == "" {
 		w.judgeEnd()

@@ -191,7 +191,7 @@ func marked(t *tale) {
 	})
 }
 
-func scheduled(s *v1.Stream) { s.Spec.Schedule = ptr.To(never) }
+func scheduled(s *v1.Stream) { s.Spec.Schedule = ptr.To(neverDue) }
 
 func isScheduled(t *tale) bool {
 	return is(v1.StreamScheduled)(t) && len(t.schedule()) == 1

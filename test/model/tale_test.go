@@ -78,11 +78,11 @@ func (t *tale) tell(scenes []scene) {
 			t.recover()
 		}
 	}
-	atRest := func(*tale) bool { return false }
-	t.goOn(patience, atRest)
+	untilNothingHappens := func(*tale) bool { return false }
+	t.goOn(patience, untilNothingHappens)
 	t.fault = none
 	t.recover()
-	t.goOn(2000, atRest)
+	t.goOn(2000, untilNothingHappens)
 }
 
 // goOn lets everybody work until somebody has seen what they wait for, or nothing happens any more.

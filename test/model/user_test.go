@@ -330,8 +330,7 @@ func (w *world) onJob(j *batchv1.Job) []happening {
 	return list
 }
 
-// restore puts back what an administrator takes away: there is nothing that a stream could
-// do without it. It ends all schedules, too.
+// restore puts back what an administrator takes away: there is nothing that a stream could do without it.
 func (w *world) restore() {
 	for _, n := range []string{"std", "big"} {
 		if w.byKind[templates][n] == nil {
@@ -341,22 +340,26 @@ func (w *world) restore() {
 	if w.byKind[classes][className] == nil {
 		must(w.create(w.newClass()))
 	}
+}
+
+// neverDue is a schedule of the thirtieth of February.
+const neverDue = "0 0 30 2 *"
+
+// endSchedules lets no further run fall due. One that does not come is told, and the CronJob
+// controller woken, again and again, and the world would never rest.
+func (w *world) endSchedules() {
 	for _, s := range w.streams() {
 		if s.Spec.Schedule == nil {
 			continue
 		}
 		w.happen(happening{"user: ends the schedule of", s.Name, func() {
 			change(w.store, s, func(next *v1.Stream) {
-				next.Spec.Schedule = ptr.To(never)
+				next.Spec.Schedule = ptr.To(neverDue)
 				next.Generation++
 			})
 		}})
 	}
 }
-
-// never is a schedule that comes on the thirtieth of February. A run that does not come in
-// its time is told, and the CronJob controller woken, again and again: that is no rest.
-const never = "0 0 30 2 *"
 
 // way is how a stream says what would help it.
 var way = regexp.MustCompile(`kubectl delete (job|cronjob|pod|backfillrequest) (\S+) (?:-n|--namespace) `)
