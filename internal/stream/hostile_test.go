@@ -428,6 +428,7 @@ func TestARunWhoseNameIsTakenIsTold(t *testing.T) {
 }
 
 func aRunWhoseNameIsTakenIsTold(t *testing.T, zone *string) {
+	t.Helper()
 	c := newCluster(t, orders(scheduled, func(s *v1.Stream) { s.Spec.TimeZone = zone })...)
 	c.settle()
 	cron, due := c.cron(), c.clock.Now().Truncate(15*time.Minute).Add(15*time.Minute)
