@@ -232,7 +232,7 @@ const (
 	Changed
 	// ChangeWaits: it is a running backfill, and the change waits for its end.
 	ChangeWaits
-	// Altered: somebody has changed the Job itself, so that it may run two pods at a time, or none, or vanish with its end.
+	// Altered: somebody has changed the Job itself, so that it may run two pods at a time, or none, or vanish with its end, or has suspended it again.
 	Altered
 )
 
