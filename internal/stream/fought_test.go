@@ -28,15 +28,7 @@ import (
 // markOfOrders is what the names of the stream's children hold.
 func markOfOrders() string { return jobspec.Mark("orders", "0a1b2c3d-stream", v1.KindStream) }
 
-// quietly reconciles so many times, with so much time in between, whatever comes of it.
-func (c *cluster) quietly(n int, pause time.Duration) {
-	for range n {
-		_, _ = c.reconcile()
-		c.later(pause)
-	}
-}
-
-// passes reconciles so many times, with so much time in between.
+// passes reconciles so many times, with so much time in between, whatever comes of it.
 func (c *cluster) passes(n int, pause time.Duration) {
 	c.t.Helper()
 	for range n {
@@ -272,11 +264,11 @@ func TestWhatLastsIsStalledAndWhatDoesNotIsNot(t *testing.T) {
 			}
 			c.change(suspend)
 			if reads, deletes = x.reads, x.deletes; x.ended == 0 && len(reads)+len(deletes) > 0 {
-				c.quietly(120, 30*time.Second)
+				c.passes(120, 30*time.Second)
 			}
 			if x.stalled == "" {
 				asked, reads, deletes = 0, nil, []error{x.last}
-				c.quietly(1, time.Second)
+				c.passes(1, time.Second)
 			}
 			stalled := c.condition(v1.ConditionStalled)
 			if x.stalled != "" && (stalled.Status != metav1.ConditionTrue || stalled.Reason != string(x.stalled)) {
@@ -289,7 +281,7 @@ func TestWhatLastsIsStalledAndWhatDoesNotIsNot(t *testing.T) {
 				t.Error("nothing was refused")
 			}
 			reads, deletes = nil, nil
-			c.quietly(5, lookAgainAtMost)
+			c.passes(5, lookAgainAtMost)
 			if s := c.stream(); s.Status.Phase != v1.StreamSuspended {
 				t.Errorf("it does not get on: %s", s.Status.Phase)
 			}

@@ -219,6 +219,19 @@ var workloads = map[string]func(metav1.ObjectMeta, *metav1.LabelSelector, corev1
 	},
 }
 
+// awaitPodOf waits until a controller's pod runs.
+func awaitPodOf(ctx context.Context, w *story.World, maker client.Object) *corev1.Pod {
+	GinkgoHelper()
+	var found *corev1.Pod
+	w.Await(ctx, func(g Gomega) {
+		pods := living(ctx, w)
+		i := slices.IndexFunc(pods, func(p corev1.Pod) bool { return controls(maker, &p) && p.Status.Phase == corev1.PodRunning })
+		g.Expect(i).To(BeNumerically(">=", 0))
+		found = &pods[i]
+	})
+	return found
+}
+
 var _ = Describe("Somebody who may create other workloads whose pods have a stream's labels", func() {
 	for kind, workload := range workloads {
 		It("("+kind+") does not concern the stream", func(ctx SpecContext) {
@@ -232,13 +245,7 @@ var _ = Describe("Somebody who may create other workloads whose pods have a stre
 			set := workload(metav1.ObjectMeta{Namespace: w.Namespace, Name: "mine"},
 				&metav1.LabelSelector{MatchLabels: map[string]string{"app": "mine"}}, template)
 			Expect(mallory.Create(ctx, set)).To(Succeed())
-			var theirs *corev1.Pod
-			w.Await(ctx, func(g Gomega) {
-				pods := living(ctx, w)
-				i := slices.IndexFunc(pods, func(p corev1.Pod) bool { return controls(set, &p) && p.Status.Phase == corev1.PodRunning })
-				g.Expect(i).To(BeNumerically(">=", 0))
-				theirs = &pods[i]
-			})
+			theirs := awaitPodOf(ctx, w, set)
 			w.AwaitQuiet(ctx)
 			Expect(isThere(ctx, w, pod)).To(BeTrue())
 			suspend(ctx, w, "orders")
@@ -270,13 +277,7 @@ var _ = Describe("Somebody who makes pods under names of a stream's", func() {
 				maker = workloads[kind](metav1.ObjectMeta{Namespace: w.Namespace, Name: name}, &metav1.LabelSelector{MatchLabels: map[string]string{"app": "mine"}}, template)
 			}
 			Expect(mallory.Create(ctx, maker)).To(Succeed())
-			var theirs *corev1.Pod
-			w.Await(ctx, func(g Gomega) {
-				pods := living(ctx, w)
-				i := slices.IndexFunc(pods, func(p corev1.Pod) bool { return controls(maker, &p) && p.Status.Phase == corev1.PodRunning })
-				g.Expect(i).To(BeNumerically(">=", 0))
-				theirs = &pods[i]
-			})
+			theirs := awaitPodOf(ctx, w, maker)
 			awaitStalled(ctx, w, "orders", streamingv1.ReasonForeignPod, theirs.Name, name, "kubectl")
 			Expect(isThere(ctx, w, pod)).To(BeTrue(), "what ran well is left alone")
 			w.Suspend(ctx, "orders")
